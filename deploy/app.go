@@ -1,0 +1,109 @@
+package deploy
+
+import (
+	"io/fs"
+	"time"
+)
+
+// App is what one slipway.yaml describes: a program, how its image is made,
+// and the environments it is brought to.
+type App struct {
+	// Name is a DNS label: 1 to 63 characters of a-z, 0-9 and '-'.
+	Name string
+	// Repository is where the image goes, such as ghcr.io/acme/hello. Empty
+	// means the registry that the sandbox holds.
+	Repository string
+	Build      Build
+	// Environments are in the order in which a release walks them: each one
+	// after the one that it names in After.
+	Environments []Environment
+}
+
+// Environment finds an environment by its name.
+func (a App) Environment(name string) (Environment, bool) {
+	for _, e := range a.Environments {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return Environment{}, false
+}
+
+// Build says what an image is made of.
+type Build struct {
+	// Base is the image to build on; empty means from scratch.
+	Base string
+	// Files are copied into the image in the order given.
+	Files []File
+	// Entrypoint is the command that the image runs. Empty keeps the base's.
+	Entrypoint []string
+	// Platform is "os/architecture" such as linux/amd64. Empty means linux on
+	// the architecture of this machine.
+	Platform string
+}
+
+// File is a file, or a folder with all that is in it, that goes into an image.
+type File struct {
+	// From is a path on this machine, relative to the folder of slipway.yaml.
+	From string
+	// To is an absolute path in the image.
+	To string
+	// Mode overrides the permission bits of a file (not of folders). Zero
+	// means 0755 for what its owner may execute and 0644 for the rest, so
+	// that neither umask nor user changes the digest.
+	Mode fs.FileMode
+	// UID and GID own it in the image.
+	UID, GID int
+}
+
+// Environment is one place that an app runs in: what it runs with there, and
+// how a new version gets its users.
+type Environment struct {
+	Name string
+	// Target names the kind of driver, such as "sandbox".
+	Target TargetSpec
+	// After names the environment that a version has to pass first.
+	After    string
+	Service  Service
+	Checks   []Check
+	Strategy Strategy
+}
+
+// TargetSpec names a driver and what it needs to know.
+type TargetSpec struct {
+	// Kind is the driver's name.
+	Kind string
+	// Port is the port of the environment's stable URL (1 to 65535); zero
+	// lets the target choose one and keep it. Only the sandbox heeds it.
+	Port int
+}
+
+// Service is what a version runs with: the configuration half of a Revision.
+type Service struct {
+	// Port is what the app listens on where each replica has a network of its
+	// own. In every case the environment variable PORT tells the app its port.
+	Port int
+	// Health is the path that answers 2xx or 3xx once a replica can serve.
+	// Empty means that an accepted connection is enough.
+	Health string
+	// Replicas is how many copies run; at least 1.
+	Replicas int
+	// Env is given to the app as it stands.
+	Env map[string]string
+	// Secrets name environment variables whose values never leave memory but
+	// for the target that runs them.
+	Secrets []string
+	// StartTimeout bounds the time until every replica is ready.
+	StartTimeout time.Duration
+	// Drain bounds the time that requests under way get to finish before a
+	// replica is ended.
+	Drain time.Duration
+}
+
+// Defaults of a Service, used where slipway.yaml is silent.
+const (
+	DefaultPort         = 8080
+	DefaultReplicas     = 1
+	DefaultStartTimeout = 60 * time.Second
+	DefaultDrain        = 10 * time.Second
+)

@@ -1,0 +1,108 @@
+package deploy
+
+import (
+	"context"
+	"time"
+)
+
+// Reporter tells somebody what happens. An error of its own is reported as a
+// warning and never fails a deployment.
+type Reporter interface {
+	Report(ctx context.Context, e Event) error
+}
+
+// Event is one thing that happened. Only the fields that its Kind names are
+// set, besides At, Kind and, within an environment, Environment.
+type Event struct {
+	At          time.Time `json:"at"`
+	Kind        EventKind `json:"kind"`
+	Environment string    `json:"environment,omitempty"`
+	// Message is one sentence for people: every kind has it.
+	Message string `json:"message"`
+	// Run: RunStarted.
+	Run *Run `json:"run,omitempty"`
+	// Image: ImageReady.
+	Image *Image `json:"image,omitempty"`
+	// Plan: RolloutStarted.
+	Plan *Plan `json:"plan,omitempty"`
+	// URL of the environment: RolloutStarted, RolloutEnded.
+	URL string `json:"url,omitempty"`
+	// Stage counts from 1: StageStarted, StagePassed, Observed, Checked (0
+	// before the first).
+	Stage int     `json:"stage,omitempty"`
+	Share Percent `json:"share,omitempty"`
+	// Check: Checked.
+	Check *CheckResult `json:"check,omitempty"`
+	// Observation: Observed.
+	Observation *Observation `json:"observation,omitempty"`
+	// Evidence: Reverting and RolloutEnded, where there is any.
+	Evidence *Evidence `json:"evidence,omitempty"`
+	// Took: StepEnded, TrafficBack (from the decision), RolloutEnded, RunEnded.
+	Took time.Duration `json:"took,omitempty"`
+	// Outcome: RolloutEnded, RunEnded.
+	Outcome Outcome `json:"outcome,omitempty"`
+	// Hint says what to do next: RolloutEnded, RunEnded, Warning.
+	Hint string `json:"hint,omitempty"`
+}
+
+// EventKind says what an Event is about.
+type EventKind string
+
+// The events in the order in which a run meets them.
+const (
+	RunStarted EventKind = "run-started"
+	// StepStarted and StepEnded frame a step of the pipeline; Message is its
+	// name.
+	StepStarted EventKind = "step-started"
+	StepEnded   EventKind = "step-ended"
+	ImageReady  EventKind = "image-ready"
+	// RolloutStarted: a deployment to Environment begins.
+	RolloutStarted EventKind = "rollout-started"
+	StageStarted   EventKind = "stage-started"
+	// Observed: what the gate sees, about once a second.
+	Observed    EventKind = "observed"
+	Checked     EventKind = "checked"
+	StagePassed EventKind = "stage-passed"
+	// Reverting: it was decided to go back; Message is the reason.
+	Reverting EventKind = "reverting"
+	// TrafficBack: no user is sent to the candidate any more.
+	TrafficBack EventKind = "traffic-back"
+	// RolloutEnded: Outcome, Message the reason, Plan what was walked.
+	RolloutEnded EventKind = "rollout-ended"
+	// Notice is good to know; Warning asks for attention.
+	Notice  EventKind = "notice"
+	Warning EventKind = "warning"
+	// RunEnded: the run's Outcome.
+	RunEnded EventKind = "run-ended"
+)
+
+// Observation is what a gate saw in its stage so far.
+type Observation struct {
+	Share     Percent `json:"share"`
+	Live      Traffic `json:"live"`
+	Candidate Traffic `json:"candidate"`
+	// Ready of Replicas candidate replicas can serve.
+	Ready    int `json:"ready"`
+	Replicas int `json:"replicas"`
+	// Elapsed of Hold.
+	Elapsed time.Duration `json:"elapsed"`
+	Hold    time.Duration `json:"hold"`
+}
+
+// Run is the execution that all of this belongs to.
+type Run struct {
+	// ID is the workflow run with its attempt, or a name of the process.
+	ID string `json:"id"`
+	// URL is where to look at it; empty on a command line.
+	URL string `json:"url,omitempty"`
+	// Operation is the command: release, promote, rollback, …
+	Operation string `json:"operation"`
+	App       string `json:"app"`
+	// Who began it.
+	Who string `json:"who,omitempty"`
+	// Repository is owner/name on GitHub; empty elsewhere.
+	Repository string `json:"repository,omitempty"`
+	// Commit is the full SHA, Ref the branch or tag; both may be empty.
+	Commit string `json:"commit,omitempty"`
+	Ref    string `json:"ref,omitempty"`
+}

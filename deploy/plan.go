@@ -1,0 +1,44 @@
+package deploy
+
+import "time"
+
+// Plan is a strategy turned into what will happen, in order. It is data: a dry
+// run prints it, the engine walks it.
+type Plan struct {
+	Environment string   `json:"environment"`
+	Strategy    Strategy `json:"strategy"`
+	// Live is what users have now; zero on an empty environment.
+	Live      Revision `json:"live"`
+	Candidate Revision `json:"candidate"`
+	Stages    []Stage  `json:"stages"`
+}
+
+// Stage is one movement of traffic and the watch over it.
+type Stage struct {
+	Act Act `json:"act"`
+	// Share is what the candidate has of the users when the stage is reached.
+	Share Percent `json:"share"`
+	// Batch is set for ActRoll.
+	Batch Batch `json:"batch,omitzero"`
+	// Hold is how long the gate watches before the next stage.
+	Hold time.Duration `json:"hold"`
+	// Checks are run at the end of the hold.
+	Checks bool `json:"checks,omitempty"`
+}
+
+// Act is how a stage moves traffic.
+type Act string
+
+// The acts.
+const (
+	// ActStart runs the candidate without traffic.
+	ActStart Act = "start"
+	// ActSplit gives the candidate its share of the users.
+	ActSplit Act = "split"
+	// ActRoll replaces replicas up to the stage's batch.
+	ActRoll Act = "roll"
+	// ActSwitch makes the candidate live at once.
+	ActSwitch Act = "switch"
+	// ActReplace stops what is live before the candidate starts: a downtime.
+	ActReplace Act = "replace"
+)
