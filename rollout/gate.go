@@ -1,0 +1,240 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
+)
+
+// How much trouble a gate bears before it decides: a replica may miss a health
+// check under load, and a read of the state may fail, without dooming anybody.
+const (
+	unreadyGrace = 2 * time.Second
+	blindGrace   = 10 * time.Second
+)
+
+// readings is the traffic of both sides at one moment.
+type readings struct{ live, candidate deploy.Traffic }
+
+func (r *rollout) readings(ctx context.Context) (readings, error) {
+	state, err := r.state(ctx, r.target)
+	if err != nil {
+		return readings{}, err
+	}
+	return r.readingsOf(state), nil
+}
+
+func (r *rollout) readingsOf(s deploy.State) readings {
+	return readings{traffic(s, r.plan.Live), traffic(s, r.plan.Candidate)}
+}
+
+func traffic(s deploy.State, r deploy.Revision) deploy.Traffic {
+	if running, ok := s.Find(r.ID); ok && running.Traffic != nil {
+		return *running.Traffic
+	}
+	return deploy.Traffic{}
+}
+
+// gate watches a stage for its hold and runs its checks meanwhile. It returns
+// nil when both are over and nothing is wrong, else the first thing that is.
+func (r *rollout) gate(ctx context.Context, n int, s deploy.Stage, before readings) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &watch{rollout: r, stage: s, n: n, began: time.Now(), before: before, last: before, judge: r.judge(r.plan.Strategy)}
+	if err := w.look(ctx); err != nil {
+		return err
+	}
+	checks := r.startChecks(ctx, n, s, w.url)
+	defer func() { cancel(); <-checks.done }()
+
+	hold, tick := time.NewTimer(s.Hold), time.NewTicker(r.poll())
+	defer hold.Stop()
+	defer tick.Stop()
+	held, checked := false, checks.failed
+	for !held || checked != nil {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		case err, failed := <-checked:
+			if failed {
+				return err
+			}
+			checked = nil
+		case <-hold.C:
+			held = true
+		case <-tick.C:
+			if err := w.look(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return w.end(ctx)
+}
+
+// pending are checks under way: failed gives an error or is closed, done is
+// closed when nothing of them runs any more.
+type pending struct {
+	failed chan error
+	done   chan struct{}
+}
+
+func (r *rollout) startChecks(ctx context.Context, n int, s deploy.Stage, url string) pending {
+	p := pending{failed: make(chan error, 1), done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		defer close(p.failed)
+		if !s.Checks || len(r.checks) == 0 {
+			return
+		}
+		if err := r.ask(ctx, n, url); err != nil {
+			p.failed <- err
+		}
+	}()
+	return p
+}
+
+// ask runs the checks through the candidate's own route.
+func (r *rollout) ask(ctx context.Context, n int, url string) error {
+	if r.Check == nil {
+		return fmt.Errorf("there are %d checks and nothing to run them with", len(r.checks))
+	}
+	told := func(c deploy.CheckResult) {
+		r.tell(ctx, deploy.Event{Kind: deploy.Checked, Environment: r.plan.Environment, Stage: n, Check: &c, Message: c.Name})
+	}
+	for _, c := range r.Check(ctx, url, r.plan.Candidate, r.checks, told) {
+		if !c.Passed {
+			return fmt.Errorf("check %q failed: %s", c.Name, c.Detail)
+		}
+	}
+	return nil
+}
+
+// watch is the gate's look at one stage.
+type watch struct {
+	*rollout
+	stage deploy.Stage
+	n     int
+	began time.Time
+	// before is from when the stage began, last from the look before.
+	before, last readings
+	judge        analysis.Judge
+	verdict      analysis.Verdict
+	// url is the candidate's own route.
+	url string
+	// restarts is the candidate's count at the first look, -1 before.
+	restarts *int
+	// unready and blind are since when, zero when all is well.
+	unready, blind time.Time
+	// told is when the last observation was reported.
+	told time.Time
+}
+
+// look reads the state once and fails if anything is wrong.
+func (w *watch) look(ctx context.Context) error {
+	state, err := w.state(ctx, w.target)
+	if err != nil {
+		return w.unseen(ctx, err)
+	}
+	w.blind = time.Time{}
+	running, _ := state.Find(w.plan.Candidate.ID)
+	w.url = running.URL
+	if w.url == "" {
+		w.url = state.URL
+	}
+	w.observe(ctx, state, running)
+	if err := w.replicas(running); err != nil {
+		return err
+	}
+	if w.verdict.Decision == analysis.Revert {
+		return fmt.Errorf("%s", w.verdict.Why)
+	}
+	return nil
+}
+
+// unseen bears a state that cannot be read for a while.
+func (w *watch) unseen(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if w.blind.IsZero() {
+		w.blind = time.Now()
+	}
+	if time.Since(w.blind) < blindGrace {
+		return nil
+	}
+	return fmt.Errorf("nothing could be seen for %s: %w", blindGrace, err)
+}
+
+// replicas fails when the candidate's replicas die or stay unready.
+func (w *watch) replicas(running deploy.Running) error {
+	restarts := running.Restarts()
+	if w.restarts == nil {
+		w.restarts = &restarts
+	}
+	want := w.wanted()
+	switch ready := running.Ready(); {
+	case restarts > *w.restarts:
+		return fmt.Errorf("a replica of %s died while it was watched", w.plan.Candidate)
+	case len(running.Replicas) == 0:
+		return fmt.Errorf("no replica of %s is left", w.plan.Candidate)
+	case ready >= want:
+		w.unready = time.Time{}
+	case w.unready.IsZero():
+		w.unready = time.Now()
+	case time.Since(w.unready) >= unreadyGrace:
+		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, w.plan.Candidate, unreadyGrace)
+	}
+	return nil
+}
+
+// wanted is how many replicas of the candidate the stage runs.
+func (w *watch) wanted() int {
+	if w.stage.Act == deploy.ActRoll {
+		return w.stage.Batch.Candidate
+	}
+	return w.plan.Candidate.Config.Replicas
+}
+
+// observe hands what came in since the last look to the judge, and tells it
+// about once a second.
+func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.Running) {
+	now := w.readingsOf(state)
+	elapsed := time.Since(w.began)
+	w.verdict = w.judge.Observe(analysis.Sample{
+		Elapsed: elapsed, Share: w.stage.Share,
+		Live: now.live.Since(w.last.live), Candidate: now.candidate.Since(w.last.candidate),
+	})
+	w.last = now
+	if w.stage.Share == 0 || time.Since(w.told) < time.Second {
+		return
+	}
+	w.told = time.Now()
+	w.tell(ctx, deploy.Event{
+		Kind: deploy.Observed, Environment: w.plan.Environment, Stage: w.n, Share: w.stage.Share, Message: w.verdict.Why,
+		Observation: &deploy.Observation{
+			Share: w.stage.Share, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
+			Ready: running.Ready(), Replicas: w.wanted(), Elapsed: elapsed, Hold: w.stage.Hold,
+		},
+	})
+}
+
+// end takes the last look. What is suspicious does not pass, and neither does
+// what cannot be seen.
+func (w *watch) end(ctx context.Context) error {
+	w.told = time.Time{} // the last observation is always told
+	if err := w.look(ctx); err != nil {
+		return err
+	}
+	switch {
+	case !w.blind.IsZero():
+		return fmt.Errorf("the state could not be read at the end of the stage")
+	case !w.unready.IsZero():
+		return fmt.Errorf("not all replicas of %s are ready at the end of the stage", w.plan.Candidate)
+	case w.verdict.Decision != analysis.Advance:
+		return fmt.Errorf("%s", w.verdict.Why)
+	}
+	return nil
+}

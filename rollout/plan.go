@@ -1,0 +1,127 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// NewPlan turns a strategy into stages for a candidate, given what is live. On
+// an empty environment (live is zero) there is nobody to protect and nothing
+// to go back to, so every strategy becomes: start, check, switch.
+func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
+	p := deploy.Plan{Environment: candidate.Environment, Strategy: s, Live: live, Candidate: candidate}
+	switch {
+	case live.IsZero():
+		p.Stages = []deploy.Stage{start(), toAll(0)}
+	case s.Kind == deploy.Recreate:
+		p.Stages = []deploy.Stage{{Act: deploy.ActReplace, Share: 100, Hold: s.Hold, Checks: true}}
+	case s.Kind == deploy.Rolling:
+		p.Stages = rolling(s, live.Config.Replicas, candidate.Config.Replicas)
+	case s.Kind == deploy.Canary:
+		p.Stages = canary(s)
+	default:
+		p.Stages = []deploy.Stage{start(), toAll(s.Keep)}
+	}
+	return p
+}
+
+// start runs the candidate without traffic and asks it everything that can be
+// asked before a user meets it.
+func start() deploy.Stage { return deploy.Stage{Act: deploy.ActStart, Checks: true} }
+
+// toAll gives the candidate every user while the old version still stands by.
+func toAll(hold time.Duration) deploy.Stage {
+	return deploy.Stage{Act: deploy.ActSwitch, Share: 100, Hold: hold, Checks: true}
+}
+
+func canary(s deploy.Strategy) []deploy.Stage {
+	stages := []deploy.Stage{start()}
+	for _, share := range s.Steps {
+		if share == 100 {
+			break
+		}
+		stages = append(stages, deploy.Stage{Act: deploy.ActSplit, Share: share, Hold: s.Hold})
+	}
+	return append(stages, toAll(s.Hold))
+}
+
+// rolling replaces batch by batch. The live replicas of the batch that is
+// being watched stay up without traffic until the next batch begins: so going
+// back from any stage, the last one too, never waits for a start.
+func rolling(s deploy.Strategy, live, total int) []deploy.Stage {
+	size := max(1, s.Batch)
+	first := min(size, total)
+	stages := []deploy.Stage{{
+		Act: deploy.ActRoll, Checks: true,
+		Batch: deploy.Batch{Candidate: first, Serving: 0, Live: live, Total: total},
+	}}
+	for done := 0; done < total; {
+		next := min(done+size, total)
+		b := deploy.Batch{Candidate: next, Serving: next, Live: max(1, min(live, total-done)), Total: total}
+		stages = append(stages, deploy.Stage{Act: deploy.ActRoll, Share: b.Share(), Batch: b, Hold: s.Hold})
+		done = next
+	}
+	return append(stages, toAll(0))
+}
+
+// Capable lists what a target can do.
+func Capable(t deploy.Target) []deploy.Kind {
+	kinds := []deploy.Kind{deploy.Recreate}
+	if _, ok := t.(deploy.Roller); ok {
+		kinds = append(kinds, deploy.Rolling)
+	}
+	kinds = append(kinds, deploy.BlueGreen)
+	if _, ok := t.(deploy.Splitter); ok {
+		kinds = append(kinds, deploy.Canary)
+	}
+	return kinds
+}
+
+// Supports refuses a strategy that the target cannot do, before anything is
+// built or changed.
+func Supports(t deploy.Target, k deploy.Kind) error {
+	can := Capable(t)
+	if slices.Contains(can, k) {
+		return nil
+	}
+	names := make([]string, len(can))
+	for i, c := range can {
+		names[i] = string(c)
+	}
+	return deploy.Usage("it can do "+strings.Join(names, ", "), "%s cannot do the strategy %q", t, k)
+}
+
+// Describe says in one line what a stage does, for plans and consoles.
+func Describe(s deploy.Stage) string {
+	var act string
+	switch s.Act {
+	case deploy.ActStart:
+		act = "start beside the live version, no users"
+	case deploy.ActSplit:
+		act = fmt.Sprintf("%s of the users", s.Share)
+	case deploy.ActRoll:
+		act = describeBatch(s)
+	case deploy.ActSwitch:
+		act = "all users"
+	case deploy.ActReplace:
+		act = "stop the live version, start the new one (users wait)"
+	}
+	if s.Checks {
+		act += ", run the checks"
+	}
+	if s.Hold > 0 {
+		act += fmt.Sprintf(", watch for %s", s.Hold)
+	}
+	return act
+}
+
+func describeBatch(s deploy.Stage) string {
+	if s.Batch.Serving == 0 {
+		return fmt.Sprintf("start %d of %d replicas, no users", s.Batch.Candidate, s.Batch.Total)
+	}
+	return fmt.Sprintf("%d of %d replicas replaced", s.Batch.Serving, s.Batch.Total)
+}

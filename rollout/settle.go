@@ -1,0 +1,73 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Settle finishes what a killed or cancelled run has left at a target: forward
+// if its last stage had passed, otherwise back. Where nothing is unfinished it
+// answers Unchanged. While another run holds the target it is refused with a
+// *deploy.Locked in Err.
+func (e *Engine) Settle(ctx context.Context, t deploy.Target, o deploy.Owner) Result {
+	began := time.Now()
+	r := e.settle(ctx, t, o)
+	r.Took = time.Since(began)
+	return r
+}
+
+func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Result {
+	s, err := siteOf(t)
+	if err != nil {
+		return failed(err)
+	}
+	h, err := e.hold(ctx, s, o)
+	if err != nil {
+		return failed(err)
+	}
+	defer h.release()
+	state, err := e.state(h.ctx, s)
+	if err != nil {
+		return Result{Outcome: deploy.Unknown, Reason: reason(err), Err: err}
+	}
+	if !state.Record.Unfinished() {
+		live := liveIn(state)
+		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
+	}
+	r := e.finish(h.ctx, s, o, state)
+	r.Environment = state.Record.Candidate.Environment
+	e.ended(ctx, r)
+	return r
+}
+
+// errLeft is why a rollout is taken back whose process is gone.
+var errLeft = errors.New("its run ended before the rollout was over")
+
+// finish takes up an unfinished rollout where its journal says it was.
+func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deploy.State) Result {
+	record := state.Record
+	plan := NewPlan(record.Strategy, record.Previous, record.Candidate)
+	r := &rollout{
+		Engine: e, target: s, url: state.URL, plan: plan,
+		ledger: ledger{journal: s, record: record},
+	}
+	r.ledger.record.Owner = o
+	r.tell(ctx, deploy.Event{
+		Kind: deploy.Notice, Environment: plan.Environment, URL: state.URL,
+		Message: fmt.Sprintf("%s of %s was left unfinished (%s, stage %d of %d) by %s: settling it",
+			record.Operation, record.Candidate, record.Phase, record.Stage, record.Stages, record.Owner.Run),
+	})
+	if record.Phase != deploy.PhasePromoting {
+		return r.back(ctx, errLeft)
+	}
+	ctx, cancel := r.ownTime(ctx)
+	defer cancel()
+	if err := insist(ctx, func() error { return r.swap(ctx, s, plan.Candidate) }); err != nil {
+		return r.stuck(ctx, errLeft, err)
+	}
+	return r.complete(ctx)
+}

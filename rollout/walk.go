@@ -1,0 +1,224 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// rollout is one walk along a plan.
+type rollout struct {
+	*Engine
+	target site
+	plan   deploy.Plan
+	checks []deploy.Check
+	ledger ledger
+	url    string
+}
+
+// run walks the plan to its end, or back.
+func (r *rollout) run(ctx context.Context) Result {
+	r.tell(ctx, deploy.Event{
+		Kind: deploy.RolloutStarted, Environment: r.plan.Environment, Plan: &r.plan, URL: r.url,
+		Message: fmt.Sprintf("%s to %s: %s replaces %s", r.plan.Strategy.Kind, r.plan.Environment, r.plan.Candidate, r.plan.Live),
+	})
+	for i, s := range r.plan.Stages {
+		if err := r.stage(ctx, i+1, s); err != nil {
+			return r.back(ctx, err)
+		}
+	}
+	return r.promote(ctx)
+}
+
+// stage writes what it is about to do, does it, and watches what comes of it.
+func (r *rollout) stage(ctx context.Context, n int, s deploy.Stage) error {
+	r.tell(ctx, deploy.Event{
+		Kind: deploy.StageStarted, Environment: r.plan.Environment, Stage: n, Share: s.Share, Message: Describe(s),
+	})
+	if err := r.intend(ctx, n, s); err != nil {
+		return err
+	}
+	before, err := r.readings(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.act(ctx, s); err != nil {
+		return err
+	}
+	if err := r.ledger.enter(ctx, deploy.PhaseHolding); err != nil {
+		return err
+	}
+	if err := r.gate(ctx, n, s, before); err != nil {
+		return err
+	}
+	r.tell(ctx, deploy.Event{
+		Kind: deploy.StagePassed, Environment: r.plan.Environment, Stage: n, Share: s.Share,
+		Message: fmt.Sprintf("stage %d of %d passed", n, len(r.plan.Stages)),
+	})
+	return nil
+}
+
+// intend writes the stage into the journal before it is acted on.
+func (r *rollout) intend(ctx context.Context, n int, s deploy.Stage) error {
+	return r.ledger.write(ctx, func(rec *deploy.Record) {
+		rec.Phase, rec.Stage, rec.Share = deploy.PhaseShifting, n, s.Share
+		if s.Share == 0 {
+			rec.Phase = deploy.PhaseStarting
+		}
+	})
+}
+
+// act moves traffic as the stage says.
+func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
+	c := r.plan.Candidate
+	switch s.Act {
+	case deploy.ActStart:
+		return r.start(ctx, r.target, c)
+	case deploy.ActSplit:
+		return r.split(ctx, s.Share)
+	case deploy.ActRoll:
+		return r.roll(ctx, s.Batch)
+	case deploy.ActReplace:
+		if err := r.stop(ctx, r.target, r.plan.Live); err != nil {
+			return err
+		}
+		if err := r.start(ctx, r.target, c); err != nil {
+			return err
+		}
+	}
+	return r.swap(ctx, r.target, c)
+}
+
+func (r *rollout) split(ctx context.Context, share deploy.Percent) error {
+	splitter := r.target.(deploy.Splitter) // Supports has seen to it
+	return within(ctx, moveLimit, fmt.Sprintf("send %s of the users of %s to %s", share, r.target, r.plan.Candidate),
+		func(ctx context.Context) error { return splitter.Split(ctx, r.plan.Candidate, share) })
+}
+
+func (r *rollout) roll(ctx context.Context, b deploy.Batch) error {
+	roller := r.target.(deploy.Roller) // Supports has seen to it
+	limit := r.plan.Candidate.Config.StartTimeout + r.plan.Live.Config.Drain + moveLimit
+	return within(ctx, limit, fmt.Sprintf("replace %d of %d replicas of %s", b.Candidate, b.Total, r.target),
+		func(ctx context.Context) error { return roller.Roll(ctx, r.plan.Candidate, b) })
+}
+
+// promote ends a rollout whose last stage has passed. From its first write on
+// the way is forward, also for another process and after a cancel.
+func (r *rollout) promote(ctx context.Context) Result {
+	if err := r.verify(ctx); err != nil {
+		return r.back(ctx, err)
+	}
+	if err := r.ledger.enter(ctx, deploy.PhasePromoting); err != nil {
+		return r.back(ctx, err)
+	}
+	ctx, cancel := r.ownTime(ctx)
+	defer cancel()
+	return r.complete(ctx)
+}
+
+// complete removes the old version and closes the journal.
+func (r *rollout) complete(ctx context.Context) Result {
+	p := r.plan
+	if !p.Live.IsZero() {
+		if err := insist(ctx, func() error { return r.stop(ctx, r.target, p.Live) }); err != nil {
+			r.tell(ctx, deploy.Event{
+				Kind: deploy.Warning, Environment: p.Environment,
+				Message: fmt.Sprintf("the old version %s could not be removed and runs on without users: %v", p.Live, err),
+				Hint:    "the next deployment removes it",
+			})
+		}
+	}
+	why := fmt.Sprintf("%s is live", p.Candidate)
+	r.close(ctx, deploy.Promoted, why)
+	return Result{Outcome: deploy.Promoted, Reason: why, Previous: p.Live, Live: p.Candidate, URL: r.url}
+}
+
+// close writes the journal's last record. When it cannot be written, users are
+// served all the same, and settle closes it later.
+func (r *rollout) close(ctx context.Context, o deploy.Outcome, why string) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	err := insist(ctx, func() error { return r.ledger.settle(ctx, o, why) })
+	if err == nil {
+		return
+	}
+	r.tell(ctx, deploy.Event{
+		Kind: deploy.Warning, Environment: r.plan.Environment,
+		Message: fmt.Sprintf("the journal could not be closed: %v", err), Hint: "slipway settle closes it",
+	})
+}
+
+// verify reads back that what serves is what was promoted: the candidate is
+// live, complete, and each replica runs its digest.
+func (r *rollout) verify(ctx context.Context) error {
+	state, err := r.state(ctx, r.target)
+	if err != nil {
+		return err
+	}
+	c := r.plan.Candidate
+	if state.Live == nil || state.Live.ID != c.ID {
+		return fmt.Errorf("%s says that %s is live, not %s", r.target, show(state.Live), c)
+	}
+	running, _ := state.Find(c.ID)
+	if ready := running.Ready(); ready < c.Config.Replicas {
+		return fmt.Errorf("%d of %d replicas of %s are ready", ready, c.Config.Replicas, c)
+	}
+	for _, replica := range running.Replicas {
+		if replica.Digest != c.Image.Digest {
+			return fmt.Errorf("replica %s runs %s, not %s", replica.Name, replica.Digest, c.Image.Digest)
+		}
+	}
+	return nil
+}
+
+func show(r *deploy.Revision) string {
+	if r == nil {
+		return "nothing"
+	}
+	return r.String()
+}
+
+// ownTime is for what must be finished: it does not end with the run.
+func (r *rollout) ownTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), r.revertBudget())
+}
+
+// insist repeats an act until it succeeds, the time is over, or another run
+// has taken over. Every act on a target may be repeated.
+func insist(ctx context.Context, act func() error) error {
+	pause := 50 * time.Millisecond
+	for {
+		err := act()
+		if err == nil || overtaken(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		}
+	}
+}
+
+// evidence is what is known about a failed candidate: from the error, where
+// the target gave it, otherwise by asking.
+func (r *rollout) evidence(ctx context.Context, cause error) *deploy.Evidence {
+	if doomed, ok := errors.AsType[*deploy.Doomed](cause); ok {
+		return &doomed.Evidence
+	}
+	witness, ok := r.target.(deploy.Witness)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	e, err := witness.Evidence(ctx, r.plan.Candidate)
+	if err != nil || e.Reason == "" && len(e.Log) == 0 {
+		return nil
+	}
+	return &e
+}
