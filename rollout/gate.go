@@ -221,20 +221,33 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	})
 }
 
-// end takes the last look. What is suspicious does not pass, and neither does
-// what cannot be seen.
+// end takes the last look, for as long as it needs to see everything ready.
+// What is suspicious does not pass.
 func (w *watch) end(ctx context.Context) error {
-	w.told = time.Time{} // the last observation is always told
-	if err := w.look(ctx); err != nil {
-		return err
+	for {
+		w.told = time.Time{} // the last observation is always told
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+		if w.blind.IsZero() && w.unready.IsZero() {
+			break
+		}
+		if err := pause(ctx, w.poll()); err != nil {
+			return err
+		}
 	}
-	switch {
-	case !w.blind.IsZero():
-		return fmt.Errorf("the state could not be read at the end of the stage")
-	case !w.unready.IsZero():
-		return fmt.Errorf("not all replicas of %s are ready at the end of the stage", w.plan.Candidate)
-	case w.verdict.Decision != analysis.Advance:
+	if w.verdict.Decision != analysis.Advance {
 		return fmt.Errorf("%s", w.verdict.Why)
 	}
 	return nil
+}
+
+// pause waits, unless the run is interrupted.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	case <-time.After(d):
+		return nil
+	}
 }

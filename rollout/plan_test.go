@@ -1,0 +1,92 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+func TestPlans(t *testing.T) {
+	tests := []struct {
+		name     string
+		strategy deploy.Strategy
+		live     deploy.Revision
+		want     []string
+	}{
+		{"first", strategies[deploy.Canary], deploy.Revision{}, []string{
+			"start beside the live version, no users, run the checks", "all users, run the checks",
+		}},
+		{"recreate", strategies[deploy.Recreate], oldOne, []string{
+			"stop the live version, start the new one (users wait), run the checks, watch for 2s",
+		}},
+		{"rolling", strategies[deploy.Rolling], oldOne, []string{
+			"start 1 of 2 replicas, no users, run the checks",
+			"1 of 2 replicas replaced, watch for 2s",
+			"2 of 2 replicas replaced, watch for 2s",
+			"all users, run the checks",
+		}},
+		{"blue-green", strategies[deploy.BlueGreen], oldOne, []string{
+			"start beside the live version, no users, run the checks", "all users, run the checks, watch for 3s",
+		}},
+		{"canary", strategies[deploy.Canary], oldOne, []string{
+			"start beside the live version, no users, run the checks",
+			"10% of the users, watch for 5s", "50% of the users, watch for 5s",
+			"all users, run the checks, watch for 5s",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, s := range NewPlan(tt.strategy, tt.live, newOne).Stages {
+				got = append(got, Describe(s))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// At every stage of a rolling there is a live replica left that traffic can
+// return to at once, and enough replicas serve.
+func TestRollingAlwaysHasAWayBack(t *testing.T) {
+	for live := 1; live <= 6; live++ {
+		for total := 1; total <= 6; total++ {
+			for batch := 1; batch <= 7; batch++ {
+				p := NewPlan(deploy.Strategy{Kind: deploy.Rolling, Batch: batch}, revision("1.0.0", live), revision("1.1.0", total))
+				for _, s := range p.Stages {
+					if s.Act != deploy.ActRoll {
+						continue
+					}
+					b := s.Batch
+					if b.Live < 1 || b.Live > live || b.Candidate > total || b.Serving > b.Candidate {
+						t.Errorf("live %d, total %d, batch %d: %+v", live, total, batch, b)
+					}
+					if serving := b.Serving + b.Live; serving < min(live, total) {
+						t.Errorf("live %d, total %d, batch %d: only %d can serve: %+v", live, total, batch, serving, b)
+					}
+				}
+			}
+		}
+	}
+}
+
+// plainTarget can neither split nor roll.
+type plainTarget struct{ deploy.Target }
+
+func (plainTarget) String() string { return "plain" }
+
+func TestStrategyThatTheTargetCannotDo(t *testing.T) {
+	for _, k := range []deploy.Kind{deploy.Canary, deploy.Rolling, "flag"} {
+		err := Supports(plainTarget{}, k)
+		if err == nil || !deploy.IsUsage(err) || !strings.Contains(deploy.HintOf(err), "recreate, blue-green") {
+			t.Errorf("%s: %v (%s)", k, err, deploy.HintOf(err))
+		}
+	}
+	if err := Supports(newFake(), deploy.Canary); err != nil {
+		t.Error(err)
+	}
+}
