@@ -1,0 +1,124 @@
+package action
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Inputs are what the workflow hands to the action, validated. An empty string
+// means that the workflow says nothing.
+type Inputs struct {
+	// Command is one of Commands.
+	Command string
+	// Config is a path relative to WorkingDirectory.
+	Config string
+	// Version is a semver without a leading v.
+	Version     string
+	Environment string
+	Strategy    deploy.Kind
+	// Operation is release, promote or rollback.
+	Operation string
+	Reason    string
+	DryRun    bool
+	Push      bool
+	// Report is the path of the JSON report, relative to WorkingDirectory.
+	Report           string
+	GitHubToken      string
+	WorkingDirectory string
+}
+
+// Inputs reads and validates every input. All mistakes are told at once; each
+// is a deploy.Usage that names the input and its valid values.
+func (r *Runner) Inputs() (Inputs, error) {
+	p := parser{runner: r}
+	in := Inputs{
+		Command:          p.choice(InputCommand, Commands()),
+		Config:           p.line(InputConfig),
+		Version:          p.version(InputVersion),
+		Environment:      p.line(InputEnvironment),
+		Strategy:         deploy.Kind(p.choice(InputStrategy, strategies())),
+		Operation:        p.choice(InputOperation, Operations()),
+		Reason:           p.line(InputReason),
+		DryRun:           p.boolean(InputDryRun),
+		Push:             p.boolean(InputPush),
+		Report:           p.line(InputReport),
+		GitHubToken:      p.line(InputGitHubToken),
+		WorkingDirectory: p.line(InputWorkingDirectory),
+	}
+	in.Command = orElse(in.Command, Auto)
+	in.WorkingDirectory = orElse(in.WorkingDirectory, ".")
+	return in, errors.Join(p.errs...)
+}
+
+// parser reads inputs and collects what is wrong with them.
+type parser struct {
+	runner *Runner
+	errs   []error
+}
+
+func (p *parser) refuse(hint, format string, args ...any) {
+	p.errs = append(p.errs, deploy.Usage(hint, format, args...))
+}
+
+// raw finds an input under the name that the runner gives it (INPUT_DRY-RUN)
+// and under the one that a shell can set (INPUT_DRY_RUN).
+func (p *parser) raw(name string) string {
+	upper := "INPUT_" + strings.ToUpper(name)
+	hyphens := strings.TrimSpace(p.runner.getenv(upper))
+	underscores := strings.TrimSpace(p.runner.getenv(strings.ReplaceAll(upper, "-", "_")))
+	if hyphens != "" && underscores != "" && hyphens != underscores {
+		p.refuse("set one of the two", "input %s is given twice with different values", name)
+	}
+	return orElse(hyphens, underscores)
+}
+
+func (p *parser) line(name string) string {
+	s := p.raw(name)
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		p.refuse("write it on one line", "input %s has a line break or a control character", name)
+		return ""
+	}
+	return s
+}
+
+func (p *parser) choice(name string, valid []string) string {
+	s := strings.ToLower(p.line(name))
+	if s != "" && !slices.Contains(valid, s) {
+		p.refuse("use one of "+strings.Join(valid, ", "), "input %s: %q is not known", name, s)
+		return ""
+	}
+	return s
+}
+
+// boolean takes what GitHub's own actions take, and nothing else: a typing
+// error in dry-run must not deploy.
+func (p *parser) boolean(name string) bool {
+	switch s := p.line(name); s {
+	case "", "false", "False", "FALSE":
+		return false
+	case "true", "True", "TRUE":
+		return true
+	default:
+		p.refuse("use true or false", "input %s: %q is neither true nor false", name, s)
+		return false
+	}
+}
+
+func (p *parser) version(name string) string {
+	s := p.line(name)
+	if s == "" {
+		return ""
+	}
+	version, err := semver.StrictNewVersion(strings.TrimPrefix(s, "v"))
+	if err != nil {
+		p.refuse("use a version such as 1.4.2 or 1.5.0-rc.1 (https://semver.org)", "input %s: %q is not a semantic version", name, s)
+		return ""
+	}
+	return version.String()
+}

@@ -1,0 +1,91 @@
+package action
+
+import "github.com/slipway-ci/slipway/deploy"
+
+// Spec describes one input or output of action.yml.
+type Spec struct {
+	Name string
+	// Description is one sentence or two, as action.yml has it.
+	Description string
+	// Default is what an input has when the workflow says nothing; outputs
+	// have none.
+	Default  string
+	Required bool
+}
+
+// The names of the inputs.
+const (
+	InputCommand          = "command"
+	InputConfig           = "config"
+	InputVersion          = "version"
+	InputEnvironment      = "environment"
+	InputStrategy         = "strategy"
+	InputOperation        = "operation"
+	InputReason           = "reason"
+	InputDryRun           = "dry-run"
+	InputPush             = "push"
+	InputReport           = "report"
+	InputGitHubToken      = "github-token"
+	InputWorkingDirectory = "working-directory"
+)
+
+// InputSpecs are all inputs, in the order in which action.yml has them.
+func InputSpecs() []Spec {
+	return []Spec{
+		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, promote, rollback, settle, status, history or validate."},
+		{Name: InputConfig, Description: "Path of slipway.yaml, relative to working-directory. Left out: slipway.yaml or slipway.yml there or under .github."},
+		{Name: InputVersion, Description: "The version to release, promote or roll back to, such as 1.4.2. Left out: from the tag, or computed from git."},
+		{Name: InputEnvironment, Description: "The environment to promote to or to roll back. A release without it goes through all of them in their order."},
+		{Name: InputStrategy, Description: "Overrides the strategy in slipway.yaml: recreate, rolling, blue-green or canary."},
+		{Name: InputOperation, Description: "What auto does when the workflow was started by hand: release, promote or rollback. Left out: the input of that name that the workflow was started with."},
+		{Name: InputReason, Description: "Why this is done, for the lock on the environment and for the reports. Left out: the input of that name that the workflow was started with."},
+		{Name: InputDryRun, Default: "false", Description: "true shows what would happen, and changes nothing."},
+		{Name: InputPush, Default: "false", Description: "With the command build: true pushes the image, too."},
+		{Name: InputReport, Default: "slipway-report.json", Description: "Path of the JSON report to write, relative to working-directory. Empty: none is written."},
+		{Name: InputGitHubToken, Default: "${{ github.token }}", Description: "Token for deployments (deployments: write) and the comment on the pull request (pull-requests: write). Empty: neither is written."},
+		{Name: InputWorkingDirectory, Default: ".", Description: "Folder to work in, relative to the workspace."},
+	}
+}
+
+// The names of the outputs.
+const (
+	OutputOutcome          = "outcome"
+	OutputVersion          = "version"
+	OutputImage            = "image"
+	OutputDigest           = "digest"
+	OutputRevision         = "revision"
+	OutputPreviousRevision = "previous-revision"
+	OutputEnvironment      = "environment"
+	OutputURL              = "url"
+	OutputDeploymentID     = "deployment-id"
+	OutputPlan             = "plan"
+	OutputReport           = "report"
+)
+
+// OutputSpecs are all outputs, in the order in which action.yml has them.
+// Where a run goes through several environments, those about one environment
+// are about the last one that the run came to.
+func OutputSpecs() []Spec {
+	return []Spec{
+		{Name: OutputOutcome, Description: "How it ended: promoted, unchanged, failed, reverted, held or unknown."},
+		{Name: OutputVersion, Description: "The version, such as 1.4.2."},
+		{Name: OutputImage, Description: "The image with its digest, such as ghcr.io/acme/hello@sha256:…."},
+		{Name: OutputDigest, Description: "The digest of the image, sha256:…."},
+		{Name: OutputRevision, Description: "The revision: hash of image, configuration and versions of secrets."},
+		{Name: OutputPreviousRevision, Description: "The revision that was live before; empty on a first deployment."},
+		{Name: OutputEnvironment, Description: "The last environment that the run came to."},
+		{Name: OutputURL, Description: "The address of that environment."},
+		{Name: OutputDeploymentID, Description: "The id of the GitHub deployment for that environment."},
+		{Name: OutputPlan, Description: "The plan for that environment, as JSON."},
+		{Name: OutputReport, Description: "The path of the JSON report, relative to the workspace; empty where none was written."},
+	}
+}
+
+// strategies are the valid values of the input strategy.
+func strategies() []string {
+	names := make([]string, 0, len(deploy.Kinds))
+	for _, kind := range deploy.Kinds {
+		names = append(names, string(kind))
+	}
+	return names
+}
