@@ -1,0 +1,107 @@
+package ociregistry
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// maxName is the longest repository name; the specification leaves it to
+// registries, and many clients count with 255.
+const maxName = 255
+
+// The grammar of the distribution specification. No match can leave a folder:
+// there is no "." alone, no "..", no empty component, no separator but "/".
+var (
+	nameGrammar = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// route is what a request is about.
+type route struct {
+	kind   string // one of the kinds below
+	name   string // repository
+	target string // tag, digest or upload
+}
+
+// Kinds of routes.
+const (
+	kindVersion   = "version"
+	kindCatalog   = "catalog"
+	kindTags      = "tags"
+	kindManifest  = "manifest"
+	kindBlob      = "blob"
+	kindUploads   = "uploads"
+	kindUpload    = "upload"
+	kindReferrers = "referrers"
+)
+
+// parseRoute takes a path apart from its end, as a repository may be called
+// "manifests" or "tags", too. Repository names in its result are valid.
+func parseRoute(path string) (route, error) {
+	rest, ok := strings.CutPrefix(path, "/v2")
+	if !ok {
+		return route{}, refuse(http.StatusNotFound, codeUnsupported, "this registry answers under /v2/ only")
+	}
+	switch rest {
+	case "", "/":
+		return route{kind: kindVersion}, nil
+	case "/_catalog":
+		return route{kind: kindCatalog}, nil
+	}
+	r, ok := split(strings.Split(strings.TrimPrefix(rest, "/"), "/"))
+	if !ok {
+		return route{}, refuse(http.StatusNotFound, codeUnsupported, "this registry has no such path")
+	}
+	if !validName(r.name) {
+		return route{}, refuse(http.StatusBadRequest, codeNameInvalid, "repository name %q is not valid", r.name)
+	}
+	return r, nil
+}
+
+// split tells repository, kind and target apart.
+func split(elems []string) (route, bool) {
+	n := len(elems)
+	if n < 3 {
+		return route{}, false
+	}
+	last := elems[n-1]
+	name := func(n int) string { return strings.Join(elems[:n], "/") }
+	switch {
+	case n >= 4 && elems[n-3] == "blobs" && elems[n-2] == "uploads" && last == "":
+		return route{kindUploads, name(n - 3), ""}, true
+	case n >= 4 && elems[n-3] == "blobs" && elems[n-2] == "uploads":
+		return route{kindUpload, name(n - 3), last}, true
+	case elems[n-2] == "blobs" && last == "uploads":
+		return route{kindUploads, name(n - 2), ""}, true
+	case elems[n-2] == "blobs":
+		return route{kindBlob, name(n - 2), last}, true
+	case elems[n-2] == "manifests":
+		return route{kindManifest, name(n - 2), last}, true
+	case elems[n-2] == "referrers":
+		return route{kindReferrers, name(n - 2), last}, true
+	case elems[n-2] == "tags" && last == "list":
+		return route{kindTags, name(n - 2), ""}, true
+	}
+	return route{}, false
+}
+
+// validName reports whether a repository may be called so.
+func validName(name string) bool { return len(name) <= maxName && nameGrammar.MatchString(name) }
+
+// validTag reports whether a tag may be called so.
+func validTag(tag string) bool { return tagGrammar.MatchString(tag) }
+
+// parseDigest reads a digest that is valid: sha256 alone, in lower case.
+func parseDigest(s string) (v1.Hash, error) {
+	h, err := v1.NewHash(s)
+	if err != nil || h.String() != s {
+		return v1.Hash{}, refuse(http.StatusBadRequest, codeDigestInvalid, "%q is not a sha256 digest", s)
+	}
+	return h, nil
+}
+
+// isDigest tells a digest from a tag, which has no colon.
+func isDigest(reference string) bool { return strings.Contains(reference, ":") }
