@@ -1,0 +1,158 @@
+package process
+
+import (
+	"bufio"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// usualPath is searched when the environment names no PATH.
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// execute starts the app and returns its process ID in here. It is in a
+// session of its own, so that signals to its group do not reach the init.
+func execute(r request) (int, error) {
+	if info, err := os.Stat(r.Dir); err != nil || !info.IsDir() {
+		return 0, unusable("the working directory has to be a folder in the image", "%s: no such folder in the image", r.Dir)
+	}
+	path, err := find(r)
+	if err != nil {
+		return 0, err
+	}
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		return 0, fmt.Errorf("open stdin: %w", err)
+	}
+	defer func() { _ = null.Close() }()
+	pid, err := syscall.ForkExec(path, r.Argv, &syscall.ProcAttr{
+		Dir:   r.Dir,
+		Env:   r.Env,
+		Files: []uintptr{null.Fd(), 1, 2},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return 0, explain(path, err)
+	}
+	return pid, nil
+}
+
+// unusable is an ErrImage with what to do.
+func unusable(hint, format string, args ...any) error {
+	return deploy.Hinted(imageError(fmt.Sprintf(format, args...)), "%s", hint)
+}
+
+// find resolves the command as a shell would.
+func find(r request) (string, error) {
+	name := r.Argv[0]
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(r.Dir, name)
+		}
+		if _, err := os.Stat(name); err != nil {
+			return "", missing(r.Argv[0], err)
+		}
+		return name, nil
+	}
+	path := searchPath(r.Env)
+	for _, folder := range filepath.SplitList(path) {
+		file := filepath.Join("/", folder, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", unusable("name the command by its absolute path in the image, or set PATH",
+		"%s: not found in the image (PATH is %s)", name, path)
+}
+
+func searchPath(env []string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if path, found := strings.CutPrefix(env[i], "PATH="); found {
+			return path
+		}
+	}
+	return usualPath
+}
+
+// missing explains a command that cannot be looked at.
+func missing(name string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return unusable("the entrypoint has to name a file that build.files or the base puts into the image", "%s: not found in the image", name)
+	}
+	return unusable("the entrypoint has to name a file that can be reached in the image", "%s: %v", name, errors.Unwrap(err))
+}
+
+// explain turns the kernel's answer into what is wrong with the file.
+func explain(path string, err error) error {
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return unusable("the entrypoint has to name a program", "%s: is a folder in the image", path)
+	}
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return unusable("give the file its execute permission (chmod +x, or mode: 0755 in build.files)", "%s: not executable", path)
+	case errors.Is(err, syscall.ENOENT):
+		return unusable("link it statically (for Go: CGO_ENABLED=0), or use a base image that has what it needs",
+			"%s: it needs %s, which is missing from the image", path, interpreter(path))
+	case errors.Is(err, syscall.ENOEXEC):
+		return foreign(path)
+	case errors.Is(err, syscall.E2BIG):
+		return unusable("give the app less by its environment", "%s: its arguments and environment are larger than Linux allows", path)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// interpreter names what a program or a script needs in order to run.
+func interpreter(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return "a file"
+	}
+	defer func() { _ = file.Close() }()
+	if line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadString('\n'); strings.HasPrefix(line, "#!") {
+		if words := strings.Fields(line[2:]); len(words) > 0 {
+			return fmt.Sprintf("the interpreter %q", words[0])
+		}
+		return "an interpreter"
+	}
+	if loader := loader(file); loader != "" {
+		return fmt.Sprintf("the dynamic loader %q", loader)
+	}
+	return "a file"
+}
+
+// loader is the dynamic loader that an ELF file asks for; empty if none.
+func loader(file io.ReaderAt) string {
+	program, err := elf.NewFile(file)
+	if err != nil {
+		return ""
+	}
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP {
+			name, _ := io.ReadAll(io.LimitReader(p.Open(), 4096))
+			return strings.TrimRight(string(name), "\x00")
+		}
+	}
+	return ""
+}
+
+// foreign explains a file that the kernel does not know how to run.
+func foreign(path string) error {
+	here := runtime.GOARCH
+	program, err := elf.Open(path)
+	if err != nil {
+		return unusable("build it for linux/"+here+", or let a script begin with #! and its interpreter",
+			"%s: exec format error: it is neither a program for linux/%s nor a script that begins with #!", path, here)
+	}
+	defer func() { _ = program.Close() }()
+	machine := strings.ToLower(strings.TrimPrefix(program.Machine.String(), "EM_"))
+	return unusable("build it for linux/"+here+" (for Go: GOOS=linux GOARCH="+here+")",
+		"%s: exec format error: it is for another machine (%s), and this one is linux/%s", path, machine, here)
+}

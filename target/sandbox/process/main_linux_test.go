@@ -1,0 +1,208 @@
+package process
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// The environment of a test binary that has another task than to test.
+const (
+	// envApp is where the app of the tests is built already.
+	envApp = "PROCESS_TEST_APP"
+	// envParent makes it start a replica of this root and wait to be killed.
+	envParent = "PROCESS_TEST_PARENT"
+)
+
+func TestMain(m *testing.M) {
+	if IsChild() {
+		Child()
+	}
+	if root := os.Getenv(envParent); root != "" {
+		beParent(root)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(buildDir)
+	os.Exit(code)
+}
+
+// beParent starts a replica, prints the process IDs of its family, and waits.
+func beParent(root string) {
+	p, err := Start(context.Background(), Spec{ID: "orphan", Root: root, Argv: []string{"/app", "fork"}})
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	var pids []int
+	for len(pids) < 5 { // init, app and its three children
+		pids, _ = family(p.cmd.Process.Pid)
+		time.Sleep(5 * time.Millisecond)
+	}
+	fmt.Println(pids)
+	select {}
+}
+
+var buildDir string
+
+// app is the path of testdata/app, built statically.
+var app = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv(envApp); built != "" {
+		return built, nil
+	}
+	dir, err := os.MkdirTemp("", "process-app-*")
+	if err != nil {
+		return "", err
+	}
+	buildDir = dir
+	path := filepath.Join(dir, "app")
+	cmd := exec.Command("go", "build", "-o", path, "./testdata/app")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the app: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// appPath is the path of the built app on the host.
+func appPath(t testing.TB) string {
+	t.Helper()
+	path, err := app()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// root unpacks an image that holds the app as /app, and the entries given.
+func root(t testing.TB, more ...entry) string {
+	t.Helper()
+	content, err := os.ReadFile(appPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := append([]entry{{name: "app", mode: 0o755, body: string(content)}}, more...)
+	dir := filepath.Join(t.TempDir(), "root")
+	if err := Unpack(context.Background(), image(t, layer(t, entries...)), dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// entry is one entry of a layer; its kind is a file unless set.
+type entry struct {
+	name string
+	kind byte
+	mode int64
+	body string
+	link string
+}
+
+// layer is an uncompressed layer of entries.
+func layer(t testing.TB, entries ...entry) v1.Layer {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, e := range entries {
+		h := &tar.Header{Name: e.name, Typeflag: e.kind, Mode: e.mode, Linkname: e.link, Size: int64(len(e.body)),
+			Format: tar.FormatPAX, ModTime: time.Unix(1700000000, 0)}
+		if h.Typeflag == 0 {
+			h.Typeflag = tar.TypeReg
+		}
+		if h.Mode == 0 {
+			h.Mode = 0o644
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, e.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return static.NewLayer(b.Bytes(), types.OCIUncompressedLayer)
+}
+
+// image is an image of layers, the lowest first.
+func image(t testing.TB, layers ...v1.Layer) v1.Image {
+	t.Helper()
+	img, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// run starts the app with arguments and sees to it that it ends with the test.
+func run(t testing.TB, s Spec, args ...string) (*Process, *Log) {
+	t.Helper()
+	log, err := NewLog(filepath.Join(t.TempDir(), "log"), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	if s.ID == "" {
+		s.ID = "test-1"
+	}
+	if s.Argv == nil {
+		s.Argv = append([]string{"/app"}, args...)
+	}
+	s.Log = log
+	p, err := Start(context.Background(), s)
+	if err != nil {
+		lines, _ := log.Tail(20)
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	t.Cleanup(func() { p.Stop(0) })
+	return p, log
+}
+
+// ended waits for a process to end.
+func ended(t testing.TB, p *Process) Exit {
+	t.Helper()
+	if !p.wait(20 * time.Second) {
+		t.Fatal("timed out after 20s waiting for the app to end")
+	}
+	return p.Exit()
+}
+
+// awaitLine waits for a line in a log.
+func awaitLine(t testing.TB, log *Log, want string) {
+	t.Helper()
+	eventually(t, "the line "+want, func() bool { return strings.Contains(text(t, log), want) })
+}
+
+func text(t testing.TB, log *Log) string {
+	t.Helper()
+	lines, err := log.Tail(10000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("timed out after 20s waiting for %s", what)
+}

@@ -1,0 +1,355 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// childName is the init's argv[0]: what tells it what it is, and what ps
+	// shows.
+	childName = "slipway-replica"
+	// startLimit bounds the time until the app is executed.
+	startLimit = 30 * time.Second
+	// killLimit bounds the wait for a process that was killed and does not go,
+	// as one that waits for a dead file server does.
+	killLimit = 10 * time.Second
+)
+
+// namespaces are those that a replica has of its own.
+const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID |
+	unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
+
+// Process is a running replica: the app, whatever it started, and its init.
+// Its methods may be called from several goroutines.
+type Process struct {
+	cmd      *exec.Cmd
+	control  *os.File
+	report   *os.File
+	messages *json.Decoder
+	log      io.Writer
+	began    time.Time
+	pid      int
+	drained  chan struct{}
+	done     chan struct{}
+	exit     Exit // written before done is closed
+}
+
+// Start runs a replica and returns once its app has been executed. An app that
+// cannot be executed is an ErrImage with a hint. The context bounds the start
+// alone, which takes 30 seconds at most.
+func Start(ctx context.Context, s Spec) (*Process, error) {
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.ID, err)
+	}
+	var log io.Writer = io.Discard
+	if s.Log != nil {
+		log = s.Log
+	}
+	p, err := start(ctx, s.request(), log)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.ID, err)
+	}
+	return p, nil
+}
+
+// PID is the app's process ID on the host.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the app has ended, was reaped, everything else in the
+// replica is gone, and all that it wrote is in the log.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit tells how the app ended; it is to be asked after Done.
+func (p *Process) Exit() Exit {
+	select {
+	case <-p.done:
+		return p.exit
+	default:
+		return Exit{Code: -1}
+	}
+}
+
+// Stop asks the app to end by SIGTERM, kills it after the grace (at once if
+// that is zero), and returns when everything in the replica is gone. One that
+// has ended already is fine.
+func (p *Process) Stop(grace time.Duration) Exit {
+	if grace > 0 && p.cmd.Process.Signal(syscall.SIGTERM) == nil && p.wait(grace) {
+		return p.exit
+	}
+	p.kill()
+	if !p.wait(killLimit) { // in the kernel's hands; it will not run again
+		return Exit{Code: -1, Signal: "SIGKILL", After: time.Since(p.began)}
+	}
+	return p.exit
+}
+
+// wait reports whether the replica ended within the limit.
+func (p *Process) wait(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// kill ends the init; the kernel then kills everything else in the namespace
+// before the init is reaped.
+func (p *Process) kill() {
+	_ = p.cmd.Process.Kill() // an error means that it has ended
+}
+
+// start makes a replica, or a probe of one, and hands it to own.
+func start(ctx context.Context, r request, log io.Writer) (*Process, error) {
+	if !hooked.Load() {
+		return nil, errors.New("main has to call process.IsChild before it starts a replica")
+	}
+	p, err := spawn(r.ID, log)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	disarm := context.AfterFunc(ctx, p.kill)
+	err = p.begin(r)
+	if !disarm() {
+		err = late(ctx, time.Since(p.began))
+	}
+	go p.own()
+	if err != nil {
+		p.Stop(0)
+		return nil, err
+	}
+	return p, nil
+}
+
+// late says why a start was given up.
+func late(ctx context.Context, after time.Duration) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("timed out after %s waiting for the replica to be built", span(after))
+	}
+	return fmt.Errorf("interrupted after %s while the replica was built", span(after))
+}
+
+// spawn runs this executable again in new namespaces.
+func spawn(id string, log io.Writer) (*Process, error) {
+	var files pipes
+	defer files.closeTheirs()
+	control, theirControl := files.open(false)
+	report, theirReport := files.open(true)
+	output, theirOutput := files.open(true)
+	if files.err != nil {
+		files.closeOurs()
+		return nil, fmt.Errorf("open a pipe: %w", files.err)
+	}
+	cmd := command(id, namespaces)
+	cmd.Stdout, cmd.Stderr = theirOutput, theirOutput
+	cmd.ExtraFiles = []*os.File{theirControl, theirReport} // controlFD, reportFD
+	if err := cmd.Start(); err != nil {
+		files.closeOurs()
+		return nil, denied(err)
+	}
+	p := &Process{
+		cmd: cmd, control: control, report: report, messages: json.NewDecoder(report),
+		log: log, began: time.Now(), drained: make(chan struct{}), done: make(chan struct{}),
+	}
+	go p.drain(output)
+	return p, nil
+}
+
+// command is this executable as an init. Its environment keeps the Go runtime
+// in it small, and holds nothing else.
+func command(id string, flags uintptr) *exec.Cmd {
+	return &exec.Cmd{
+		Path: "/proc/self/exe",
+		Args: []string{childName, id},
+		Env:  []string{"GOMAXPROCS=1", "GOGC=20"},
+		Dir:  "/",
+		SysProcAttr: &syscall.SysProcAttr{
+			Cloneflags:  flags,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+			Setsid:      true, // a Ctrl-C at the caller's terminal is not for replicas
+		},
+	}
+}
+
+// begin hands over the request and waits until the app is executed.
+func (p *Process) begin(r request) error {
+	if err := json.NewEncoder(p.control).Encode(r); err != nil {
+		return p.early(err)
+	}
+	for {
+		var m message
+		if err := p.messages.Decode(&m); err != nil {
+			return p.early(err)
+		}
+		switch {
+		case m.Note != "":
+			p.note(m.Note)
+		case m.Failed != nil:
+			return m.Failed.err()
+		case m.Started != 0:
+			return p.acknowledge(m.Started)
+		}
+	}
+}
+
+// early is the error of an init that is gone before it has told anything.
+func (p *Process) early(err error) error {
+	return fmt.Errorf("the init of the replica ended early (%w); its log may tell more", err)
+}
+
+// acknowledge finds the app among the host's processes and lets the init go
+// on. Up to then the init does not reap the app, so that it can be found even
+// if it has ended.
+func (p *Process) acknowledge(inside int) error {
+	pid, err := outside(p.cmd.Process.Pid, inside)
+	if err != nil {
+		return err
+	}
+	p.pid = pid
+	if _, err := p.control.Write([]byte("\n")); err != nil {
+		return p.early(err)
+	}
+	return nil
+}
+
+// own is the one goroutine that waits for the replica.
+func (p *Process) own() {
+	defer close(p.done)
+	exit, told := p.last()
+	err := p.cmd.Wait()
+	<-p.drained
+	_ = p.control.Close()
+	_ = p.report.Close()
+	if !told {
+		exit = exitOf(p.cmd.ProcessState, err, time.Since(p.began))
+	}
+	p.exit = exit
+}
+
+// last reads what the init tells until it ends.
+func (p *Process) last() (Exit, bool) {
+	for {
+		var m message
+		if err := p.messages.Decode(&m); err != nil {
+			return Exit{}, false
+		}
+		if m.Exit != nil {
+			return *m.Exit, true
+		}
+	}
+}
+
+// drain moves what the replica writes into the log. It goes on when the log
+// fails, as on a full disk: a replica must not hang because of its log.
+func (p *Process) drain(output *os.File) {
+	defer close(p.drained)
+	defer func() { _ = output.Close() }()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := output.Read(buffer)
+		_, _ = p.log.Write(buffer[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// note writes a line of our own into the replica's log.
+func (p *Process) note(text string) {
+	_, _ = fmt.Fprintf(p.log, "slipway: %s\n", text)
+}
+
+// exitOf is the exit of an init that could not tell about its app any more.
+func exitOf(state *os.ProcessState, err error, after time.Duration) Exit {
+	if state == nil {
+		return Exit{Code: -1, Signal: fmt.Sprintf("an unknown cause (%v)", err), After: after}
+	}
+	return exitFrom(state.Sys().(syscall.WaitStatus), after)
+}
+
+// exitFrom translates what the kernel says of an ended process.
+func exitFrom(status syscall.WaitStatus, after time.Duration) Exit {
+	if !status.Signaled() {
+		return Exit{Code: status.ExitStatus(), After: after}
+	}
+	name := unix.SignalName(status.Signal())
+	if name == "" {
+		name = fmt.Sprintf("signal %d", status.Signal())
+	}
+	return Exit{Code: -1, Signal: name, After: after}
+}
+
+// err rebuilds the error that the init sent.
+func (f *failure) err() error {
+	err := errors.New(f.Text)
+	if f.Image {
+		err = imageError(f.Text)
+	}
+	if f.Denied {
+		return denied(err)
+	}
+	if f.Hint != "" {
+		return deploy.Hinted(err, "%s", f.Hint)
+	}
+	return err
+}
+
+// imageError is an ErrImage that reads as its text alone.
+type imageError string
+
+func (e imageError) Error() string        { return string(e) }
+func (e imageError) Is(target error) bool { return target == ErrImage }
+
+// hooked tells that main asks IsChild. Without it, the executable that Start
+// runs again would do its normal work, and start itself for ever.
+var hooked atomic.Bool
+
+// pipes opens pairs of files and remembers which end is whose.
+type pipes struct {
+	ours, theirs []*os.File
+	err          error
+}
+
+// open returns our end and theirs; we read if reading is set, else we write.
+func (p *pipes) open(reading bool) (ours, theirs *os.File) {
+	if p.err != nil {
+		return nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		p.err = err
+		return nil, nil
+	}
+	ours, theirs = w, r
+	if reading {
+		ours, theirs = r, w
+	}
+	p.ours, p.theirs = append(p.ours, ours), append(p.theirs, theirs)
+	return ours, theirs
+}
+
+func (p *pipes) closeOurs()   { closeAll(p.ours) }
+func (p *pipes) closeTheirs() { closeAll(p.theirs) }
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
