@@ -1,0 +1,98 @@
+package config
+
+// document is slipway.yaml as it is written. The yaml tags are its keys, the
+// jsonschema tags what an editor and the reader both demand; ranges and
+// patterns belong to the types of the values.
+type document struct {
+	App          label        `yaml:"app" jsonschema:"required" jsonschema_description:"The app's name."`
+	Image        *repository  `yaml:"image" jsonschema_description:"The repository that the image is pushed to, without tag or digest. Left out: the registry that the sandbox holds."`
+	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
+	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
+	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
+	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one."`
+}
+
+type build struct {
+	Base       *baseImage `yaml:"base" jsonschema_description:"The image to build on. Left out: from scratch."`
+	Files      []copied   `yaml:"files" jsonschema_description:"Files and folders that are copied into the image, in this order."`
+	Entrypoint []argument `yaml:"entrypoint" jsonschema_description:"The command that the image runs, with its arguments. Left out: the base's."`
+	Platform   *platform  `yaml:"platform" jsonschema_description:"Operating system and architecture. Left out: linux on the architecture of the machine that builds."`
+}
+
+type copied struct {
+	From  localPath `yaml:"from" jsonschema:"required" jsonschema_description:"A file or folder, relative to the folder of slipway.yaml (to the one above, where it lies in .github)."`
+	To    imagePath   `yaml:"to" jsonschema:"required" jsonschema_description:"An absolute path in the image."`
+	Mode  *fileMode   `yaml:"mode" jsonschema_description:"The permission bits of a file in octal. Left out: 0755 for what its owner may execute, 0644 for the rest."`
+	UID   *userID     `yaml:"uid" jsonschema_description:"The user that owns it in the image. Left out: 0."`
+	GID   *userID     `yaml:"gid" jsonschema_description:"The group that owns it in the image. Left out: 0."`
+	Owner *owner      `yaml:"owner" jsonschema_description:"uid and gid in one, such as 1000:1000."`
+}
+
+type service struct {
+	Port         *port      `yaml:"port" jsonschema_description:"What the app listens on; PORT tells it. Left out: 8080."`
+	Health       *httpPath  `yaml:"health" jsonschema_description:"The path that answers 2xx or 3xx once a replica can serve. Left out: an accepted connection is enough."`
+	Replicas     *count     `yaml:"replicas" jsonschema_description:"How many copies run. Left out: 1."`
+	Env          variables  `yaml:"env" jsonschema_description:"Environment variables. Numbers and booleans are given as they are written."`
+	Secrets      []variable `yaml:"secrets" jsonschema_description:"Names of environment variables whose values come from the environment that slipway runs in."`
+	StartTimeout *limit     `yaml:"start-timeout" jsonschema_description:"The longest time until every replica is ready. Left out: 1m."`
+	Drain        *pause     `yaml:"drain" jsonschema_description:"How long requests under way get to finish before a replica is ended. Left out: 10s."`
+}
+
+type check struct {
+	Name     checkName   `yaml:"name" jsonschema:"required" jsonschema_description:"A name by which reports call it, unlike that of any other check in the list."`
+	Get      *httpPath   `yaml:"get" jsonschema_description:"A path, with its query, that is requested from the version. Redirects are not followed."`
+	Expect   *expression `yaml:"expect" jsonschema_description:"A CEL expression over status, body, headers and duration, for get alone. Left out: status >= 200 && status < 400."`
+	Run      []argument  `yaml:"run" jsonschema_description:"A command with its arguments that passes by exit code 0. It finds URL, VERSION and ENVIRONMENT in its environment."`
+	Timeout  *limit      `yaml:"timeout" jsonschema_description:"The longest time for one attempt. Left out: 10s."`
+	Attempts *count      `yaml:"attempts" jsonschema_description:"How often it is tried before it counts as failed. Left out: 3."`
+}
+
+type environment struct {
+	Target   target     `yaml:"target" jsonschema:"required" jsonschema_description:"Where it runs."`
+	After    *label     `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
+	Service  service    `yaml:"service" jsonschema_description:"What is different from the app's service here. env is merged key by key, secrets are added."`
+	Env      variables  `yaml:"env" jsonschema_description:"Short for env in service."`
+	Secrets  []variable `yaml:"secrets" jsonschema_description:"Short for secrets in service."`
+	Replicas *count     `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
+	Checks   *[]check   `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
+	Strategy *strategy  `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
+}
+
+// targets are the kinds that have settings.
+type targets struct {
+	Sandbox *sandbox `yaml:"sandbox" jsonschema_description:"This machine, with nothing installed."`
+}
+
+type sandbox struct {
+	Port *port `yaml:"port" jsonschema_description:"The port of the environment's stable URL. Left out: one is chosen and kept."`
+}
+
+// strategies are named as in deploy.Kinds.
+type strategies struct {
+	Recreate  *recreate  `yaml:"recreate" jsonschema_description:"Stops the old version and starts the new one, with a downtime between."`
+	Rolling   *rolling   `yaml:"rolling" jsonschema_description:"Replaces replicas in batches."`
+	BlueGreen *blueGreen `yaml:"blue-green" jsonschema_description:"Runs both versions, switches all users at once and keeps the old side for a while."`
+	Canary    *canary    `yaml:"canary" jsonschema_description:"Gives the new version a growing share of the users."`
+}
+
+type recreate struct {
+	Hold   *pause     `yaml:"hold" jsonschema_description:"How long the new version is watched. Left out: 0s."`
+	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+}
+
+type rolling struct {
+	Batch  *count     `yaml:"batch" jsonschema_description:"How many replicas are replaced at a time. Left out: 1."`
+	Hold   *pause     `yaml:"hold" jsonschema_description:"How long each batch is watched. Left out: 0s."`
+	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+}
+
+type blueGreen struct {
+	Keep   *pause     `yaml:"keep" jsonschema_description:"How long the old side is kept after the switch, so that going back is instant. Left out: 30s."`
+	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+}
+
+type canary struct {
+	Steps  steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
+	Hold   *pause     `yaml:"hold" jsonschema_description:"How long each step is watched. Left out: 30s."`
+	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+}

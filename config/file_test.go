@@ -1,0 +1,103 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ci/slipway/config"
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// rules are like those of the real program, with a target more that cannot do
+// everything.
+func rules() config.Rules {
+	return config.Rules{
+		Expression: func(expr string) error {
+			if strings.Contains(expr, "stauts") {
+				return deploy.Usage("the variables are status, body, headers and duration", "column 1: stauts is not known")
+			}
+			return nil
+		},
+		Targets: map[string]config.Target{
+			"sandbox": {Strategies: deploy.Kinds},
+			"kiosk":   {Strategies: []deploy.Kind{deploy.Recreate, deploy.Rolling}},
+		},
+	}
+}
+
+func files(t *testing.T, pattern string) []string {
+	t.Helper()
+	list, err := filepath.Glob(pattern)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no files match %s: %v", pattern, err)
+	}
+	return list
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; -update writes it", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
+	}
+}
+
+// TestWrong holds every mistake of testdata/err against the complete message.
+func TestWrong(t *testing.T) {
+	for _, path := range files(t, "testdata/err/*.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, err := config.Load(path, rules())
+			if err == nil {
+				t.Fatalf("Load succeeded: %+v", f.App)
+			}
+			if !deploy.IsUsage(err) {
+				t.Errorf("%v is not a usage error", err)
+			}
+			var all config.Errors
+			if !errors.As(err, &all) {
+				t.Fatalf("%T holds no Errors", err)
+			}
+			for _, e := range all {
+				if e.File != path || e.Line < 1 || e.Column < 1 {
+					t.Errorf("%s: no place", e)
+				}
+			}
+			golden(t, strings.TrimSuffix(path, ".yaml")+".txt", err.Error()+"\n")
+		})
+	}
+}
+
+// TestRight holds every file of testdata/ok against the App that it makes.
+func TestRight(t *testing.T) {
+	for _, path := range files(t, "testdata/ok/*.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, err := config.Load(path, rules())
+			if err != nil {
+				t.Fatalf("Load:\n%v", err)
+			}
+			app, err := json.MarshalIndent(f.App, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(path, ".yaml")+".json", string(app)+"\n")
+		})
+	}
+}

@@ -1,0 +1,187 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// SchemaID is the address of the schema that belongs to this version of the
+// file's form.
+const SchemaID = "https://raw.githubusercontent.com/slipway-ci/slipway/main/config/slipway.schema.json"
+
+// Schema is the JSON Schema (draft 2020-12) of slipway.yaml for editors, as
+// indented JSON with a newline at the end. It is made of the types that the
+// reader fills and knows the shape of a file: keys, types, ranges, patterns.
+// What can only be seen by comparing values (cycles, order of steps, names
+// that must exist) is for the reader alone.
+func Schema() ([]byte, error) {
+	s := inline(&document{})
+	s.Version = jsonschema.Version
+	s.ID = SchemaID
+	s.Title = "slipway.yaml"
+	s.Description = "One app, its image, and the environments that it is brought to by Slipway."
+	out, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("make schema: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
+// inline is the schema of a type without references to others.
+func inline(v any) *jsonschema.Schema {
+	r := &jsonschema.Reflector{
+		Anonymous:                  true,
+		DoNotReference:             true,
+		ExpandedStruct:             true,
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true,
+	}
+	s := r.Reflect(v)
+	s.Version = ""
+	return s
+}
+
+// schema of a text that has the form.
+func (f form) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: f.pattern.String()}
+}
+
+// JSONSchema implements the hook of the schema library; so do those below.
+func (label) JSONSchema() *jsonschema.Schema      { return labelForm.schema() }
+func (repository) JSONSchema() *jsonschema.Schema { return repositoryForm.schema() }
+func (baseImage) JSONSchema() *jsonschema.Schema  { return baseForm.schema() }
+func (platform) JSONSchema() *jsonschema.Schema   { return platformForm.schema() }
+func (localPath) JSONSchema() *jsonschema.Schema  { return localForm.schema() }
+func (imagePath) JSONSchema() *jsonschema.Schema  { return imagePathForm.schema() }
+func (httpPath) JSONSchema() *jsonschema.Schema   { return httpForm.schema() }
+func (checkName) JSONSchema() *jsonschema.Schema  { return checkNameForm.schema() }
+func (expression) JSONSchema() *jsonschema.Schema { return expressionForm.schema() }
+func (argument) JSONSchema() *jsonschema.Schema   { return argumentForm.schema() }
+func (owner) JSONSchema() *jsonschema.Schema      { return ownerForm.schema() }
+func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
+func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
+
+func (variable) JSONSchema() *jsonschema.Schema {
+	s := variableForm.schema()
+	s.Not = &jsonschema.Schema{Const: "PORT"}
+	return s
+}
+
+func (port) JSONSchema() *jsonschema.Schema   { return integers((*port)(nil)) }
+func (count) JSONSchema() *jsonschema.Schema  { return integers((*count)(nil)) }
+func (userID) JSONSchema() *jsonschema.Schema { return integers((*userID)(nil)) }
+
+func integers(b interface{ bounds() (low, high int) }) *jsonschema.Schema {
+	low, high := b.bounds()
+	return &jsonschema.Schema{Type: "integer", Minimum: number(low), Maximum: number(high)}
+}
+
+func number(n int) json.Number { return json.Number(fmt.Sprint(n)) }
+
+func (fileMode) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(modeForm.schema(), &jsonschema.Schema{Type: "integer", Minimum: number(1), Maximum: number(777)})
+}
+
+func (share) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(percentForm.schema(), &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), Maximum: number(100)})
+}
+
+func (tolerance) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(percentForm.schema(), &jsonschema.Schema{Type: "number", Minimum: number(0), Maximum: number(100)})
+}
+
+func oneOfThese(s ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Schema{OneOf: s} }
+
+func (steps) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1)}
+}
+
+func (variables) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type:                 "object",
+		PropertyNames:        variable("").JSONSchema(),
+		AdditionalProperties: oneOfThese(argumentForm.schema(), &jsonschema.Schema{Type: "number"}, &jsonschema.Schema{Type: "boolean"}),
+	}
+}
+
+func (environments) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type:                 "object",
+		MinProperties:        at(1),
+		MaxProperties:        at(maxEnvironments),
+		PropertyNames:        labelForm.schema(),
+		AdditionalProperties: inline(&environment{}),
+	}
+}
+
+func (target) JSONSchema() *jsonschema.Schema {
+	return choiceOf(&targets{}, keysOf(reflect.TypeFor[targets]()).names)
+}
+
+func (strategy) JSONSchema() *jsonschema.Schema {
+	return choiceOf(&strategies{}, kindNames(deploy.Kinds))
+}
+
+// choiceOf is a name alone, or a mapping with that name as its only key.
+func choiceOf(settings any, names []string) *jsonschema.Schema {
+	alone := &jsonschema.Schema{Type: "string"}
+	for _, n := range names {
+		alone.Enum = append(alone.Enum, n)
+	}
+	set := inline(settings)
+	set.MinProperties, set.MaxProperties = at(1), at(1)
+	return oneOfThese(alone, set)
+}
+
+// JSONSchemaExtend asks for exactly one of get and run.
+func (check) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.OneOf = []*jsonschema.Schema{{Required: []string{"get"}}, {Required: []string{"run"}}}
+	s.DependentRequired = map[string][]string{"expect": {"get"}}
+	atLeastOne(s, "run")
+}
+
+// JSONSchemaExtend asks for a base, or all that makes an image run without.
+func (build) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AnyOf = []*jsonschema.Schema{
+		{Required: []string{"base"}},
+		with("files", &jsonschema.Schema{MinItems: at(1)}, "files", "entrypoint"),
+	}
+	atLeastOne(s, "entrypoint")
+}
+
+// JSONSchemaExtend refuses owner beside uid and gid.
+func (copied) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AllOf = []*jsonschema.Schema{
+		{Not: &jsonschema.Schema{Required: []string{"owner", "uid"}}},
+		{Not: &jsonschema.Schema{Required: []string{"owner", "gid"}}},
+	}
+}
+
+// JSONSchemaExtend refuses a short form beside its long form.
+func (environment) JSONSchemaExtend(s *jsonschema.Schema) {
+	for _, key := range []string{"env", "secrets", "replicas"} {
+		both := with("service", &jsonschema.Schema{Required: []string{key}}, key, "service")
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{Not: both})
+	}
+}
+
+// with is an object that has the required keys and, under key, what s says.
+func with(key string, s *jsonschema.Schema, required ...string) *jsonschema.Schema {
+	properties := jsonschema.NewProperties()
+	properties.Set(key, s)
+	return &jsonschema.Schema{Required: required, Properties: properties}
+}
+
+// atLeastOne asks for a list that is not empty, if it is there.
+func atLeastOne(s *jsonschema.Schema, key string) {
+	if list, ok := s.Properties.Get(key); ok {
+		list.MinItems = at(1)
+	}
+}
+
+func at(n uint64) *uint64 { return &n }
