@@ -7,7 +7,9 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/slipway ./cmd/slipway \
- && ln -s /slipway /out/slipway-settle
+ && ln -s slipway /out/slipway-settle \
+ && mkdir -p /out/etc/ssl/certs \
+ && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 # busybox rather than nothing at all: checks are the user's own scripts, and a
 # script needs a shell.
@@ -20,6 +22,6 @@ LABEL org.opencontainers.image.title="Slipway" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/slipway /out/slipway-settle /
+# A folder as a whole, so that the link stays a link.
+COPY --from=build /out/ /
 ENTRYPOINT ["/slipway"]

@@ -100,6 +100,8 @@ func onPush(e Event, c Command) Command {
 	switch tag, isTag := e.Tag(); {
 	case e.Deleted:
 		return skip("%s was deleted: there is nothing to release", e.Ref)
+	case isTag && !strings.HasPrefix(tag, "v"):
+		return skip("the tag %s does not name a version such as v1.4.2: nothing is released from it", tag)
 	case isTag:
 		return tagged(c, tag)
 	case e.DefaultBranch == "":
@@ -120,9 +122,8 @@ func onRelease(e Event, c Command) Command {
 // tagged releases the version that a tag names. Tags that move (v1, v1.4) and
 // tags of other things name none.
 func tagged(c Command, tag string) Command {
-	bare, hasV := strings.CutPrefix(tag, "v")
-	version, err := semver.StrictNewVersion(bare)
-	if !hasV || err != nil {
+	version, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
+	if err != nil {
 		return skip("the tag %s does not name a version such as v1.4.2: nothing is released from it", tag)
 	}
 	c.Version = orElse(c.Version, version.String())
