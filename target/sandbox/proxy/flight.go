@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -67,6 +68,12 @@ func (f *flight) serve(w http.ResponseWriter, req *http.Request) {
 	if err := f.board(); err != nil {
 		f.failed(w, req, err)
 		return
+	}
+	if req.ContentLength != 0 {
+		// Or net/http would swallow a part of the body once the answer begins,
+		// and apps that answer while they read would lose it. Where it is not
+		// supported, it is not needed.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	f.proxy.ServeHTTP(w, req)
 }
@@ -169,7 +176,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 // one of the arm as long as no connection comes about.
 func (f *flight) RoundTrip(out *http.Request) (*http.Response, error) {
 	if out.Body != nil {
-		f.upload = &upload{from: out.Body}
+		f.upload = &upload{from: out.Body, in: f.req.Trailer, out: out.Trailer}
 		out.Body = f.upload
 	}
 	for {
@@ -306,12 +313,17 @@ func (n *noBackend) Error() string {
 type upload struct {
 	from   io.Reader
 	broken atomic.Bool
+	// in fills up when the body ends; ReverseProxy made out of it before.
+	in, out http.Header
 }
 
-// Read notes when it is the client who fails.
+// Read notes when it is the client who fails, and takes trailers along.
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.from.Read(p)
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF && u.out != nil:
+		maps.Copy(u.out, u.in)
+	case err != nil && err != io.EOF:
 		u.broken.Store(true)
 	}
 	return n, err
