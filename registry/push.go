@@ -1,0 +1,168 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// tagForm is what registries take as a tag.
+var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+// Push brings an image to a repository and claims the version's tag for it, in
+// this order, so that the tag never names half an image. It reports whether
+// anything was sent: a tag that names the same content already costs one
+// request, and nothing is compressed or sent. A tag that names other content is
+// a *Taken.
+//
+// The same content is the same configuration, which covers the files of all
+// layers: a layer that another release of Slipway compressed to other bytes is
+// the same. What is in the registry is what is returned.
+func (c *Client) Push(ctx context.Context, img v1.Image, repository, version string) (deploy.Image, bool, error) {
+	tag, err := parseTag(repository, version)
+	if err != nil {
+		return deploy.Image{}, false, err
+	}
+	ctx, cancel := limited(ctx, transferLimit, "the push of "+tag.Name())
+	defer cancel()
+	if p, ok := img.(*Packed); ok {
+		defer context.AfterFunc(ctx, p.abort)()
+	}
+	conn, err := c.connect()
+	if err != nil {
+		return deploy.Image{}, false, err
+	}
+	p := push{connection: conn, img: img, tag: tag, repository: repository}
+	digest, sent, err := p.run(ctx)
+	if err != nil {
+		return deploy.Image{}, false, err
+	}
+	return deploy.Image{Repository: repository, Digest: digest.String(), Version: version}, sent, nil
+}
+
+// push is one image on its way to one tag.
+type push struct {
+	*connection
+	img        v1.Image
+	tag        name.Tag
+	repository string
+}
+
+func (p push) run(ctx context.Context) (digest v1.Hash, sent bool, err error) {
+	have, err := p.held(ctx)
+	if err != nil {
+		return digest, false, err
+	}
+	if have != nil {
+		return have.Digest, false, p.mustMatch(ctx, have)
+	}
+	// From here on the image is needed byte by byte: whatever can fail about
+	// its files fails in Digest, before anything is sent.
+	digest, err = p.img.Digest()
+	if err != nil {
+		return digest, false, p.cannotPack(ctx, err)
+	}
+	p.log().Info("pushing image", "image", p.tag.Name(), "digest", digest.String())
+	if err := p.pusher.Push(ctx, p.tag.Digest(digest.String()), p.img); err != nil {
+		return digest, false, p.explain(ctx, err)
+	}
+	return digest, true, p.claim(ctx, digest)
+}
+
+// held is what the tag names; nil if it is free.
+func (p push) held(ctx context.Context) (*remote.Descriptor, error) {
+	have, err := p.puller.Get(ctx, p.tag)
+	switch statusOf(err) {
+	case 0:
+		return have, p.explain(ctx, err)
+	case http.StatusNotFound:
+		return nil, nil
+	case http.StatusForbidden:
+		// Some registries say so of a repository that does not exist yet. The
+		// tag is looked at again before it is claimed.
+		return nil, nil
+	}
+	return nil, p.explain(ctx, err)
+}
+
+// mustMatch is a *Taken unless what the tag names is this image.
+func (p push) mustMatch(ctx context.Context, have *remote.Descriptor) error {
+	config, err := p.img.ConfigName()
+	if err != nil {
+		return p.cannotPack(ctx, err)
+	}
+	if m, err := partial.Manifest(have); err == nil && have.MediaType.IsImage() && m.Config.Digest == config {
+		p.log().Info("image is there already", "image", p.tag.Name(), "digest", have.Digest.String())
+		return nil
+	}
+	want, err := p.img.Digest()
+	if err != nil {
+		return p.cannotPack(ctx, err)
+	}
+	return p.unless(have.Digest, want)
+}
+
+// claim gives the tag to what has been pushed. Registries cannot compare and
+// swap, so it looks right before and right after.
+func (p push) claim(ctx context.Context, digest v1.Hash) error {
+	have, err := p.head(ctx, p.tag)
+	switch {
+	case err == nil:
+		return p.unless(have, digest)
+	case statusOf(err) != http.StatusNotFound:
+		return p.explain(ctx, err)
+	}
+	if err := p.pusher.Put(ctx, p.tag, p.img); err != nil {
+		return p.explain(ctx, err)
+	}
+	have, err = p.head(ctx, p.tag)
+	if err != nil {
+		return p.explain(ctx, err)
+	}
+	p.log().Info("claimed tag", "image", p.tag.Name(), "digest", digest.String())
+	return p.unless(have, digest)
+}
+
+// unless is a *Taken for a tag that names another digest.
+func (p push) unless(have, want v1.Hash) error {
+	if have == want {
+		return nil
+	}
+	return taken(&Taken{Repository: p.repository, Version: p.tag.TagStr(), Have: have.String(), Want: want.String()})
+}
+
+func (p push) cannotPack(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = interruption(ctx)
+	}
+	return fmt.Errorf("pack %s: %w", p.tag.Name(), err)
+}
+
+func (p push) explain(ctx context.Context, err error) error {
+	return explain(ctx, "push "+p.tag.Name(), p.tag.Repository, err)
+}
+
+// head is the digest that a reference names. Not every registry gives a digest
+// without the manifest.
+func (c *connection) head(ctx context.Context, ref name.Reference) (v1.Hash, error) {
+	d, err := c.puller.Head(ctx, ref)
+	if err == nil {
+		return d.Digest, nil
+	}
+	if status := statusOf(err); status != 0 && status != http.StatusMethodNotAllowed {
+		return v1.Hash{}, err
+	}
+	got, err := c.puller.Get(ctx, ref)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return got.Digest, nil
+}
