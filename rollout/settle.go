@@ -44,8 +44,8 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 	return r
 }
 
-// errLeft is why a rollout is taken back whose process is gone.
-var errLeft = errors.New("its run ended before the rollout was over")
+// ErrLeft is why a rollout is taken back whose process is gone.
+var ErrLeft = errors.New("its run ended before the rollout was over")
 
 // finish takes up an unfinished rollout where its journal says it was.
 func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deploy.State) Result {
@@ -62,12 +62,12 @@ func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deplo
 			record.Operation, record.Candidate, record.Phase, record.Stage, record.Stages, record.Owner.Run),
 	})
 	if record.Phase != deploy.PhasePromoting {
-		return r.back(ctx, errLeft)
+		return r.back(ctx, ErrLeft)
 	}
 	ctx, cancel := r.ownTime(ctx)
 	defer cancel()
 	if err := insist(ctx, func() error { return r.swap(ctx, s, plan.Candidate) }); err != nil {
-		return r.stuck(ctx, errLeft, err)
+		return r.stuck(ctx, ErrLeft, err)
 	}
 	return r.complete(ctx)
 }

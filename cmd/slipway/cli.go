@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/action"
+	"github.com/slipway-ci/slipway/config"
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// CLI is the command line as a value: everything that it takes from a process.
+type CLI struct {
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	// Environ is the whole environment, for the commands that checks run.
+	Environ []string
+	// Terminal says that Stdout is one, Width columns wide (0: not known).
+	Terminal bool
+	Width    int
+
+	runner *action.Runner
+	masker *action.Masker
+	log    *slog.Logger
+	// exit is the code of an outcome; an error decides otherwise.
+	exit int
+}
+
+// Main runs the arguments and returns the exit code. Everything that it prints
+// goes through the masker, errors too.
+func (c *CLI) Main(ctx context.Context, args []string) int {
+	stdout := c.Stdout
+	c.runner = action.New(c.Getenv, stdout)
+	c.masker = c.runner.Masker()
+	out, errs := c.masker.Writer(stdout), c.masker.Writer(c.Stderr)
+	c.Stdout, c.Stderr = out, errs
+	c.log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: c.logLevel()}))
+
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	c.complain(err)
+	if err := errors.Join(out.Close(), errs.Close()); err != nil {
+		return deploy.Unknown.ExitCode()
+	}
+	if err != nil {
+		return exitCode(err)
+	}
+	return c.exit
+}
+
+// logLevel is debug where a runner or a user asks for it.
+func (c *CLI) logLevel() slog.Level {
+	if c.Getenv("RUNNER_DEBUG") == "1" || c.Getenv("SLIPWAY_DEBUG") == "1" {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+func (c *CLI) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "slipway",
+		Short: "From a commit to its users, and back if it must",
+		Long: "Slipway builds an immutable image once, proves it in staging, moves production to the\n" +
+			"same digest by the strategy that slipway.yaml names, and puts the old version back by\n" +
+			"itself when anything says so.",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return deploy.Usage(fmt.Sprintf("%s --help lists the flags", cmd.CommandPath()), "%s", err.Error())
+	})
+	root.AddCommand(
+		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
+		c.statusCommand(), c.historyCommand(), c.settleCommand(),
+		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
+	)
+	return root
+}
+
+// noArguments refuses arguments, with the commands to choose from where a
+// command was meant.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !cmd.HasSubCommands() {
+		return deploy.Usage(cmd.CommandPath()+" --help lists the flags", "%s takes no argument: %q", cmd.CommandPath(), args[0])
+	}
+	hint := cmd.CommandPath() + " --help lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return deploy.Usage(hint, "%s has no command %q", cmd.CommandPath(), args[0])
+}
+
+// complain prints an error with its hint, once.
+func (c *CLI) complain(err error) {
+	if err == nil {
+		return
+	}
+	if e, ok := errors.AsType[*ended](err); ok && e.shown {
+		return
+	}
+	if c.runner.Present() {
+		c.runner.Error("Slipway", c.masker.String(err.Error()+withHint(err)))
+		return
+	}
+	if mistakes, ok := errors.AsType[config.Errors](err); ok {
+		_, _ = fmt.Fprintln(c.Stderr, mistakes)
+		return
+	}
+	_, _ = fmt.Fprintf(c.Stderr, "slipway: %s%s\n", err, withHint(err))
+}
+
+func withHint(err error) string {
+	if hint := deploy.HintOf(err); hint != "" {
+		return "\n  → " + hint
+	}
+	return ""
+}
+
+// ended is an error with the outcome that decides the exit code.
+type ended struct {
+	err     error
+	outcome deploy.Outcome
+	// shown says that a reporter has printed it already.
+	shown bool
+}
+
+func (e *ended) Error() string { return e.err.Error() }
+
+func (e *ended) Unwrap() error { return e.err }
+
+func exitCode(err error) int {
+	if deploy.IsUsage(err) {
+		return deploy.ExitUsage
+	}
+	if e, ok := errors.AsType[*ended](err); ok {
+		return e.outcome.ExitCode()
+	}
+	return deploy.Failed.ExitCode()
+}
+
+// home is where Slipway keeps the state of this machine.
+func (c *CLI) home() (string, error) {
+	if h := c.Getenv("SLIPWAY_HOME"); h != "" {
+		return filepath.Abs(h)
+	}
+	if h := c.Getenv("XDG_STATE_HOME"); filepath.IsAbs(h) {
+		return filepath.Join(h, "slipway"), nil
+	}
+	if h := c.Getenv("HOME"); h != "" {
+		return filepath.Join(h, ".local", "state", "slipway"), nil
+	}
+	return "", deploy.Usage("set SLIPWAY_HOME to a folder for it", "there is no place to keep state: neither HOME nor SLIPWAY_HOME is set")
+}
+
+// user is who runs this on a command line.
+func (c *CLI) user() string {
+	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+		if v := c.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}

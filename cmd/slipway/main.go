@@ -1,0 +1,51 @@
+// Command slipway brings a commit to its users, and back if it must. It is the
+// one place that knows every room: it reads flags, inputs and environment,
+// wires the parts, and turns outcomes into exit codes.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/slipway-ci/slipway/target/sandbox/process"
+)
+
+func main() {
+	if process.IsChild() {
+		process.Child()
+	}
+	os.Exit(run())
+}
+
+// run makes the command line of this process. The signals stay caught until
+// the end: a second one must not kill a way back that is under way.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	c := CLI{
+		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(),
+		Terminal: term.IsTerminal(int(os.Stdout.Fd())), Width: width(),
+	}
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == settleName {
+		args = []string{"settle", "--after-job"}
+	}
+	return c.Main(ctx, args)
+}
+
+// settleName is the name under which the container is entered after a job:
+// GitHub gives a post-entrypoint no arguments.
+const settleName = "slipway-settle"
+
+func width() int {
+	columns, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/steps"
+)
+
+func (c *CLI) releaseCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use: "release", Short: "Build, push, and bring the version to every environment in order", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.release(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.configFlag(f)
+	o.versionFlag(f, "version", "semver of this release (default: the tag, or computed from git)")
+	o.environmentFlag(f, "only these environments (default: all of the file)")
+	o.deployFlags(f)
+	return cmd
+}
+
+func (c *CLI) promoteCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use: "promote", Short: "Bring a version that is built to an environment: the same digest, nothing rebuilt", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.promote(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.configFlag(f)
+	o.versionFlag(f, "version", "semver to promote (required)")
+	o.environmentFlag(f, "environment to promote to (required)")
+	o.deployFlags(f)
+	return cmd
+}
+
+func (c *CLI) rollbackCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use: "rollback", Short: "Bring back what an environment ran before, with its configuration and secrets", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.rollback(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.configFlag(f)
+	o.versionFlag(f, "to", "semver to go back to (default: the one before)")
+	o.environmentFlag(f, "environment to roll back (required)")
+	f.StringVar(&o.reason, "reason", "", "why, for the lock and the reports")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen and change nothing")
+	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
+	return cmd
+}
+
+func (c *CLI) buildCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use: "build", Short: "Make the image alone", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.build(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.configFlag(f)
+	o.versionFlag(f, "version", "semver of the image (default: the tag, or computed from git)")
+	o.deployFlags(f)
+	f.BoolVar(&o.push, "push", false, "push it, too")
+	return cmd
+}
+
+func (c *CLI) release(ctx context.Context, o options) error {
+	return c.operate(ctx, o, "release", steps.Release)
+}
+
+func (c *CLI) promote(ctx context.Context, o options) error {
+	if err := o.one("promote"); err != nil {
+		return err
+	}
+	if o.version == "" {
+		return deploy.Usage("name it with --version, such as --version 1.4.2", "promote needs a version")
+	}
+	return c.operate(ctx, o, "promote", steps.Promote)
+}
+
+func (c *CLI) rollback(ctx context.Context, o options) error {
+	if err := o.one("rollback"); err != nil {
+		return err
+	}
+	return c.operate(ctx, o, "rollback", steps.Rollback)
+}
+
+func (c *CLI) build(ctx context.Context, o options) error {
+	return c.operate(ctx, o, "build", func(steps.Request) steps.Pipeline { return steps.Build(o.push) })
+}
+
+// operate runs a pipeline and reports it everywhere.
+func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline func(steps.Request) steps.Pipeline) error {
+	s, err := c.open(o, operation)
+	if err != nil {
+		return err
+	}
+	request, err := s.request()
+	if err != nil {
+		return err
+	}
+	reports := s.reports()
+	work := steps.NewWork(request, s.tools(reports.hub))
+	outcome, err := pipeline(request).Run(ctx, work)
+	reports.close(ctx)
+	s.outputs(work, outcome, reports)
+	if closing := work.Close(); closing != nil {
+		c.log.Warn("remove temporary files", "error", closing)
+	}
+	if err != nil {
+		return &ended{err: err, outcome: outcome, shown: true}
+	}
+	c.exit = outcome.ExitCode()
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/version"
+)
+
+// options are what flags and action inputs say. Each command uses a part.
+type options struct {
+	config      string
+	version     string
+	environment []string
+	strategy    string
+	reason      string
+	report      string
+	dryRun      bool
+	push        bool
+	output      string
+	json        bool
+	// dir is the folder to work in; empty is the process's.
+	dir string
+	// token is for GitHub; empty reports nothing there.
+	token string
+	// ref is what a runner says is checked out.
+	ref string
+}
+
+func (o *options) configFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "path of slipway.yaml (default: here or under .github)")
+}
+
+func (o *options) versionFlag(f *pflag.FlagSet, name, usage string) {
+	f.StringVar(&o.version, name, "", usage)
+}
+
+func (o *options) environmentFlag(f *pflag.FlagSet, usage string) {
+	f.StringSliceVar(&o.environment, "environment", nil, usage)
+}
+
+func (o *options) deployFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.strategy, "strategy", "", "override the strategy of the file: "+strings.Join(kinds(), ", "))
+	f.StringVar(&o.reason, "reason", "", "why, for the lock and the reports")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen and change nothing")
+	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
+}
+
+func kinds() []string {
+	var names []string
+	for _, k := range deploy.Kinds {
+		names = append(names, string(k))
+	}
+	return names
+}
+
+// checked refuses values that no file is needed for to see that they are wrong.
+func (o *options) checked() error {
+	if o.strategy != "" && !slices.Contains(kinds(), o.strategy) {
+		return deploy.Usage("use one of "+strings.Join(kinds(), ", "), "there is no strategy %q", o.strategy)
+	}
+	if o.version == "" {
+		return nil
+	}
+	v, err := version.Parse(o.version)
+	if err != nil {
+		return err
+	}
+	o.version = v
+	return nil
+}
+
+// one is the single environment that a command is about.
+func (o *options) one(command string) error {
+	if len(o.environment) != 1 {
+		return deploy.Usage("name it with --environment, such as --environment production",
+			"%s is about one environment, and %d were named", command, len(o.environment))
+	}
+	return nil
+}
+
+// choose picks the environments of the request from the app's: the named ones,
+// in the order of the file, or all.
+func (o *options) choose(app deploy.App) ([]deploy.Environment, error) {
+	for _, name := range o.environment {
+		if _, ok := app.Environment(name); !ok {
+			return nil, deploy.Usage("the file has "+strings.Join(environmentNames(app), ", "), "there is no environment %q", name)
+		}
+	}
+	var chosen []deploy.Environment
+	for _, env := range app.Environments {
+		if len(o.environment) > 0 && !slices.Contains(o.environment, env.Name) {
+			continue
+		}
+		if k := deploy.Kind(o.strategy); k != "" && k != env.Strategy.Kind {
+			env.Strategy = deploy.Strategy{Kind: k, Errors: env.Strategy.Errors}.WithDefaults()
+		}
+		chosen = append(chosen, env)
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("%s has no environment", app.Name)
+	}
+	return chosen, nil
+}
+
+func environmentNames(app deploy.App) []string {
+	var names []string
+	for _, e := range app.Environments {
+		names = append(names, e.Name)
+	}
+	return names
+}

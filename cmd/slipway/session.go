@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/slipway-ci/slipway/checks"
+	"github.com/slipway-ci/slipway/config"
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/registry"
+	"github.com/slipway-ci/slipway/rollout"
+	"github.com/slipway-ci/slipway/steps"
+	"github.com/slipway-ci/slipway/target/sandbox"
+)
+
+// session is one command at work on one slipway.yaml.
+type session struct {
+	*CLI
+	options options
+	file    *config.File
+	// dir is the folder that the file's paths are relative to.
+	dir string
+	run deploy.Run
+	// sandbox is the connection to it, once one was needed.
+	sandbox *sandbox.Client
+}
+
+// open reads the file and says what this run is.
+func (c *CLI) open(o options, operation string) (*session, error) {
+	if err := o.checked(); err != nil {
+		return nil, err
+	}
+	file, err := c.load(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{CLI: c, options: o, file: file, dir: root(file.Path), run: c.runner.Run()}
+	if s.run.ID == "" {
+		host, _ := os.Hostname()
+		s.run.ID = fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().Unix())
+	}
+	if s.run.Who == "" {
+		s.run.Who = c.user()
+	}
+	s.run.Operation, s.run.App = operation, file.App.Name
+	for _, env := range file.App.Environments {
+		for _, name := range env.Service.Secrets {
+			if value := c.Getenv(name); value != "" {
+				c.runner.AddMask(value)
+			}
+		}
+	}
+	return s, nil
+}
+
+func (c *CLI) load(o options) (*config.File, error) {
+	dir, err := filepath.Abs(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	path := o.config
+	if path == "" {
+		if path, err = config.Find(dir); err != nil {
+			return nil, err
+		}
+	} else if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return config.Load(path, rules())
+}
+
+// rules are what the file is held against that config itself does not know.
+func rules() config.Rules {
+	return config.Rules{
+		Expression: checks.Validate,
+		Targets:    map[string]config.Target{"sandbox": {Strategies: sandbox.Kinds()}},
+	}
+}
+
+// root is the folder of the project: the file's own, or the one above .github.
+func root(path string) string {
+	dir := filepath.Dir(path)
+	if filepath.Base(dir) == ".github" {
+		return filepath.Dir(dir)
+	}
+	return dir
+}
+
+// owner is this run as holds and journals name it.
+func (s *session) owner() deploy.Owner {
+	host, _ := os.Hostname()
+	reason := s.run.Operation
+	if s.options.version != "" {
+		reason += " " + s.options.version
+	}
+	if s.options.reason != "" {
+		reason += ": " + s.options.reason
+	}
+	return deploy.Owner{Run: s.run.ID, URL: s.run.URL, Who: s.run.Who, Reason: reason, Host: host, PID: os.Getpid()}
+}
+
+// request is what the options ask for.
+func (s *session) request() (steps.Request, error) {
+	environments, err := s.options.choose(s.file.App)
+	if err != nil {
+		return steps.Request{}, err
+	}
+	return steps.Request{
+		App: s.file.App, Dir: s.dir, Environments: environments, Version: s.options.version,
+		Ref: s.options.ref, DryRun: s.options.dryRun, Run: s.run, Owner: s.owner(),
+	}, nil
+}
+
+// tools are the parts that pipelines work with.
+func (s *session) tools(reporter deploy.Reporter) steps.Tools {
+	return steps.Tools{
+		Images:     &registry.Client{Keychain: authn.DefaultKeychain, Log: s.log},
+		Engine:     s.engine(reporter),
+		Target:     s.target,
+		Repository: s.repository,
+		Secret: func(name string) (string, bool) {
+			value := s.Getenv(name)
+			return value, value != ""
+		},
+		Reporter: reporter,
+		Log:      s.log,
+	}
+}
+
+func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
+	asker := &checks.Runner{Dir: s.dir, Env: s.Environ, Scrub: s.masker.String}
+	return &rollout.Engine{
+		Reporter: reporter, Log: s.log,
+		Check: func(ctx context.Context, url string, r deploy.Revision, list []deploy.Check, done func(deploy.CheckResult)) []deploy.CheckResult {
+			subject := checks.Subject{URL: url, Version: r.Image.Version, Environment: r.Environment}
+			return asker.Run(ctx, subject, list, done)
+		},
+	}
+}
+
+// target opens an environment. A dry run starts nothing: where the sandbox is
+// down, it plans for an environment that is empty.
+func (s *session) target(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error) {
+	client, err := s.connect(ctx)
+	if errors.Is(err, sandbox.ErrDown) {
+		return empty(env.Name), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.Target(app, env), nil
+}
+
+func (s *session) repository(ctx context.Context, app string) (string, error) {
+	client, err := s.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	return client.Registry() + "/" + app, nil
+}
+
+// connect reaches the sandbox, and starts it unless this run changes nothing.
+func (s *session) connect(ctx context.Context) (*sandbox.Client, error) {
+	if s.sandbox != nil {
+		return s.sandbox, nil
+	}
+	cfg, err := s.sandboxConfig()
+	if err != nil {
+		return nil, err
+	}
+	open := sandbox.Up
+	if s.options.dryRun {
+		open = sandbox.Connect
+	}
+	client, err := open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.sandbox = client
+	return client, nil
+}
+
+func (c *CLI) sandboxConfig() (sandbox.Config, error) {
+	home, err := c.home()
+	if err != nil {
+		return sandbox.Config{}, err
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return sandbox.Config{}, fmt.Errorf("find this program's own file: %w", err)
+	}
+	return sandbox.Config{Home: home, Executable: executable, Log: c.log}, nil
+}
+
+// empty is an environment that does not exist yet, for dry runs.
+type empty string
+
+func (e empty) String() string { return string(e) }
+
+func (empty) State(context.Context) (deploy.State, error) { return deploy.State{}, nil }
+
+// errDry is what an act on a dry run would be: a mistake in the wiring.
+var errDry = errors.New("a dry run changes nothing")
+
+func (empty) Start(context.Context, deploy.Revision) error  { return errDry }
+func (empty) Switch(context.Context, deploy.Revision) error { return errDry }
+func (empty) Stop(context.Context, deploy.Revision) error   { return errDry }
+
+func (empty) Split(context.Context, deploy.Revision, deploy.Percent) error { return errDry }
+func (empty) Roll(context.Context, deploy.Revision, deploy.Batch) error    { return errDry }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout"
+	"github.com/slipway-ci/slipway/target/sandbox"
+)
+
+func (c *CLI) settleCommand() *cobra.Command {
+	var o options
+	var afterJob bool
+	cmd := &cobra.Command{
+		Use: "settle", Short: "Finish what a killed or cancelled run left: forward if its last stage had passed, else back", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if afterJob {
+				return c.settleAfterJob(cmd.Context())
+			}
+			return c.settle(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	o.configFlag(f)
+	o.environmentFlag(f, "only these environments (default: all of the file)")
+	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
+	f.BoolVar(&afterJob, "after-job", false, "take the options from the action's inputs")
+	_ = f.MarkHidden("after-job")
+	return cmd
+}
+
+// settleAfterJob is what the container runs when its job is over, also after
+// a cancel. Where there is nothing to read, nothing can be unfinished.
+func (c *CLI) settleAfterJob(ctx context.Context) error {
+	in, err := c.runner.Inputs()
+	if err != nil {
+		return err
+	}
+	o := fromInputs(in)
+	o.version, o.report, o.environment = "", "", nil
+	err = c.settle(ctx, o)
+	if deploy.IsUsage(err) {
+		c.log.Debug("nothing to settle", "error", err)
+		return nil
+	}
+	return err
+}
+
+func (c *CLI) settle(ctx context.Context, o options) error {
+	s, err := c.open(o, "settle")
+	if err != nil {
+		return err
+	}
+	environments, err := o.choose(s.file.App)
+	if err != nil {
+		return err
+	}
+	if down, err := s.neverUp(ctx); down || err != nil {
+		return err
+	}
+	reports := s.reports()
+	began := time.Now()
+	reports.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &s.run, Message: "settle " + s.file.App.Name})
+	outcome, err := s.settleEach(ctx, environments, s.engine(reports.hub), reports)
+	reports.tell(ctx, deploy.Event{
+		Kind: deploy.RunEnded, Outcome: outcome, Message: settled(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
+	})
+	reports.close(ctx)
+	if err != nil {
+		return &ended{err: err, outcome: outcome, shown: true}
+	}
+	return nil
+}
+
+func settled(o deploy.Outcome, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case o == deploy.Unchanged:
+		return "nothing was unfinished"
+	}
+	return "everything is settled"
+}
+
+// neverUp says that there is no sandbox to settle anything in. A sandbox that
+// was killed is started again, since its journal may be unfinished.
+func (s *session) neverUp(ctx context.Context) (bool, error) {
+	cfg, err := s.sandboxConfig()
+	if err != nil {
+		return false, err
+	}
+	if sandbox.Exists(cfg) {
+		return false, nil
+	}
+	_, err = fmt.Fprintln(s.Stdout, "nothing was unfinished")
+	return true, err
+}
+
+// settleEach settles every environment, also after one that could not be. A
+// settled rollout is a success of settle, whichever way it went.
+func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, engine *rollout.Engine, reports *reports) (deploy.Outcome, error) {
+	outcome := deploy.Unchanged
+	var errs []error
+	for _, env := range environments {
+		target, err := s.target(ctx, s.file.App.Name, env)
+		if err != nil {
+			outcome, errs = deploy.Unknown, append(errs, err)
+			continue
+		}
+		r := engine.Settle(ctx, target, s.owner())
+		switch {
+		case r.Outcome == deploy.Unknown || r.Live.IsZero() && r.Outcome == deploy.Failed && r.Err != nil && !errors.Is(r.Err, rollout.ErrLeft):
+			outcome, errs = r.Outcome, append(errs, fmt.Errorf("%s: %w", env.Name, r.Err))
+		case r.Outcome != deploy.Unchanged && outcome == deploy.Unchanged:
+			outcome = deploy.Promoted
+		}
+	}
+	return outcome, errors.Join(errs...)
+}

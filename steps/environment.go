@@ -1,0 +1,157 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout"
+)
+
+// collectSecrets finds the values of all secrets of all environments.
+func collectSecrets(_ context.Context, w *Work) error {
+	var missing []string
+	for _, env := range w.Environments {
+		for _, name := range env.Service.Secrets {
+			value, ok := w.Secret(name)
+			if !ok || value == "" {
+				missing = append(missing, name+" ("+env.Name+")")
+				continue
+			}
+			w.Secrets[env.Name] = append(w.Secrets[env.Name], deploy.NewSecret(w.App.Name, env.Name, name, value))
+		}
+	}
+	if len(missing) > 0 {
+		return deploy.Usage("give each as an environment variable; in a workflow: env: {NAME: ${{ secrets.NAME }}}",
+			"no value for the secret %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// inspectTargets opens the environments and refuses what they cannot do.
+func inspectTargets(ctx context.Context, w *Work) error {
+	for _, env := range w.Environments {
+		target, err := w.Target(ctx, w.App.Name, env)
+		if err != nil {
+			return fmt.Errorf("%s: %w", env.Name, err)
+		}
+		if err := rollout.Supports(target, env.Strategy.Kind); err != nil {
+			return fmt.Errorf("%s: %w", env.Name, err)
+		}
+		w.Targets[env.Name] = target
+	}
+	return nil
+}
+
+// deploy brings the revision to one environment, or plans it on a dry run.
+func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
+	d := rollout.Deployment{
+		Target: w.Targets[env.Name], Candidate: w.revision(env), Strategy: env.Strategy, Checks: env.Checks,
+		Owner: w.Owner, Operation: w.Run.Operation,
+	}
+	if w.Past != nil {
+		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors}, nil
+	}
+	if w.DryRun {
+		return w.plan(ctx, d)
+	}
+	result := w.Engine.Deploy(ctx, d)
+	w.Results = append(w.Results, result)
+	if o := result.Outcome; o != deploy.Promoted && o != deploy.Unchanged {
+		return &stopped{result}
+	}
+	return nil
+}
+
+func (w *Work) revision(env deploy.Environment) deploy.Revision {
+	if w.Past != nil {
+		return *w.Past
+	}
+	return deploy.NewRevision(w.App.Name, env, w.Image, w.Secrets[env.Name])
+}
+
+func (w *Work) plan(ctx context.Context, d rollout.Deployment) error {
+	plan, state, err := rollout.Preview(ctx, d)
+	if err != nil {
+		return err
+	}
+	w.Plans = append(w.Plans, plan)
+	for _, line := range describe(plan, state) {
+		w.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: plan.Environment, Message: line})
+	}
+	return nil
+}
+
+// describe is a plan in lines for people.
+func describe(p deploy.Plan, state deploy.State) []string {
+	if p.Live.ID == p.Candidate.ID {
+		return []string{fmt.Sprintf("%s is live already: nothing would change", p.Candidate)}
+	}
+	lines := []string{fmt.Sprintf("%s: %s would replace %s", p.Strategy.Kind, p.Candidate, p.Live)}
+	lines = append(lines, differences(p.Live, p.Candidate)...)
+	for i, s := range p.Stages {
+		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
+	}
+	if state.Lock != nil {
+		lines = append(lines, "in the way: "+(&deploy.Locked{Environment: p.Environment, Lock: *state.Lock}).Error())
+	}
+	return lines
+}
+
+// differences are what changes besides the image: names and values of the
+// configuration, names alone of secrets.
+func differences(from, to deploy.Revision) []string {
+	if from.IsZero() {
+		return nil
+	}
+	var lines []string
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if from.Image.Digest != to.Image.Digest {
+		say("image: %s → %s", deploy.ShortDigest(from.Image.Digest), deploy.ShortDigest(to.Image.Digest))
+	}
+	if a, b := from.Config.Replicas, to.Config.Replicas; a != b {
+		say("replicas: %d → %d", a, b)
+	}
+	for _, name := range names(from.Config.Env, to.Config.Env) {
+		a, had := from.Config.Env[name]
+		b, has := to.Config.Env[name]
+		switch {
+		case !had:
+			say("env %s: added as %q", name, b)
+		case !has:
+			say("env %s: removed", name)
+		case a != b:
+			say("env %s: %q → %q", name, a, b)
+		}
+	}
+	before, after := versions(from.Secrets), versions(to.Secrets)
+	for _, name := range names(before, after) {
+		if before[name] != after[name] {
+			say("secret %s: changed", name)
+		}
+	}
+	return lines
+}
+
+func versions(secrets []deploy.Secret) map[string]string {
+	m := map[string]string{}
+	for _, s := range secrets {
+		m[s.Name] = s.Version
+	}
+	return m
+}
+
+// names are the keys of both maps, sorted, each once.
+func names(a, b map[string]string) []string {
+	var all []string
+	for name := range a {
+		all = append(all, name)
+	}
+	for name := range b {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

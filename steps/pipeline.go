@@ -1,0 +1,135 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout"
+)
+
+// Step is one part of a pipeline.
+type Step struct {
+	// Name is what it does, in the imperative, for people.
+	Name string
+	Run  func(ctx context.Context, w *Work) error
+}
+
+// Pipeline is steps in their order.
+type Pipeline []Step
+
+// Release brings the commit at hand to all environments of the request.
+func Release(r Request) Pipeline {
+	return append(Pipeline{
+		{"work out the version", findVersion},        // from the input, the tag, or git
+		{"collect the secrets", collectSecrets},      // a missing one is told before anything is built
+		{"look at the environments", inspectTargets}, // whether they can do what the strategy needs
+		{"pack the image", packImage},                // deterministic, nothing sent yet
+		{"push the image", pushImage},                // by digest, then the tag
+	}, deployments(r)...)
+}
+
+// Promote brings a version that has been built to an environment: the digest
+// that the environment before it has passed, where there is one.
+func Promote(r Request) Pipeline {
+	return append(Pipeline{
+		{"collect the secrets", collectSecrets},
+		{"look at the environments", inspectTargets},
+		{"find the version", findReleased},
+	}, deployments(r)...)
+}
+
+// Rollback brings back what an environment ran before, with the configuration
+// and the secrets of then. It does not ask today's checks about yesterday's
+// version, and switches all users at once: going back has to be fast.
+func Rollback(r Request) Pipeline {
+	return append(Pipeline{
+		{"look at the environments", inspectTargets},
+		{"find the revision to go back to", findPrevious},
+	}, deployments(r)...)
+}
+
+// Build makes the image alone, and pushes it on request.
+func Build(push bool) Pipeline {
+	p := Pipeline{
+		{"work out the version", findVersion},
+		{"pack the image", packImage},
+	}
+	if push {
+		p = append(p, Step{"push the image", pushImage})
+	}
+	return p
+}
+
+func deployments(r Request) Pipeline {
+	var p Pipeline
+	for _, env := range r.Environments {
+		p = append(p, Step{"deploy to " + env.Name, func(ctx context.Context, w *Work) error { return w.deploy(ctx, env) }})
+	}
+	return p
+}
+
+// Run walks the pipeline and tells each step. It stops at the first that
+// fails, and answers with the outcome of the whole.
+func (p Pipeline) Run(ctx context.Context, w *Work) (deploy.Outcome, error) {
+	began := time.Now()
+	w.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &w.Request.Run, Message: w.title()})
+	err := p.walk(ctx, w)
+	outcome := w.outcome(err)
+	w.tell(ctx, deploy.Event{
+		Kind: deploy.RunEnded, Outcome: outcome, Message: w.verdict(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
+	})
+	return outcome, err
+}
+
+func (p Pipeline) walk(ctx context.Context, w *Work) error {
+	for _, step := range p {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("interrupted before it could %s: %w", step.Name, context.Cause(ctx))
+		}
+		began := time.Now()
+		w.tell(ctx, deploy.Event{Kind: deploy.StepStarted, Message: step.Name})
+		err := step.Run(ctx, w)
+		w.tell(ctx, deploy.Event{Kind: deploy.StepEnded, Message: step.Name, Took: time.Since(began)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopped is a deployment that ended otherwise than well: it stops a pipeline.
+type stopped struct{ result rollout.Result }
+
+// Error is what happened where.
+func (s *stopped) Error() string { return s.result.Environment + ": " + s.result.Reason }
+
+// Unwrap gives the cause.
+func (s *stopped) Unwrap() error {
+	if s.result.Hint == "" {
+		return s.result.Err
+	}
+	return deploy.Hinted(s.result.Err, "%s", s.result.Hint)
+}
+
+// outcome of the run: that of the deployment that stopped it, else whether
+// anything has changed.
+func (w *Work) outcome(err error) deploy.Outcome {
+	if s, ok := errors.AsType[*stopped](err); ok {
+		return s.result.Outcome
+	}
+	if err != nil {
+		return deploy.Failed
+	}
+	if len(w.Results) == 0 {
+		return deploy.Unchanged
+	}
+	for _, r := range w.Results {
+		if r.Outcome == deploy.Promoted {
+			return deploy.Promoted
+		}
+	}
+	return deploy.Unchanged
+}

@@ -1,0 +1,129 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/registry"
+	"github.com/slipway-ci/slipway/rollout"
+	"github.com/slipway-ci/slipway/version"
+)
+
+// Request is what somebody asked for. It does not change while a pipeline runs.
+type Request struct {
+	App deploy.App
+	// Dir is the folder that the app's files are relative to.
+	Dir string
+	// Environments are those to deploy to, in order.
+	Environments []deploy.Environment
+	// Version is explicit, or empty: release works it out, rollback takes the
+	// one before.
+	Version string
+	// Ref is what a runner says that is checked out, such as refs/heads/main;
+	// empty asks git.
+	Ref string
+	// DryRun plans and changes nothing.
+	DryRun bool
+	Run    deploy.Run
+	Owner  deploy.Owner
+}
+
+// Tools are what a pipeline works with.
+type Tools struct {
+	Images *registry.Client
+	Engine *rollout.Engine
+	// Target opens an environment.
+	Target func(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error)
+	// Repository is where images go for an app that names none.
+	Repository func(ctx context.Context, app string) (string, error)
+	// Secret is the value of a secret, and whether there is one.
+	Secret   func(name string) (string, bool)
+	Reporter deploy.Reporter
+	Log      *slog.Logger
+}
+
+// Work is a pipeline under way: what its steps hand to those after them.
+type Work struct {
+	Request
+	Tools
+	// Source is what git says; its zero value where there is no repository.
+	Source version.Source
+	// Version is the one being brought in.
+	Version string
+	// Secrets and Targets are by environment.
+	Secrets map[string][]deploy.Secret
+	Targets map[string]deploy.Target
+	Packed  *registry.Packed
+	Image   deploy.Image
+	// Past is set by rollback: the revision to bring back.
+	Past *deploy.Revision
+	// Plans are what a dry run would do.
+	Plans   []deploy.Plan
+	Results []rollout.Result
+}
+
+// NewWork begins a pipeline.
+func NewWork(r Request, t Tools) *Work {
+	return &Work{Request: r, Tools: t, Version: r.Version, Secrets: map[string][]deploy.Secret{}, Targets: map[string]deploy.Target{}}
+}
+
+// Close removes what the work has put on disk.
+func (w *Work) Close() error {
+	if w.Packed == nil {
+		return nil
+	}
+	return w.Packed.Close()
+}
+
+func (w *Work) tell(ctx context.Context, e deploy.Event) {
+	if w.Reporter == nil {
+		return
+	}
+	e.At = time.Now()
+	if err := w.Reporter.Report(context.WithoutCancel(ctx), e); err != nil && w.Log != nil {
+		w.Log.Warn("report", "kind", e.Kind, "error", err)
+	}
+}
+
+func (w *Work) notice(ctx context.Context, format string, args ...any) {
+	w.tell(ctx, deploy.Event{Kind: deploy.Notice, Message: fmt.Sprintf(format, args...)})
+}
+
+// title is the run in one line.
+func (w *Work) title() string {
+	parts := []string{w.Run.Operation, w.App.Name}
+	if w.Request.Version != "" {
+		parts = append(parts, w.Request.Version)
+	}
+	if names := w.names(); names != "" {
+		parts = append(parts, "to", names)
+	}
+	return strings.Join(parts, " ")
+}
+
+func (w *Work) names() string {
+	var names []string
+	for _, e := range w.Environments {
+		names = append(names, e.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// verdict is the run's end in one sentence.
+func (w *Work) verdict(o deploy.Outcome, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case w.DryRun:
+		return "nothing was changed: this was a dry run"
+	case len(w.Results) == 0 && w.Image.Digest != "":
+		return w.Image.String()
+	case o == deploy.Unchanged:
+		return fmt.Sprintf("%s is live already in %s", w.Version, w.names())
+	}
+	return fmt.Sprintf("%s is live in %s", w.Version, w.names())
+}
