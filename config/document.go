@@ -21,11 +21,11 @@ type build struct {
 
 type copied struct {
 	From  localPath `yaml:"from" jsonschema:"required" jsonschema_description:"A file or folder, relative to the folder of slipway.yaml (to the one above, where it lies in .github)."`
-	To    imagePath   `yaml:"to" jsonschema:"required" jsonschema_description:"An absolute path in the image."`
-	Mode  *fileMode   `yaml:"mode" jsonschema_description:"The permission bits of a file in octal. Left out: 0755 for what its owner may execute, 0644 for the rest."`
-	UID   *userID     `yaml:"uid" jsonschema_description:"The user that owns it in the image. Left out: 0."`
-	GID   *userID     `yaml:"gid" jsonschema_description:"The group that owns it in the image. Left out: 0."`
-	Owner *owner      `yaml:"owner" jsonschema_description:"uid and gid in one, such as 1000:1000."`
+	To    imagePath `yaml:"to" jsonschema:"required" jsonschema_description:"An absolute path in the image."`
+	Mode  *fileMode `yaml:"mode" jsonschema_description:"The permission bits of a file in octal. Left out: 0755 for what its owner may execute, 0644 for the rest."`
+	UID   *userID   `yaml:"uid" jsonschema_description:"The user that owns it in the image. Left out: 0."`
+	GID   *userID   `yaml:"gid" jsonschema_description:"The group that owns it in the image. Left out: 0."`
+	Owner *owner    `yaml:"owner" jsonschema_description:"uid and gid in one, such as 1000:1000."`
 }
 
 type service struct {
