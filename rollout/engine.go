@@ -19,7 +19,7 @@ type Engine struct {
 	Check    CheckFunc
 	Reporter deploy.Reporter
 	Log      *slog.Logger
-	// Judge makes the judge of one stage; nil means analysis.ErrorLimit with
+	// Judge makes the judge of one rollout; nil means analysis.ErrorLimit with
 	// the strategy's limit.
 	Judge func(deploy.Strategy) analysis.Judge
 	// Poll is how often a gate looks; zero means 200 ms.
@@ -164,14 +164,16 @@ func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 	live := liveIn(state)
 	plan := NewPlan(d.Strategy, live, d.Candidate)
 	now := time.Now()
-	return &rollout{
-		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL,
+	r := &rollout{
+		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL, judge: e.judge(d.Strategy),
 		ledger: ledger{journal: s, record: deploy.Record{
 			Version: state.Record.Version, Owner: d.Owner, Operation: d.Operation,
 			Strategy: d.Strategy, Stages: len(plan.Stages),
 			Candidate: d.Candidate, Previous: live, Started: now,
 		}},
 	}
+	r.judged = r.readingsOf(state)
+	return r
 }
 
 // The limits of single calls to a target, besides those that it keeps itself.

@@ -43,7 +43,7 @@ func traffic(s deploy.State, r deploy.Revision) deploy.Traffic {
 func (r *rollout) gate(ctx context.Context, n int, s deploy.Stage, before readings) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &watch{rollout: r, stage: s, n: n, began: time.Now(), before: before, last: before, judge: r.judge(r.plan.Strategy)}
+	w := &watch{rollout: r, stage: s, n: n, began: time.Now(), before: before}
 	if err := w.look(ctx); err != nil {
 		return err
 	}
@@ -118,13 +118,12 @@ type watch struct {
 	stage deploy.Stage
 	n     int
 	began time.Time
-	// before is from when the stage began, last from the look before.
-	before, last readings
-	judge        analysis.Judge
-	verdict      analysis.Verdict
+	// before is from when the stage began.
+	before  readings
+	verdict analysis.Verdict
 	// url is the candidate's own route.
 	url string
-	// restarts is the candidate's count at the first look, -1 before.
+	// restarts is the candidate's count at the first look.
 	restarts *int
 	// unready and blind are since when, zero when all is well.
 	unready, blind time.Time
@@ -205,9 +204,9 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	elapsed := time.Since(w.began)
 	w.verdict = w.judge.Observe(analysis.Sample{
 		Elapsed: elapsed, Share: w.stage.Share,
-		Live: now.live.Since(w.last.live), Candidate: now.candidate.Since(w.last.candidate),
+		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	})
-	w.last = now
+	w.judged = now
 	if w.stage.Share == 0 || time.Since(w.told) < time.Second {
 		return
 	}

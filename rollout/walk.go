@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // rollout is one walk along a plan.
@@ -17,6 +18,10 @@ type rollout struct {
 	checks []deploy.Check
 	ledger ledger
 	url    string
+	// judge sees the whole rollout: what a stage has shown counts in the next.
+	judge analysis.Judge
+	// judged are the readings up to which it has seen everything.
+	judged readings
 }
 
 // run walks the plan to its end, or back.

@@ -23,6 +23,8 @@ type CLI struct {
 	Getenv         func(string) string
 	// Environ is the whole environment, for the commands that checks run.
 	Environ []string
+	// Executable is the path of this program, which the sandbox starts again.
+	Executable func() (string, error)
 	// Terminal says that Stdout is one, Width columns wide (0: not known).
 	Terminal bool
 	Width    int

@@ -19,16 +19,16 @@ func main() {
 	if process.IsChild() {
 		process.Child()
 	}
-	os.Exit(run())
+	os.Exit(run(os.Executable))
 }
 
 // run makes the command line of this process. The signals stay caught until
 // the end: a second one must not kill a way back that is under way.
-func run() int {
+func run(executable func() (string, error)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	c := CLI{
-		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(),
+		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Executable: executable,
 		Terminal: term.IsTerminal(int(os.Stdout.Fd())), Width: width(),
 	}
 	args := os.Args[1:]

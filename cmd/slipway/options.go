@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/version"
+	versions "github.com/slipway-ci/slipway/version"
 )
 
 // options are what flags and action inputs say. Each command uses a part.
@@ -66,7 +66,7 @@ func (o *options) checked() error {
 	if o.version == "" {
 		return nil
 	}
-	v, err := version.Parse(o.version)
+	v, err := versions.Parse(o.version)
 	if err != nil {
 		return err
 	}

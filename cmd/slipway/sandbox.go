@@ -103,3 +103,11 @@ func (c *CLI) runningSandbox(ctx context.Context) (*sandbox.Client, error) {
 	}
 	return client, err
 }
+
+func (c *CLI) showSandbox(ctx context.Context, client *sandbox.Client) error {
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return c.printJSON(status)
+}

@@ -191,7 +191,7 @@ func (c *CLI) sandboxConfig() (sandbox.Config, error) {
 	if err != nil {
 		return sandbox.Config{}, err
 	}
-	executable, err := os.Executable()
+	executable, err := c.Executable()
 	if err != nil {
 		return sandbox.Config{}, fmt.Errorf("find this program's own file: %w", err)
 	}

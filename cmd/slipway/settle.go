@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/rollout"
-	"github.com/slipway-ci/slipway/target/sandbox"
 )
 
 func (c *CLI) settleCommand() *cobra.Command {
@@ -60,7 +61,7 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if down, err := s.neverUp(ctx); down || err != nil {
+	if down, err := s.neverUp(); down || err != nil {
 		return err
 	}
 	reports := s.reports()
@@ -87,15 +88,16 @@ func settled(o deploy.Outcome, err error) string {
 	return "everything is settled"
 }
 
-// neverUp says that there is no sandbox to settle anything in. A sandbox that
+// neverUp says that there never was a sandbox to settle anything in. One that
 // was killed is started again, since its journal may be unfinished.
-func (s *session) neverUp(ctx context.Context) (bool, error) {
+func (s *session) neverUp() (bool, error) {
 	cfg, err := s.sandboxConfig()
 	if err != nil {
 		return false, err
 	}
-	if sandbox.Exists(cfg) {
-		return false, nil
+	_, err = os.Stat(cfg.Home)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
 	}
 	_, err = fmt.Fprintln(s.Stdout, "nothing was unfinished")
 	return true, err

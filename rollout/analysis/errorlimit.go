@@ -24,11 +24,12 @@ type ErrorLimit struct {
 	seen  deploy.Traffic
 }
 
-// NewErrorLimit judges one stage.
+// NewErrorLimit judges one rollout.
 func NewErrorLimit(limit deploy.Percent) *ErrorLimit { return &ErrorLimit{Limit: limit} }
 
 // Observe adds the sample. It answers Revert as soon as it is certain,
-// Continue while the share is suspiciously high, else Advance.
+// Continue while the share is higher than chance would easily explain, which
+// does not pass the end of a stage, else Advance.
 func (j *ErrorLimit) Observe(s Sample) Verdict {
 	j.seen.Requests += s.Candidate.Requests
 	j.seen.Errors += s.Candidate.Errors
@@ -39,6 +40,8 @@ func (j *ErrorLimit) Observe(s Sample) Verdict {
 		v.Decision = Revert
 	case chance < likely:
 		v.Decision = Continue
+	case j.seen.ErrorShare() > j.Limit:
+		v.Why += ", which is too few to tell from chance"
 	}
 	return v
 }
