@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,42 +21,152 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/slipway-ci/slipway/deploy"
+	"golang.org/x/sys/unix"
 )
 
 // The environment of a test binary that has another task than to test.
 const (
 	// envApp is where the app of the tests is built already.
 	envApp = "PROCESS_TEST_APP"
-	// envParent makes it start a replica of this root and wait to be killed.
-	envParent = "PROCESS_TEST_PARENT"
+	// envTask names one of tasks, envFolder is a folder for it.
+	envTask   = "PROCESS_TEST_TASK"
+	envFolder = "PROCESS_TEST_FOLDER"
 )
 
 func TestMain(m *testing.M) {
 	if IsChild() {
 		Child()
 	}
-	if root := os.Getenv(envParent); root != "" {
-		beParent(root)
+	if task, ok := tasks[os.Getenv(envTask)]; ok {
+		if err := task(os.Getenv(envFolder)); err != nil {
+			fmt.Printf("error: %v\nhint: %s\n", err, deploy.HintOf(err))
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	code := m.Run()
 	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 
+// tasks are what a test needs a process of its own for.
+var tasks = map[string]func(folder string) error{
+	"parent": beParent,
+	"masked": beInContainer,
+	"denied": beDenied,
+	"full":   beFull,
+	"secret": beSecretive,
+}
+
+// task is this test binary with a task, in namespaces of its own if any are
+// given.
+func task(t testing.TB, name, folder string, namespaces uintptr) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envTask+"="+name, envFolder+"="+folder)
+	if namespaces != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  namespaces | unix.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+	}
+	return cmd
+}
+
 // beParent starts a replica, prints the process IDs of its family, and waits.
-func beParent(root string) {
+func beParent(root string) error {
 	p, err := Start(context.Background(), Spec{ID: "orphan", Root: root, Argv: []string{"/app", "fork"}})
 	if err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
+		return err
 	}
 	var pids []int
 	for len(pids) < 5 { // init, app and its three children
-		pids, _ = family(p.cmd.Process.Pid)
+		if pids, err = family(p.cmd.Process.Pid); err != nil {
+			return err
+		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	fmt.Println(pids)
+	fmt.Println(strings.Trim(fmt.Sprint(pids), "[]"))
 	select {}
+}
+
+// beInContainer runs a replica where a part of /proc is covered, as the
+// engines of containers do, so that the kernel lets no other be mounted.
+func beInContainer(root string) error {
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("proc", "/proc", "proc", 0, ""),
+		unix.Mount("/dev/null", "/proc/timer_list", "", unix.MS_BIND, ""),
+	); err != nil {
+		return err
+	}
+	if err := Supported(); err != nil {
+		return err
+	}
+	log, err := NewLog(root+".log", 1<<20)
+	if err != nil {
+		return err
+	}
+	p, err := Start(context.Background(), Spec{ID: "nested", Root: root, Argv: []string{"/app", "look"}, Log: log})
+	if err != nil {
+		return err
+	}
+	<-p.Done()
+	lines, err := log.Tail(1000)
+	fmt.Println(strings.Join(lines, "\n"))
+	return err
+}
+
+// beDenied asks where no user namespace may be made.
+func beDenied(string) error {
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		return err
+	}
+	return Supported()
+}
+
+// beFull unpacks onto a disk that is too small.
+func beFull(folder string) error {
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tiny", folder, "tmpfs", 0, "size=1m"),
+	); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := range 4 {
+		_ = w.WriteHeader(&tar.Header{Name: fmt.Sprint("d/", i), Size: 1 << 20, Mode: 0o444})
+		_, _ = w.Write(make([]byte, 1<<20))
+	}
+	_ = w.Close()
+	img, err := mutate.AppendLayers(empty.Image, static.NewLayer(b.Bytes(), types.OCIUncompressedLayer))
+	if err != nil {
+		return err
+	}
+	err = Unpack(context.Background(), img, filepath.Join(folder, "root"))
+	left, _ := os.ReadDir(folder)
+	fmt.Println("left behind:", len(left))
+	return err
+}
+
+// beSecretive starts a replica whose environment holds a secret, and prints
+// what any user may read of every process below this one.
+func beSecretive(root string) error {
+	p, err := Start(context.Background(), Spec{
+		ID: "secretive", Root: root, Argv: []string{"/app", "sleep"}, Env: []string{"KEY=hunter2"}})
+	if err != nil {
+		return err
+	}
+	defer p.Stop(0)
+	init := p.cmd.Process.Pid
+	for _, name := range []string{"cmdline", "environ"} {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", init, name))
+		fmt.Printf("%s: %q %v\n", name, content, err)
+	}
+	return nil
 }
 
 var buildDir string

@@ -27,9 +27,15 @@ const (
 	killLimit = 10 * time.Second
 )
 
-// namespaces are those that a replica has of its own.
-const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID |
-	unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
+// namespaces are those that a replica has of its own. Kernels built without
+// control groups know no namespace of them.
+func namespaces() uintptr {
+	flags := uintptr(unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC)
+	if _, err := os.Lstat("/proc/self/ns/cgroup"); err == nil {
+		flags |= unix.CLONE_NEWCGROUP
+	}
+	return flags
+}
 
 // Process is a running replica: the app, whatever it started, and its init.
 // Its methods may be called from several goroutines.
@@ -156,7 +162,7 @@ func spawn(id string, log io.Writer) (*Process, error) {
 		files.closeOurs()
 		return nil, fmt.Errorf("open a pipe: %w", files.err)
 	}
-	cmd := command(id, namespaces)
+	cmd := command(id)
 	cmd.Stdout, cmd.Stderr = theirOutput, theirOutput
 	cmd.ExtraFiles = []*os.File{theirControl, theirReport} // controlFD, reportFD
 	if err := cmd.Start(); err != nil {
@@ -173,14 +179,14 @@ func spawn(id string, log io.Writer) (*Process, error) {
 
 // command is this executable as an init. Its environment keeps the Go runtime
 // in it small, and holds nothing else.
-func command(id string, flags uintptr) *exec.Cmd {
+func command(id string) *exec.Cmd {
 	return &exec.Cmd{
 		Path: "/proc/self/exe",
 		Args: []string{childName, id},
 		Env:  []string{"GOMAXPROCS=1", "GOGC=20"},
 		Dir:  "/",
 		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags:  flags,
+			Cloneflags:  namespaces(),
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 			Setsid:      true, // a Ctrl-C at the caller's terminal is not for replicas

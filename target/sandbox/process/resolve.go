@@ -34,6 +34,10 @@ func (u *unpacker) walk(name string, create bool) (string, error) {
 			continue
 		}
 		next := path.Join(at, part)
+		if u.known[next] {
+			at = next
+			continue
+		}
 		info, err := u.root.Lstat(next)
 		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			if links++; links > maxLinks {
@@ -53,6 +57,7 @@ func (u *unpacker) walk(name string, create bool) (string, error) {
 			return "", err
 		}
 		at = next
+		u.known[at] = true
 	}
 	return at, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"golang.org/x/sys/unix"
 )
 
 // Supported is nil if this machine lets this user run replicas. It tries, which
@@ -26,6 +27,16 @@ func Supported() error {
 
 // denied explains why the kernel refused what a replica needs.
 func denied(err error) error {
+	var call *os.PathError
+	if errors.As(err, &call) { // of the clone: its path is our own
+		err = call.Err
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM):
+		return deploy.Hinted(fmt.Errorf("make a process: %w", err), "end some processes, or raise the limit on them (ulimit -u)")
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
+		err = errors.New("the limit on namespaces is reached")
+	}
 	return deploy.Hinted(fmt.Errorf("this machine does not let slipway run isolated processes: %w", err),
 		"%s", strings.Join(append(obstacles(), elsewhere), "; or "))
 }

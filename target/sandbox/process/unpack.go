@@ -76,7 +76,7 @@ func fill(ctx context.Context, img v1.Image, dir string) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	u := &unpacker{root: root}
+	u := &unpacker{root: root, known: map[string]bool{}}
 	for i, layer := range layers {
 		if err := u.layer(ctx, layer); err != nil {
 			return fmt.Errorf("layer %d of %d: %w", i+1, len(layers), err)
@@ -95,7 +95,13 @@ type unpacker struct {
 	// touched are the paths that the layer at hand has written, or written
 	// into: its whiteouts are about layers below, and spare them.
 	touched map[string]bool
+	// known are folders that are there for certain: most entries lie beside
+	// the one before.
+	known map[string]bool
 }
+
+// longest is the longest name that an entry may have, as a path in the kernel.
+const longest = 4096
 
 // layer applies one layer. It is read to its end, past that of the archive,
 // because that is when its digest is verified.
@@ -126,6 +132,9 @@ func (u *unpacker) layer(ctx context.Context, layer v1.Layer) (err error) {
 // entry applies one entry of a layer.
 func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	folder, name := path.Split(inside(h.Name))
+	if len(h.Name) > longest {
+		return syscall.ENAMETOOLONG
+	}
 	if name == "" { // the root itself
 		return nil
 	}
@@ -215,6 +224,11 @@ func (u *unpacker) makeWay(target string, folder bool) error {
 	if err != nil {
 		return err
 	}
+	return u.removeAll(target)
+}
+
+func (u *unpacker) removeAll(target string) error {
+	clear(u.known)
 	return u.root.RemoveAll(target)
 }
 
@@ -251,7 +265,7 @@ func (u *unpacker) remove(target string) error {
 	if u.touched[target] {
 		return u.purge(target)
 	}
-	return u.root.RemoveAll(target)
+	return u.removeAll(target)
 }
 
 // purge removes what is in a folder, but for what the layer at hand wrote.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 func main() {
@@ -29,9 +30,7 @@ func main() {
 		fmt.Println("bye")
 		os.Exit(code)
 	case "crash":
-		signal.Reset()
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
-		select {}
+		crash()
 	case "sleep":
 		fmt.Println("asleep")
 		time.Sleep(time.Minute)
@@ -61,6 +60,15 @@ func main() {
 	}
 }
 
+// crash dies as a program does that is not Go's, whose runtime would turn the
+// signal into an exit code.
+func crash() {
+	var byDefault [32]byte
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGSEGV), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+	select {}
+}
+
 // polite ends with code 7 when it is asked to.
 func polite() {
 	signals := make(chan os.Signal, 1)
@@ -75,6 +83,7 @@ func polite() {
 func fork() {
 	for range 3 {
 		cmd := exec.Command("/app", "stubborn")
+		cmd.Stdout = os.Stdout
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		check(cmd.Start())
 	}
@@ -122,7 +131,7 @@ func look() {
 	fmt.Println("processes:", processes())
 	fmt.Println("root:", names("/"))
 	fmt.Println("dev:", names("/dev"))
-	fmt.Println("fds:", names("/proc/self/fd"))
+	fmt.Println("pipes:", pipes())
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {
 		if strings.HasPrefix(line, "Cap") || strings.HasPrefix(line, "NoNewPrivs") {
@@ -154,7 +163,7 @@ func attack(host string) {
 		{"read kcore", func() error { return nonEmpty("/proc/kcore") }},
 		{"see host file", func() error { _, err := os.Stat(host); return err }},
 		{"see host through init", func() error { _, err := os.Stat("/proc/1/root" + host); return err }},
-		{"read init's files", func() error { _, err := os.ReadDir("/proc/1/fd"); return err }},
+		{"reach the caller through init", func() error { return writable("/proc/1/fd/4") }},
 		{"read init's memory", func() error { return writable("/proc/1/mem") }},
 		{"mount tmpfs", func() error { return syscall.Mount("x", "/tmp", "tmpfs", 0, "") }},
 		{"mount proc", func() error { return syscall.Mount("x", "/proc", "proc", 0, "") }},
@@ -165,9 +174,9 @@ func attack(host string) {
 		{"mknod", func() error { return syscall.Mknod("/tmp/sda", syscall.S_IFBLK|0o600, 8<<8) }},
 		{"sethostname", func() error { return syscall.Sethostname([]byte("owned")) }},
 		{"setuid", func() error { return syscall.Setuid(1000) }},
-		{"kill init", func() error { return syscall.Kill(1, syscall.SIGKILL) }},
 		{"trace init", func() error { return syscall.PtraceAttach(1) }},
 		{"new user namespace", newUser},
+		{"allowed: send init a signal that it does not get", func() error { return syscall.Kill(1, syscall.SIGKILL) }},
 		{"allowed: write /tmp", func() error { return os.WriteFile("/tmp/mine", []byte("x"), 0o600) }},
 		{"allowed: write /var/tmp", func() error { return os.WriteFile("/var/tmp/mine", []byte("x"), 0o600) }},
 		{"allowed: write /run", func() error { return os.WriteFile("/run/mine", []byte("x"), 0o600) }},
@@ -236,6 +245,18 @@ func fillTmp() error {
 func processes() int {
 	found, _ := filepath.Glob("/proc/[0-9]*")
 	return len(found)
+}
+
+// pipes counts the open pipes: stdout and stderr, unless others leaked in.
+func pipes() int {
+	n := 0
+	for fd := range 64 {
+		link, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
+		if strings.HasPrefix(link, "pipe:") {
+			n++
+		}
+	}
+	return n
 }
 
 func names(folder string) string {
