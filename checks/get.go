@@ -35,6 +35,8 @@ func (r *Runner) get(ctx context.Context, s Subject, c deploy.Check, timeout tim
 	}
 	passed, err := a.holds(ctx, program)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("timed out after %s evaluating %s", timeout, expected(c))
 	case err != nil:
 		return fmt.Errorf("GET %s: expected %s, %w; got %s", c.Get, expected(c), err, r.describe(a))
 	case !passed:
