@@ -1,0 +1,277 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-github/v60/github"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+const commentPermission = "pull-requests: write"
+
+const (
+	// maxComment is below GitHub's limit of 65,536 characters; counting bytes
+	// is on the safe side.
+	maxComment = 65000
+	// editEvery is how often the comment is edited at most while the run goes on.
+	editEvery = 5 * time.Second
+	// maxPages bounds the search for the comment: 100 comments each.
+	maxPages = 30
+)
+
+// CommentOptions shape the comment.
+type CommentOptions struct {
+	// PullRequest is the number, where the event tells it; 0 lets GitHub say
+	// which pull request the commit belongs to.
+	PullRequest int
+	Scrub       Scrub
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Comment keeps one comment on the pull request that the commit belongs to. It
+// finds it again by a mark that readers do not see, among the comments that
+// this token's own user has written, and edits it in place. A commit that
+// belongs to no pull request has no comment.
+type Comment struct {
+	github   *GitHub
+	o        CommentOptions
+	timeline Timeline
+	// number of the pull request, once known; -1 where there is none.
+	number int
+	// id of the comment, once known.
+	id int64
+	// edited is when, and body what, it was last.
+	edited time.Time
+	body   string
+	// behind: something has happened since that the comment should tell.
+	behind bool
+	denied bool
+	// login of the token's user, once asked for; empty where it may not ask.
+	login *string
+}
+
+var _ Slow = (*Comment)(nil)
+
+// NewComment makes a Comment reporter.
+func NewComment(g *GitHub, o CommentOptions) *Comment {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Comment{github: g, o: o, number: o.PullRequest}
+}
+
+// String names it.
+func (c *Comment) String() string { return "the pull request" }
+
+// Slow marks it.
+func (c *Comment) Slow() {}
+
+// Report remembers an event, and edits the comment when there is something new
+// to tell and the last edit is 5 seconds ago.
+func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
+	c.timeline.Add(e)
+	switch e.Kind {
+	case deploy.RolloutStarted, deploy.StageStarted, deploy.Reverting, deploy.TrafficBack, deploy.RolloutEnded, deploy.RunEnded:
+		c.behind = true
+	}
+	if !c.behind || c.o.Now().Sub(c.edited) < editEvery {
+		return nil
+	}
+	return c.write(ctx)
+}
+
+// Flush writes the last word.
+func (c *Comment) Flush(ctx context.Context) error {
+	if len(c.timeline.story.Environments) == 0 && c.timeline.story.Outcome == "" {
+		return nil
+	}
+	return c.write(ctx)
+}
+
+func (c *Comment) write(ctx context.Context) error {
+	if c.denied || c.number < 0 {
+		return nil
+	}
+	story := c.timeline.Story(c.o.Scrub)
+	if err := c.findPullRequest(ctx, story.Run); err != nil || c.number < 0 {
+		return c.judge(err)
+	}
+	body := c.o.Scrub.apply(CommentMarkdown(story))
+	if body == c.body {
+		c.behind = false
+		return nil
+	}
+	c.edited = c.o.Now()
+	if err := c.put(ctx, story.Run.App, body); err != nil {
+		return c.judge(err)
+	}
+	c.body, c.behind = body, false
+	return nil
+}
+
+// judge stops the reporter for good where trying again is in vain.
+func (c *Comment) judge(err error) error {
+	if denied := (*Denied)(nil); errors.As(err, &denied) {
+		c.denied = true
+	}
+	return err
+}
+
+// findPullRequest asks GitHub which pull request the commit belongs to: an open
+// one whose head it is, else an open one that has it, else the one that brought
+// it in.
+func (c *Comment) findPullRequest(ctx context.Context, run Run) error {
+	if c.number != 0 {
+		return nil
+	}
+	if run.Commit == "" {
+		c.number = -1
+		return nil
+	}
+	var pulls []*github.PullRequest
+	err := c.github.do(ctx, "find the pull request of the commit", "pull-requests: write, contents: read", func(ctx context.Context) (err error) {
+		pulls, _, err = c.github.api.PullRequests.ListPullRequestsWithCommit(ctx, c.github.owner, c.github.name, run.Commit, &github.ListOptions{PerPage: 50})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.number = choosePull(pulls, run.Commit)
+	return nil
+}
+
+func choosePull(pulls []*github.PullRequest, commit string) int {
+	rank := func(p *github.PullRequest) int {
+		open := p.GetState() == "open"
+		switch {
+		case open && p.GetHead().GetSHA() == commit:
+			return 0
+		case open:
+			return 1
+		case p.GetMergeCommitSHA() == commit:
+			return 2
+		}
+		return 3
+	}
+	if len(pulls) == 0 {
+		return -1
+	}
+	return slices.MinFunc(pulls, func(a, b *github.PullRequest) int { return rank(a) - rank(b) }).GetNumber()
+}
+
+// put edits the comment, or makes it. It looks for it before each attempt to
+// make it, so that an attempt that was done in spite of an error is found.
+func (c *Comment) put(ctx context.Context, app, body string) error {
+	return c.github.do(ctx, fmt.Sprintf("comment on pull request #%d", c.number), commentPermission, func(ctx context.Context) error {
+		if c.id == 0 {
+			id, err := c.find(ctx, app)
+			if err != nil {
+				return err
+			}
+			c.id = id
+		}
+		if c.id != 0 {
+			return c.edit(ctx, body)
+		}
+		return c.create(ctx, body)
+	})
+}
+
+func (c *Comment) edit(ctx context.Context, body string) error {
+	_, _, err := c.github.api.Issues.EditComment(ctx, c.github.owner, c.github.name, c.id, &github.IssueComment{Body: &body})
+	if !gone(err) {
+		return err
+	}
+	return c.create(ctx, body) // somebody has deleted it
+}
+
+func (c *Comment) create(ctx context.Context, body string) error {
+	created, _, err := c.github.api.Issues.CreateComment(ctx, c.github.owner, c.github.name, c.number, &github.IssueComment{Body: &body})
+	c.id = created.GetID()
+	return err
+}
+
+// find looks through all comments for the first that is ours.
+func (c *Comment) find(ctx context.Context, app string) (int64, error) {
+	login := c.whoAmI(ctx)
+	opts := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: 100}}
+	for range maxPages {
+		comments, response, err := c.github.api.Issues.ListComments(ctx, c.github.owner, c.github.name, c.number, opts)
+		if err != nil {
+			return 0, err
+		}
+		for _, comment := range comments {
+			if strings.HasPrefix(comment.GetBody(), marker(app)) && own(comment.GetUser(), login) {
+				return comment.GetID(), nil
+			}
+		}
+		if response.NextPage == 0 {
+			return 0, nil
+		}
+		opts.Page = response.NextPage
+	}
+	return 0, nil
+}
+
+// whoAmI is the login of the token's user. The token of an app, such as a job's
+// own, may not ask: then it is empty.
+func (c *Comment) whoAmI(ctx context.Context) string {
+	if c.login == nil {
+		user, _, err := c.github.api.Users.Get(ctx, "")
+		if err != nil {
+			user = nil
+		}
+		c.login = github.String(user.GetLogin())
+	}
+	return *c.login
+}
+
+// own reports whether a comment by the user may be edited: anybody can write
+// the mark into a comment, but only a bot's or the token's own user's is ours.
+func own(user *github.User, login string) bool {
+	if login != "" {
+		return user.GetLogin() == login
+	}
+	return user.GetType() == "Bot"
+}
+
+// marker is the first line of the comment of an app. Readers do not see it.
+func marker(app string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(app))
+	return "<!-- slipway:" + strings.ReplaceAll(name, "--", "-") + " -->"
+}
+
+// CommentMarkdown renders a story for the comment, in fewer than 65,536
+// characters.
+func CommentMarkdown(s Story) string {
+	return assemble(maxComment,
+		marker(s.Run.App)+"\n### "+inline(headline(&s), 300)+"\n",
+		environmentTable(&s),
+		troubles(&s),
+		warnings(&s),
+		details("Timeline", gantt(&s), shares(&s)),
+		details("Checks", checkTable(&s)),
+		about(&s),
+	)
+}
+
+// details folds sections away.
+func details(title string, sections ...string) string {
+	body := strings.Join(slices.DeleteFunc(sections, func(s string) bool { return s == "" }), "\n")
+	if body == "" {
+		return ""
+	}
+	return "<details><summary>" + title + "</summary>\n\n" + body + "\n</details>\n"
+}

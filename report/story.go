@@ -1,0 +1,272 @@
+package report
+
+import (
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// SchemaVersion of the JSON report. It grows when a field changes its meaning
+// or goes; new fields alone leave it as it is.
+const SchemaVersion = 1
+
+// Seconds is a duration in seconds.
+type Seconds float64
+
+func seconds(d time.Duration) Seconds { return Seconds(d.Round(time.Millisecond).Seconds()) }
+
+// Duration is the same for Go.
+func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// Story is all that is known of a run. It is the JSON report, and what the
+// other reports are rendered from.
+type Story struct {
+	// Schema is the version of this form.
+	Schema int `json:"schema"`
+	Run    Run `json:"run"`
+	// Outcome of the whole: promoted, unchanged, failed, reverted, held or
+	// unknown. Empty while the run is under way.
+	Outcome deploy.Outcome `json:"outcome,omitempty"`
+	// Message is one sentence about the outcome.
+	Message string `json:"message,omitempty"`
+	// Hint says what to do next.
+	Hint    string    `json:"hint,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Took is how long the run took.
+	Took Seconds `json:"took"`
+	// Image is what was built or found; absent before that.
+	Image *Image `json:"image,omitempty"`
+	// Steps of the pipeline in their order.
+	Steps []Step `json:"steps"`
+	// Environments in the order in which the run came to them.
+	Environments []Environment `json:"environments"`
+	// Warnings ask for attention. What could not be reported is among them.
+	Warnings []Warning `json:"warnings"`
+	// Events are all that happened, oldest first, but for observations, of
+	// which each stage keeps its last one. Beyond 2000 the rest is left out.
+	Events []Moment `json:"events"`
+}
+
+// Run is the execution that the report is about.
+type Run struct {
+	// ID is the workflow run with its attempt, or a name of the process.
+	ID string `json:"id"`
+	// URL is where to look at it; absent on a command line.
+	URL string `json:"url,omitempty"`
+	// Operation is the command: release, promote, rollback, …
+	Operation string `json:"operation"`
+	App       string `json:"app"`
+	// Who began it.
+	Who string `json:"who,omitempty"`
+	// Repository is owner/name on GitHub.
+	Repository string `json:"repository,omitempty"`
+	// Commit is the full SHA.
+	Commit string `json:"commit,omitempty"`
+	// Ref is the branch or tag.
+	Ref string `json:"ref,omitempty"`
+}
+
+// Image is the immutable image that the run is about.
+type Image struct {
+	Repository string `json:"repository"`
+	Digest     string `json:"digest"`
+	Version    string `json:"version"`
+}
+
+// Version is a revision as people tell it from others.
+type Version struct {
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+	// Revision is the hash of image, configuration and versions of secrets.
+	Revision string `json:"revision"`
+}
+
+// Step is one step of the pipeline.
+type Step struct {
+	Name    string    `json:"name"`
+	Started time.Time `json:"started,omitzero"`
+	Took    Seconds   `json:"took"`
+	// State is running, passed or failed.
+	State State `json:"state"`
+}
+
+// State is how far a step or a stage has come.
+type State string
+
+// The states.
+const (
+	StateRunning State = "running"
+	StatePassed  State = "passed"
+	StateFailed  State = "failed"
+)
+
+// Environment is what happened in one environment.
+type Environment struct {
+	Name string `json:"name"`
+	// URL is the stable address of the environment.
+	URL string `json:"url,omitempty"`
+	// Outcome is empty while the deployment is under way.
+	Outcome deploy.Outcome `json:"outcome,omitempty"`
+	// Reason is one sentence about the outcome.
+	Reason string `json:"reason,omitempty"`
+	// Hint says what to do next.
+	Hint     string      `json:"hint,omitempty"`
+	Strategy deploy.Kind `json:"strategy,omitempty"`
+	// Candidate is the version that was brought in.
+	Candidate *Version `json:"candidate,omitempty"`
+	// Previous was live before; absent on a first deployment.
+	Previous *Version `json:"previous,omitempty"`
+	// Share is the percentage of the users that the candidate has.
+	Share   deploy.Percent `json:"share"`
+	Started time.Time      `json:"started,omitzero"`
+	Ended   time.Time      `json:"ended,omitzero"`
+	Took    Seconds        `json:"took"`
+	Stages  []Stage        `json:"stages"`
+	// Checks that belong to no stage.
+	Checks []Check `json:"checks,omitempty"`
+	// Notices are lines about this environment, such as those of a dry run.
+	Notices []string `json:"notices,omitempty"`
+	// Revert is there when it was decided to go back.
+	Revert *Revert `json:"revert,omitempty"`
+	// Evidence is about the replica that failed.
+	Evidence *Evidence `json:"evidence,omitempty"`
+	// acts are those of the planned stages, in their order.
+	acts []deploy.Act
+}
+
+// Stage is one movement of traffic and the watch over it.
+type Stage struct {
+	// Number counts from 1.
+	Number int `json:"number"`
+	// Name says what the stage does.
+	Name string     `json:"name"`
+	Act  deploy.Act `json:"act,omitempty"`
+	// Share is the percentage of the users that the candidate is meant to have.
+	Share   deploy.Percent `json:"share"`
+	State   State          `json:"state"`
+	Started time.Time      `json:"started"`
+	Ended   time.Time      `json:"ended,omitzero"`
+	// Observation is the last one of the stage.
+	Observation *Observation `json:"observation,omitempty"`
+	Checks      []Check      `json:"checks,omitempty"`
+}
+
+// Took is how long the stage took, or zero while it runs.
+func (s Stage) Took() time.Duration {
+	if s.Ended.IsZero() {
+		return 0
+	}
+	return s.Ended.Sub(s.Started)
+}
+
+// Observation is what the gate of a stage saw.
+type Observation struct {
+	Share     deploy.Percent `json:"share"`
+	Live      Traffic        `json:"live"`
+	Candidate Traffic        `json:"candidate"`
+	// Ready of Replicas candidate replicas can serve.
+	Ready    int `json:"ready"`
+	Replicas int `json:"replicas"`
+	// Elapsed of Hold, in seconds.
+	Elapsed Seconds `json:"elapsed"`
+	Hold    Seconds `json:"hold"`
+	// Verdict is what the judge says of it.
+	Verdict string `json:"verdict,omitempty"`
+}
+
+// Traffic counts requests of one side since the stage began.
+type Traffic struct {
+	Requests uint64 `json:"requests"`
+	// Errors are answers of 5xx, Lost among them.
+	Errors uint64 `json:"errors"`
+	// Lost are requests that no replica answered.
+	Lost uint64 `json:"lost"`
+}
+
+// Check is what came of one check.
+type Check struct {
+	Name   string `json:"name"`
+	Passed bool   `json:"passed"`
+	// Detail says why it failed.
+	Detail   string  `json:"detail,omitempty"`
+	Attempts int     `json:"attempts"`
+	Took     Seconds `json:"took"`
+}
+
+// Revert is the way back.
+type Revert struct {
+	At time.Time `json:"at"`
+	// Reason for the decision, in one sentence.
+	Reason string `json:"reason"`
+	// TrafficBack is how long it took, from the decision, until no user was
+	// sent to the candidate any more; absent where users had not been sent.
+	TrafficBack *Seconds `json:"trafficBack,omitempty"`
+}
+
+// Evidence is what is known of a replica that failed.
+type Evidence struct {
+	Replica string `json:"replica,omitempty"`
+	// Reason is one sentence.
+	Reason string `json:"reason"`
+	// Log are the last lines that the replica wrote, oldest first.
+	Log []string `json:"log,omitempty"`
+}
+
+// Warning asks for attention.
+type Warning struct {
+	At          time.Time `json:"at"`
+	Environment string    `json:"environment,omitempty"`
+	Message     string    `json:"message"`
+	Hint        string    `json:"hint,omitempty"`
+}
+
+// Moment is one event.
+type Moment struct {
+	At          time.Time        `json:"at"`
+	Kind        deploy.EventKind `json:"kind"`
+	Environment string           `json:"environment,omitempty"`
+	Message     string           `json:"message"`
+	Stage       int              `json:"stage,omitempty"`
+	Share       deploy.Percent   `json:"share,omitempty"`
+	Outcome     deploy.Outcome   `json:"outcome,omitempty"`
+	Took        Seconds          `json:"took,omitempty"`
+}
+
+// Environment finds an environment by its name; nil when the run has not come
+// to it.
+func (s *Story) Environment(name string) *Environment {
+	for i := range s.Environments {
+		if s.Environments[i].Name == name {
+			return &s.Environments[i]
+		}
+	}
+	return nil
+}
+
+// Version is what the run is about, for a headline; empty before it is known.
+func (s *Story) Version() string {
+	if s.Image != nil {
+		return s.Image.Version
+	}
+	for _, env := range s.Environments {
+		if env.Candidate != nil {
+			return env.Candidate.Version
+		}
+	}
+	return ""
+}
+
+// good reports whether nothing needs a person.
+func good(o deploy.Outcome) bool { return o == deploy.Promoted || o == deploy.Unchanged }
+
+// planned is how many stages there are to be, as far as it is known.
+func (e *Environment) planned() int { return max(len(e.acts), len(e.Stages)) }
+
+// current is the stage that runs, or the last one; nil before the first.
+func (e *Environment) current() *Stage {
+	if len(e.Stages) == 0 {
+		return nil
+	}
+	return &e.Stages[len(e.Stages)-1]
+}

@@ -1,0 +1,82 @@
+package report
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// maxSummary is GitHub's limit for the job summary of a step in bytes, with
+// room for a line feed.
+const maxSummary = 1<<20 - 16
+
+// SummaryOptions say where a Summary goes. Write is required.
+type SummaryOptions struct {
+	// Write takes the Markdown, at most 1 MiB of it. It is called once.
+	Write func(markdown string) error
+	Scrub Scrub
+}
+
+// Summary writes the job summary when the run is over.
+type Summary struct {
+	o        SummaryOptions
+	timeline Timeline
+}
+
+var _ Flusher = (*Summary)(nil)
+
+// NewSummary makes a Summary.
+func NewSummary(o SummaryOptions) *Summary { return &Summary{o: o} }
+
+// String names it.
+func (s *Summary) String() string { return "the job summary" }
+
+// Report remembers an event.
+func (s *Summary) Report(_ context.Context, e deploy.Event) error {
+	s.timeline.Add(e)
+	return nil
+}
+
+// Flush writes the summary; of a run without any event it writes nothing.
+func (s *Summary) Flush(context.Context) error {
+	story := s.timeline.Story(s.o.Scrub)
+	if len(story.Events) == 0 {
+		return nil
+	}
+	if err := s.o.Write(s.o.Scrub.apply(SummaryMarkdown(story))); err != nil {
+		return fmt.Errorf("write it: %w", err)
+	}
+	return nil
+}
+
+// SummaryMarkdown renders a story for the job summary, in at most 1 MiB.
+func SummaryMarkdown(s Story) string {
+	return assemble(maxSummary,
+		"## "+inline(headline(&s), 300)+"\n",
+		about(&s),
+		environmentTable(&s),
+		troubles(&s),
+		next(&s),
+		gantt(&s),
+		shares(&s),
+		checkTable(&s),
+		notices(&s),
+		warnings(&s),
+	)
+}
+
+// notices are the lines of a dry run, and whatever else is good to know.
+func notices(s *Story) string {
+	var text string
+	for i := range s.Environments {
+		e := &s.Environments[i]
+		if n := len(e.Notices); n > 0 {
+			text += "\n" + inline(e.Name, 60) + "\n\n" + fence(e.Notices[:min(maxRows, n)])
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return "### Notices\n" + text
+}
