@@ -194,6 +194,9 @@ func (r *Registry) keep(to route, m manifest, c contents) error {
 	if isDigest(to.target) {
 		return nil
 	}
+	if now, err := r.store.getTag(to.name, to.target); err == nil && now == m.digest {
+		return nil
+	}
 	err = r.store.putTag(to.name, to.target, m.digest)
 	if err != nil && !known {
 		err = errors.Join(err, r.store.remove(r.store.manifestPath(to.name, m.digest)))

@@ -128,7 +128,7 @@ func TestDistribution(t *testing.T) {
 	for _, share := range []deploy.Percent{1, 10, 50} {
 		set(t, r, Arm{"new", share, []Backend{a}}, Arm{"old", 100 - share, []Backend{b}})
 		before := r.Traffic("new").Requests
-		const n = 2000
+		const n = 1000
 		for range n {
 			get(t, s.Client(), s.URL)
 		}
@@ -143,7 +143,7 @@ func TestDistribution(t *testing.T) {
 func TestUsersStay(t *testing.T) {
 	r, s := front(t)
 	a, b := []Backend{replica(t, "a", says("new"))}, []Backend{replica(t, "b", says("old"))}
-	users := make([]*http.Client, 60)
+	users := make([]*http.Client, 30)
 	for i := range users {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
@@ -653,7 +653,7 @@ func TestSwapUnderLoadLosesNothing(t *testing.T) {
 			}
 		})
 	}
-	for i := 1; i <= 40; i++ {
+	for i := 1; i <= 20; i++ {
 		was := sent.Load()
 		eventually(t, "traffic", func() bool { return sent.Load() > was+10 || wrong.Load() > 0 })
 		next, nextServer := start(fmt.Sprint(i))
@@ -671,7 +671,7 @@ func TestSwapUnderLoadLosesNothing(t *testing.T) {
 	users.Wait()
 	server.Close()
 	var counted, failed uint64
-	for i := range 41 {
+	for i := range 21 {
 		c := r.Traffic(fmt.Sprintf("r%d", i))
 		counted += c.Requests
 		failed += c.Errors
@@ -679,7 +679,7 @@ func TestSwapUnderLoadLosesNothing(t *testing.T) {
 	if counted != uint64(sent.Load()) || failed != 0 {
 		t.Errorf("%d sent, %d counted, %d failed", sent.Load(), counted, failed)
 	}
-	t.Logf("%d requests over 40 replacements", sent.Load())
+	t.Logf("%d requests over 20 replacements", sent.Load())
 }
 
 func TestClose(t *testing.T) {

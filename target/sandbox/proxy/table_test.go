@@ -80,7 +80,7 @@ func TestBoundaries(t *testing.T) {
 // Whatever the shares are: each arm gets as many positions as its share to a
 // position, an arm without share gets none, and nobody is left over.
 func TestPositionsMatchShares(t *testing.T) {
-	for range 500 {
+	for range 100 {
 		shares := randomShares(1 + rand.IntN(5))
 		r := New(Options{})
 		arms := make([]Arm, len(shares))

@@ -137,7 +137,7 @@ func TestLargeBodiesAndTrailers(t *testing.T) {
 		_, _ = io.Copy(w, io.TeeReader(req.Body, sum))
 		w.Header().Set("Sum", fmt.Sprintf("%x %s", sum.Sum(nil), req.Trailer.Get("Asked")))
 	})}})
-	body := make([]byte, 16<<20)
+	body := make([]byte, 2<<20)
 	chacha := rand.NewChaCha8([32]byte{})
 	_, _ = chacha.Read(body)
 	for name, length := range map[string]int64{"known length": int64(len(body)), "chunked": -1} {
@@ -286,5 +286,27 @@ func TestRequestArrivesAsSent(t *testing.T) {
 	}
 	if v := reply.Header.Values("Set-Cookie"); len(v) != 1 || v[0] != "own=1" {
 		t.Errorf("cookies %v", v)
+	}
+}
+
+// An app may refuse a body without reading it: the client gets to know, and
+// the connection to the next one is none the worse.
+func TestBodyIsRefusedUnread(t *testing.T) {
+	r, s := front(t)
+	set(t, r, Arm{"r1", 100, []Backend{replica(t, "a", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+	})}})
+	for range 10 {
+		res, err := s.Client().Post(s.URL, "application/octet-stream", bytes.NewReader(make([]byte, 2<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, res); got.StatusCode != http.StatusRequestEntityTooLarge || got.text != "too large\n" {
+			t.Errorf("%d %q", got.StatusCode, got.text)
+		}
+	}
+	eventually(t, "the counts", func() bool { return r.Traffic("r1").Requests == 10 })
+	if got := r.Traffic("r1"); got.Errors != 0 {
+		t.Errorf("%+v", got)
 	}
 }
