@@ -18,9 +18,9 @@ const defaultExpect = "status >= 200 && status < 400"
 // Variables tell a person what an expression can speak of.
 const Variables = "status (int), body (string), headers (map of lower-case name to string), duration (duration)"
 
-// maxCost bounds what an expression may compute, in CEL's units: well under a
-// second. A search through a body of 1 MiB costs about a tenth of it.
-const maxCost = 10_000_000
+// maxCost bounds what an expression may compute, in CEL's units: a second or
+// two. A search through a body of 1 MiB costs about a tenth of it.
+const maxCost = 2_000_000
 
 // language is made once; it does not change.
 var language = sync.OnceValues(func() (*cel.Env, error) {
