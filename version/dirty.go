@@ -54,8 +54,8 @@ func (r *repository) staged(idx *index.Index, commit *object.Commit) (bool, erro
 		}
 	}
 	entries := make(map[string]*index.Entry, len(idx.Entries))
-	for _, e := range idx.Entries {
-		if e.Stage != index.Merged || e.IntentToAdd {
+	for _, e := range idx.Entries { // stages above 0 are an unfinished merge
+		if e.Stage != 0 || e.IntentToAdd {
 			return true, nil
 		}
 		entries[e.Name] = e

@@ -14,7 +14,7 @@ import (
 
 const (
 	// maxCommits bounds the walk, and with it time and memory.
-	maxCommits = 500_000
+	maxCommits = 250_000
 	// slop is by how much clocks of committers may differ: a commit is looked
 	// for among those up to this much older. Git itself allows a day.
 	slop = int64(24 * time.Hour / time.Second)

@@ -24,7 +24,7 @@ const examples = "a version has three numbers and may have a pre-release: 1.4.2,
 
 var (
 	partial      = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
-	leadingZeros = regexp.MustCompile(`(^|\.)0+[0-9]`)
+	leadingZeros = regexp.MustCompile(`(^|[.-])0+[0-9]+([.-]|$)`)
 )
 
 // Parse reads an explicit version, with or without a leading v: both "1.4.2"
