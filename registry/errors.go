@@ -107,8 +107,11 @@ func explain(ctx context.Context, operation string, repo name.Repository, err er
 // interruption says why a context is over.
 func interruption(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	if errors.Is(cause, context.Canceled) {
-		return fmt.Errorf("interrupted: %w", cause)
+	switch {
+	case errors.Is(cause, context.Canceled):
+		return &sentence{text: "interrupted", cause: cause}
+	case errors.Is(cause, context.DeadlineExceeded):
+		return &sentence{text: "the time that was given for it ran out", cause: cause}
 	}
 	return cause
 }
