@@ -55,7 +55,6 @@ func measure(b *testing.B, url string) {
 	b.ReportMetric(at(0.99), "p99-µs")
 }
 
-
 // BenchmarkRouting is what the router itself adds: placing, picking, counting,
 // without any network.
 func BenchmarkRouting(b *testing.B) {

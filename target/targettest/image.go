@@ -1,0 +1,117 @@
+package targettest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// appPackage is the source of the app that images hold.
+const appPackage = "github.com/slipway-ci/slipway/target/targettest/testapp"
+
+// buildApp builds the app once in a process.
+var buildApp = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "testapp-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "app")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, appPackage)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the app: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
+// Image is an image of the app with flags in its entrypoint; see testapp.
+func Image(t testing.TB, flags ...string) v1.Image {
+	t.Helper()
+	app, err := buildApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imageOf(t, app, append([]string{"/app"}, flags...))
+}
+
+// imageOf packs a program.
+func imageOf(t testing.TB, program []byte, entrypoint []string) v1.Image {
+	t.Helper()
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(pack(program))), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", runtime.GOARCH
+	file.Config.Entrypoint = entrypoint
+	file.Config.Env = []string{"PATH=/usr/bin", "FROM_IMAGE=image", "OVERRIDDEN=image"}
+	if img, err = mutate.ConfigFile(img, file); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// pack is a layer with one executable.
+func pack(program []byte) []byte {
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	// Writes to a buffer do not fail; a wrong size would fail Close.
+	_ = w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(program)), ModTime: time.Unix(0, 0)})
+	_, _ = w.Write(program)
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return layer.Bytes()
+}
+
+// Push brings an image to a repository such as 127.0.0.1:5000/hello and tells
+// under which name and digest it is there.
+func Push(t testing.TB, img v1.Image, repository, version string) deploy.Image {
+	t.Helper()
+	digest, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.NewDigest(repository + "@" + digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, img); err != nil {
+		t.Fatalf("push %s: %v", ref, err)
+	}
+	return deploy.Image{Repository: repository, Digest: digest.String(), Version: version}
+}
+
+// Broken is an image whose entrypoint is not there.
+func Broken(t testing.TB) v1.Image {
+	t.Helper()
+	return imageOf(t, []byte("nothing"), strings.Fields("/missing --flag"))
+}
