@@ -1,0 +1,282 @@
+package report
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// secret must never be seen in any report.
+const secret = "hunter22-hunter22"
+
+func hide(s string) string { return strings.ReplaceAll(s, secret, "***") }
+
+const commit = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+
+// tale builds the events of a run, each at a time of its own.
+type tale struct {
+	at     time.Time
+	events []deploy.Event
+}
+
+func newTale() *tale {
+	return &tale{at: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)}
+}
+
+// tell adds an event that happens after a while.
+func (t *tale) tell(after time.Duration, e deploy.Event) *tale {
+	t.at = t.at.Add(after)
+	e.At = t.at
+	t.events = append(t.events, e)
+	return t
+}
+
+func (t *tale) begin() *tale {
+	run := deploy.Run{
+		ID: "77-1", URL: "https://github.com/acme/hello/actions/runs/77", Operation: "release", App: "hello",
+		Who: "octocat", Repository: "acme/hello", Commit: commit, Ref: "refs/heads/main",
+	}
+	return t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "release hello"})
+}
+
+func (t *tale) step(name string, took time.Duration) *tale {
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: name})
+	return t.tell(took, deploy.Event{Kind: deploy.StepEnded, Message: name, Took: took})
+}
+
+func (t *tale) build() *tale {
+	image := newRevision("1.5.0").Image
+	t.step("compute the version", 4*time.Millisecond)
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "build the image"})
+	t.tell(1300*time.Millisecond, deploy.Event{Kind: deploy.ImageReady, Image: &image, Message: "built " + image.String()})
+	return t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "build the image", Took: 1300 * time.Millisecond})
+}
+
+func newRevision(version string) deploy.Revision {
+	digest := "sha256:" + strings.Repeat(strings.ReplaceAll(version, ".", ""), 22)[:64]
+	image := deploy.Image{Repository: "ghcr.io/acme/hello", Digest: digest, Version: version}
+	return deploy.NewRevision("hello", deploy.Environment{Name: "any"}, image, nil)
+}
+
+var (
+	canary = deploy.Strategy{Kind: deploy.Canary, Steps: []deploy.Percent{10, 100}, Hold: 5 * time.Second, Errors: 1}
+	stages = []deploy.Stage{
+		{Act: deploy.ActStart, Checks: true},
+		{Act: deploy.ActSplit, Share: 10, Hold: 5 * time.Second},
+		{Act: deploy.ActSwitch, Share: 100, Hold: 5 * time.Second},
+	}
+	stageNames = []string{"start beside the live version, no users, run the checks", "10% of the users, watch for 5s", "all users, watch for 5s"}
+)
+
+func (t *tale) rollout(env, from, to string) *tale {
+	plan := deploy.Plan{Environment: env, Strategy: canary, Candidate: newRevision(to), Stages: stages}
+	if from != "" {
+		plan.Live = newRevision(from)
+	}
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy to " + env})
+	return t.tell(20*time.Millisecond, deploy.Event{
+		Kind: deploy.RolloutStarted, Environment: env, Plan: &plan, URL: "http://" + env + ".hello.localhost:4280",
+		Message: "canary to " + env,
+	})
+}
+
+func (t *tale) start(env string, n int) *tale {
+	return t.tell(10*time.Millisecond, deploy.Event{
+		Kind: deploy.StageStarted, Environment: env, Stage: n, Share: stages[n-1].Share, Message: stageNames[n-1],
+	})
+}
+
+func (t *tale) observe(env string, n int, after time.Duration, requests, errors uint64) *tale {
+	s := stages[n-1]
+	return t.tell(after, deploy.Event{
+		Kind: deploy.Observed, Environment: env, Stage: n, Share: s.Share, Message: "not worse",
+		Observation: &deploy.Observation{
+			Share: s.Share, Live: deploy.Traffic{Requests: 9 * requests}, Candidate: deploy.Traffic{Requests: requests, Errors: errors},
+			Ready: 2, Replicas: 2, Elapsed: after, Hold: s.Hold,
+		},
+	})
+}
+
+func (t *tale) check(env string, n int, c deploy.CheckResult) *tale {
+	return t.tell(c.Took, deploy.Event{Kind: deploy.Checked, Environment: env, Stage: n, Check: &c, Message: c.Name})
+}
+
+func (t *tale) pass(env string, n int) *tale {
+	return t.tell(time.Millisecond, deploy.Event{Kind: deploy.StagePassed, Environment: env, Stage: n, Share: stages[n-1].Share, Message: "passed"})
+}
+
+func (t *tale) end(env string, e deploy.Event) *tale {
+	e.Kind, e.Environment = deploy.RolloutEnded, env
+	e.URL = "http://" + env + ".hello.localhost:4280"
+	t.tell(30*time.Millisecond, e)
+	return t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "deploy to " + env, Took: e.Took})
+}
+
+func (t *tale) over(o deploy.Outcome, message, hint string) *tale {
+	return t.tell(0, deploy.Event{Kind: deploy.RunEnded, Outcome: o, Message: message, Hint: hint, Took: t.at.Sub(t.events[0].At)})
+}
+
+// promoted walks an environment to its good end.
+func (t *tale) promoted(env, from, to string) *tale {
+	t.rollout(env, from, to)
+	t.start(env, 1).observe(env, 1, 1200*time.Millisecond, 0, 0)
+	t.check(env, 1, deploy.CheckResult{Name: "home", Passed: true, Attempts: 1, Took: 12 * time.Millisecond}).pass(env, 1)
+	for n := 2; n <= 3; n++ {
+		t.start(env, n).observe(env, n, time.Second, 40, 0).observe(env, n, 5*time.Second, 212, 0).pass(env, n)
+	}
+	return t.end(env, deploy.Event{Outcome: deploy.Promoted, Message: newRevision(to).String() + " is live", Took: 13 * time.Second})
+}
+
+// stories are the runs that every report is rendered of.
+func stories() map[string][]deploy.Event {
+	return map[string][]deploy.Event{
+		"promoted":  tellPromoted(),
+		"unchanged": tellUnchanged(),
+		"failed":    tellFailed(),
+		"reverted":  tellReverted(),
+		"unknown":   tellUnknown(),
+		"hostile":   tellHostile(),
+		"dry-run":   tellDryRun(),
+		"settled":   tellSettled(),
+	}
+}
+
+func tellPromoted() []deploy.Event {
+	t := newTale().begin().build()
+	t.promoted("staging", "", "1.5.0").promoted("production", "1.4.2", "1.5.0")
+	return t.over(deploy.Promoted, "1.5.0 is live in production", "").events
+}
+
+func tellUnchanged() []deploy.Event {
+	t := newTale().begin().build()
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy to staging"})
+	t.end("staging", deploy.Event{Outcome: deploy.Unchanged, Message: "1.5.0 is live already"})
+	return t.over(deploy.Unchanged, "1.5.0 is live everywhere already", "").events
+}
+
+func tellFailed() []deploy.Event {
+	t := newTale().begin().build().rollout("staging", "1.4.2", "1.5.0").start("staging", 1)
+	why := "1.5.0: replica r2 exited with code 1 after 0.2s"
+	t.tell(400*time.Millisecond, deploy.Event{Kind: deploy.Reverting, Environment: "staging", Message: why})
+	t.end("staging", deploy.Event{
+		Outcome: deploy.Failed, Message: why, Hint: "look at what the app printed", Took: 450 * time.Millisecond,
+		Evidence: &deploy.Evidence{Replica: "r2", Reason: "exited with code 1 after 0.2s", Log: []string{
+			"2026-03-14T09:26:54Z starting", "panic: API_KEY=" + secret + " was refused", "", "goroutine 1 [running]:", "\tmain.main()",
+		}},
+	})
+	return t.over(deploy.Failed, "staging: "+why, "look at what the app printed").events
+}
+
+func tellReverted() []deploy.Event {
+	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
+	t.tell(0, deploy.Event{Kind: deploy.Warning, Environment: "production", Message: "no requests in the last 5s", Hint: "send some"})
+	t.start("production", 1)
+	t.check("production", 1, deploy.CheckResult{Name: "home", Passed: true, Attempts: 1, Took: 9 * time.Millisecond}).pass("production", 1)
+	t.start("production", 2).observe("production", 2, 2*time.Second, 97, 11)
+	t.check("production", 2, deploy.CheckResult{Name: "script", Attempts: 3, Took: 90 * time.Millisecond, Detail: "exit code 1\nexpected 200, got 503"})
+	why := "11 of 97 answers of 1.5.0 were 5xx (11.3%), more than 1%"
+	t.tell(100*time.Millisecond, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: why})
+	t.tell(84*time.Millisecond, deploy.Event{Kind: deploy.TrafficBack, Environment: "production", Took: 84 * time.Millisecond, Message: "all users are back on 1.4.2, 84ms after the decision"})
+	t.tell(2*time.Second, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "1.5.0 was removed"})
+	t.end("production", deploy.Event{
+		Outcome: deploy.Reverted, Message: why, Took: 5 * time.Second,
+		Evidence: &deploy.Evidence{Replica: "r1", Reason: "answered 11 requests with 5xx", Log: []string{"GET /pay 500 boom"}},
+	})
+	return t.over(deploy.Reverted, "production: "+why, "fix it and release again").events
+}
+
+func tellUnknown() []deploy.Event {
+	t := newTale().begin().build().rollout("production", "1.4.2", "1.5.0")
+	t.start("production", 1).pass("production", 1).start("production", 2).observe("production", 2, time.Second, 3, 0)
+	t.tell(time.Second, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: "interrupted by terminated"})
+	why := "interrupted by terminated; going back: timed out after 30s: read the state of the sandbox"
+	t.end("production", deploy.Event{Outcome: deploy.Unknown, Message: why, Hint: "look at slipway status; slipway settle --environment production tries the way back again", Took: 2 * time.Minute})
+	return t.over(deploy.Unknown, "production: "+why, "look at slipway status").events
+}
+
+// tellHostile is a run in which everything that comes from outside attacks.
+func tellHostile() []deploy.Event {
+	const evil = "</td><script>alert(1)</script> @octocat #1 GH-2 [x](http://evil.example) | ``` \n::error::injected\n##[add-mask]x \x1b[31mred\u202e https://evil.example www.evil.example &lt; :smile: %%{init: {}}%% $x^2$"
+	t := newTale()
+	run := deploy.Run{
+		ID: "77-1", URL: "https://github.com/acme/hello/actions/runs/77", Operation: "release", App: "hello",
+		Who: "mallory|" + evil, Repository: "acme/hello", Commit: commit, Ref: "refs/heads/" + evil,
+	}
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: evil})
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: evil})
+	t.tell(time.Second, deploy.Event{Kind: deploy.StepEnded, Message: evil, Took: time.Second})
+	plan := deploy.Plan{Environment: "staging", Strategy: canary, Stages: stages, Candidate: newRevision("1.5.0"), Live: newRevision("1.4.2")}
+	plan.Candidate.Image.Version = "1.5.0`|" + evil
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy: to, staging; #1"})
+	t.tell(0, deploy.Event{Kind: deploy.RolloutStarted, Environment: "staging", Plan: &plan, URL: "javascript:alert(1)//" + evil, Message: evil})
+	t.tell(time.Second, deploy.Event{Kind: deploy.StageStarted, Environment: "staging", Stage: 1, Message: evil + ": a, b; c #d"})
+	t.check("staging", 1, deploy.CheckResult{Name: evil, Attempts: 2, Took: time.Second, Detail: evil + "\n" + secret})
+	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "staging", Message: "::set-output name=outcome::promoted"})
+	t.tell(0, deploy.Event{Kind: deploy.Warning, Message: evil + secret, Hint: evil})
+	t.tell(time.Second, deploy.Event{Kind: deploy.Reverting, Environment: "staging", Message: evil})
+	t.tell(time.Second, deploy.Event{
+		Kind: deploy.RolloutEnded, Environment: "staging", Outcome: deploy.Failed, Message: evil + strings.Repeat("x", 3000) + secret, Hint: evil, Took: time.Second,
+		Evidence: &deploy.Evidence{Replica: "r1`", Reason: evil, Log: []string{
+			"``````", "</details>", "::error::injected by the app", "  ::add-mask::x", "##[group]x", "<!-- slipway:hello -->", "~~~", secret, "\xff\xfe\x00",
+		}},
+	})
+	return t.over(deploy.Failed, evil, evil).events
+}
+
+func tellDryRun() []deploy.Event {
+	t := newTale().begin()
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "plan production"})
+	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "canary: 1.5.0 would replace 1.4.2"})
+	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "1. start beside the live version, no users"})
+	t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "plan production", Took: time.Millisecond})
+	return t.over(deploy.Unchanged, "nothing was changed: this was a dry run", "").events
+}
+
+// tellSettled is what settle tells: there is no plan, for it goes by the journal.
+func tellSettled() []deploy.Event {
+	t := newTale().begin()
+	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", URL: "http://production.hello.localhost:4280", Message: "release of 1.5.0 was left unfinished by 77-1: settling it"})
+	t.tell(0, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: "its run was killed"})
+	t.tell(20*time.Millisecond, deploy.Event{Kind: deploy.TrafficBack, Environment: "production", Took: 20 * time.Millisecond, Message: "all users are back on 1.4.2, 20ms after the decision"})
+	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: "its run was killed", Took: time.Second})
+	return t.over(deploy.Reverted, "production: its run was killed", "").events
+}
+
+// golden compares with a file in testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (make it with -update)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got, -update writes it):\n%s", path, diff)
+	}
+}
+
+// checkSafe holds what no report may contain.
+func checkSafe(t *testing.T, got string) {
+	t.Helper()
+	if strings.Contains(got, secret) || strings.Contains(got, secret[:8]) {
+		t.Errorf("a secret is in:\n%s", got)
+	}
+}
