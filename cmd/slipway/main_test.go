@@ -76,26 +76,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // down ends the script's sandbox, so that no process outlives the test.
 func down(t *testing.T, env *testscript.Env) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Error(err)
-		return
-	}
 	home := env.Getenv("SLIPWAY_HOME")
 	if _, err := os.Stat(home); err != nil {
 		return
 	}
-	// The test binary acts as slipway when it is called by that name.
-	link := filepath.Join(t.TempDir(), "slipway")
-	if err := os.Symlink(self, link); err != nil {
-		t.Error(err)
-		return
-	}
-	cmd := exec.Command(link, "sandbox", "down")
+	cmd := exec.Command(linkToSelf(t), "sandbox", "down")
 	cmd.Env = append(os.Environ(), "SLIPWAY_HOME="+home)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("sandbox down: %v\n%s", err, out)
 	}
+}
+
+// linkToSelf is a path at which the test binary acts as slipway.
+func linkToSelf(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("slipway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func buildAll(t *testing.T) map[string]string {
