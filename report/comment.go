@@ -100,6 +100,9 @@ func (c *Comment) write(ctx context.Context) error {
 		return nil
 	}
 	story := c.timeline.Story(c.o.Scrub)
+	if story.idle() {
+		return nil
+	}
 	if err := c.findPullRequest(ctx, story.Run); err != nil || c.number < 0 {
 		return c.judge(err)
 	}

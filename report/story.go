@@ -233,6 +233,13 @@ type Moment struct {
 	Took        Seconds          `json:"took,omitempty"`
 }
 
+// idle is a run that had nothing to do, as settle mostly has: it came to no
+// environment and brought no image. Telling of it would only cover what the run
+// before has told.
+func (s *Story) idle() bool {
+	return s.Outcome == deploy.Unchanged && len(s.Environments) == 0 && s.Image == nil
+}
+
 // Environment finds an environment by its name; nil when the run has not come
 // to it.
 func (s *Story) Environment(name string) *Environment {

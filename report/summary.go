@@ -38,10 +38,11 @@ func (s *Summary) Report(_ context.Context, e deploy.Event) error {
 	return nil
 }
 
-// Flush writes the summary; of a run without any event it writes nothing.
+// Flush writes the summary; of a run in which nothing happened it writes
+// nothing.
 func (s *Summary) Flush(context.Context) error {
 	story := s.timeline.Story(s.o.Scrub)
-	if len(story.Events) == 0 {
+	if len(story.Events) == 0 || story.idle() {
 		return nil
 	}
 	if err := s.o.Write(s.o.Scrub.apply(SummaryMarkdown(story))); err != nil {

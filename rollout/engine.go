@@ -56,6 +56,9 @@ type Result struct {
 	Reason   string
 	Evidence *deploy.Evidence
 	Hint     string
+	// Plan is what was walked; without stages where nothing was to be done, or
+	// nothing could be begun.
+	Plan deploy.Plan
 	// Previous was live before, Live is now.
 	Previous, Live deploy.Revision
 	URL            string
@@ -86,6 +89,9 @@ func (e *Engine) Deploy(ctx context.Context, d Deployment) Result {
 	began := time.Now()
 	r := e.deploy(ctx, d)
 	r.Environment, r.Took = d.Candidate.Environment, time.Since(began)
+	if r.Plan.Candidate.IsZero() {
+		r.Plan = deploy.Plan{Environment: r.Environment, Strategy: d.Strategy, Live: r.Live, Candidate: d.Candidate}
+	}
 	e.ended(ctx, r)
 	return r
 }
@@ -113,7 +119,10 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 			Previous: live, Live: live, URL: state.URL,
 		}
 	}
-	return e.begin(s, d, state).run(h.ctx)
+	r := e.begin(s, d, state)
+	result := r.run(h.ctx)
+	result.Plan = r.plan
+	return result
 }
 
 // failed is the result of a deployment that could not begin.
@@ -239,10 +248,14 @@ func (e *Engine) tell(ctx context.Context, ev deploy.Event) {
 }
 
 func (e *Engine) ended(ctx context.Context, r Result) {
-	e.tell(ctx, deploy.Event{
+	ev := deploy.Event{
 		Kind: deploy.RolloutEnded, Environment: r.Environment, Outcome: r.Outcome,
 		Message: r.Reason, Evidence: r.Evidence, Hint: r.Hint, URL: r.URL, Took: r.Took,
-	})
+	}
+	if len(r.Plan.Stages) > 0 {
+		ev.Plan = &r.Plan
+	}
+	e.tell(ctx, ev)
 }
 
 func (e *Engine) poll() time.Duration         { return cmp.Or(e.Poll, 200*time.Millisecond) }

@@ -40,6 +40,7 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 	}
 	r := e.finish(h.ctx, s, o, state)
 	r.Environment = state.Record.Candidate.Environment
+	r.Plan = NewPlan(state.Record.Strategy, state.Record.Previous, state.Record.Candidate)
 	e.ended(ctx, r)
 	return r
 }

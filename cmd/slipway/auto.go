@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +36,7 @@ func (c *CLI) auto(ctx context.Context) error {
 		return nil
 	}
 	o := fromInputs(in)
-	o.version, o.reason, o.ref = command.Version, command.Reason, event.Ref
+	o.version, o.reason, o.ref, o.pullRequest = command.Version, command.Reason, event.Ref, event.PullRequest.Number
 	if command.Environment != "" {
 		o.environment = []string{command.Environment}
 	}
@@ -45,10 +44,14 @@ func (c *CLI) auto(ctx context.Context) error {
 }
 
 func fromInputs(in action.Inputs) options {
-	return options{
+	o := options{
 		dir: in.WorkingDirectory, config: in.Config, version: in.Version, strategy: string(in.Strategy), reason: in.Reason,
-		dryRun: in.DryRun, push: in.Push, report: filepath.Join(in.WorkingDirectory, in.Report), token: in.GitHubToken,
+		dryRun: in.DryRun, push: in.Push, token: in.GitHubToken,
 	}
+	if in.Report != "" {
+		o.report = filepath.Join(in.WorkingDirectory, in.Report)
+	}
+	return o
 }
 
 func (c *CLI) dispatch(ctx context.Context, command string, o options) error {
@@ -72,12 +75,4 @@ func (c *CLI) dispatch(ctx context.Context, command string, o options) error {
 		return c.validate(o)
 	}
 	return deploy.Usage("see action.yml", "there is no command %q", command)
-}
-
-// deploymentID is an id for an output.
-func deploymentID(id int64) string {
-	if id == 0 {
-		return ""
-	}
-	return strconv.FormatInt(id, 10)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/action"
-	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -32,6 +31,8 @@ type CLI struct {
 	runner *action.Runner
 	masker *action.Masker
 	log    *slog.Logger
+	// screen is the bare Stdout, for what masks by itself and writes half lines.
+	screen io.Writer
 	// exit is the code of an outcome; an error decides otherwise.
 	exit int
 }
@@ -39,10 +40,10 @@ type CLI struct {
 // Main runs the arguments and returns the exit code. Everything that it prints
 // goes through the masker, errors too.
 func (c *CLI) Main(ctx context.Context, args []string) int {
-	stdout := c.Stdout
-	c.runner = action.New(c.Getenv, stdout)
+	c.screen = c.Stdout
+	c.runner = action.New(c.Getenv, c.screen)
 	c.masker = c.runner.Masker()
-	out, errs := c.masker.Writer(stdout), c.masker.Writer(c.Stderr)
+	out, errs := c.masker.Writer(c.screen), c.masker.Writer(c.Stderr)
 	c.Stdout, c.Stderr = out, errs
 	c.log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: c.logLevel()}))
 
@@ -106,54 +107,6 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return deploy.Usage(hint, "%s has no command %q", cmd.CommandPath(), args[0])
-}
-
-// complain prints an error with its hint, once.
-func (c *CLI) complain(err error) {
-	if err == nil {
-		return
-	}
-	if e, ok := errors.AsType[*ended](err); ok && e.shown {
-		return
-	}
-	if c.runner.Present() {
-		c.runner.Error("Slipway", c.masker.String(err.Error()+withHint(err)))
-		return
-	}
-	if mistakes, ok := errors.AsType[config.Errors](err); ok {
-		_, _ = fmt.Fprintln(c.Stderr, mistakes)
-		return
-	}
-	_, _ = fmt.Fprintf(c.Stderr, "slipway: %s%s\n", err, withHint(err))
-}
-
-func withHint(err error) string {
-	if hint := deploy.HintOf(err); hint != "" {
-		return "\n  → " + hint
-	}
-	return ""
-}
-
-// ended is an error with the outcome that decides the exit code.
-type ended struct {
-	err     error
-	outcome deploy.Outcome
-	// shown says that a reporter has printed it already.
-	shown bool
-}
-
-func (e *ended) Error() string { return e.err.Error() }
-
-func (e *ended) Unwrap() error { return e.err }
-
-func exitCode(err error) int {
-	if deploy.IsUsage(err) {
-		return deploy.ExitUsage
-	}
-	if e, ok := errors.AsType[*ended](err); ok {
-		return e.outcome.ExitCode()
-	}
-	return deploy.Failed.ExitCode()
 }
 
 // home is where Slipway keeps the state of this machine.

@@ -102,11 +102,16 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	if err != nil {
 		return err
 	}
-	reports := s.reports()
+	reports, err := s.reports()
+	if err != nil {
+		return err
+	}
 	work := steps.NewWork(request, s.tools(reports.hub))
 	outcome, err := pipeline(request).Run(ctx, work)
 	reports.close(ctx)
-	s.outputs(work, outcome, reports)
+	if told := s.outputs(work, outcome, reports); told != nil {
+		c.log.Warn("set the outputs", "error", told)
+	}
 	if closing := work.Close(); closing != nil {
 		c.log.Warn("remove temporary files", "error", closing)
 	}

@@ -29,6 +29,8 @@ type options struct {
 	token string
 	// ref is what a runner says is checked out.
 	ref string
+	// pullRequest is the number that the event names; 0 asks GitHub.
+	pullRequest int
 }
 
 func (o *options) configFlag(f *pflag.FlagSet) {

@@ -3,29 +3,80 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/report"
+	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
 )
 
 // reports are all those that are told what a run does.
 type reports struct {
 	hub *report.Hub
+	// deployments is nil where nothing is reported to GitHub.
+	deployments *report.Deployments
 }
 
-type raw struct{ c *CLI }
-
-func (r raw) Report(_ context.Context, e deploy.Event) error {
-	b, _ := json.Marshal(e)
-	_, err := fmt.Fprintln(r.c.Stdout, string(b))
-	return err
+// reports opens every report that this run can write to. What GitHub refuses is
+// a warning in the others; a repository name that cannot be is refused before
+// anything is done.
+func (s *session) reports() (*reports, error) {
+	scrub := report.Scrub(s.masker.String)
+	console := report.ConsoleOptions{
+		Out: s.screen, Terminal: s.Terminal, Width: s.Width, NoColor: s.Getenv("NO_COLOR") != "", Scrub: scrub,
+	}
+	if s.runner.Present() {
+		console.Runner, console.Terminal = s.runner, false
+	}
+	all := []deploy.Reporter{report.NewConsole(console)}
+	if s.runner.Present() && s.Getenv("GITHUB_STEP_SUMMARY") != "" {
+		all = append(all, report.NewSummary(report.SummaryOptions{Write: s.runner.Summary, Scrub: scrub}))
+	}
+	if s.options.report != "" {
+		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Scrub: scrub}))
+	}
+	hosted, deployments, err := s.hosted(scrub)
+	if err != nil {
+		return nil, err
+	}
+	return &reports{hub: report.NewHub(s.log, append(all, hosted...)...), deployments: deployments}, nil
 }
 
-func (s *session) reports() *reports {
-	return &reports{hub: report.NewHub(s.log, raw{s.CLI})}
+// hosted are the reports at GitHub. A dry run has none: it changes nothing
+// there either.
+func (s *session) hosted(scrub report.Scrub) ([]deploy.Reporter, *report.Deployments, error) {
+	token := s.token()
+	if token == "" || s.run.Repository == "" || s.options.dryRun {
+		return nil, nil, nil
+	}
+	github, err := report.NewGitHub(report.GitHubOptions{APIURL: s.runner.APIURL(), Repository: s.run.Repository, Token: token})
+	if err != nil {
+		return nil, nil, err
+	}
+	deployments := report.NewDeployments(github, report.DeploymentsOptions{Production: s.last(), Scrub: scrub})
+	comment := report.NewComment(github, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
+	return []deploy.Reporter{deployments, comment}, deployments, nil
+}
+
+// token is what the action was given, or what a step on a runner has in its
+// environment. Off a runner nothing is reported to GitHub.
+func (s *session) token() string {
+	if !s.runner.Present() {
+		return ""
+	}
+	if s.options.token != "" {
+		return s.options.token
+	}
+	return s.Getenv("GITHUB_TOKEN")
+}
+
+// last is the environment at the end of the way.
+func (s *session) last() string {
+	environments := s.file.App.Environments
+	return environments[len(environments)-1].Name
 }
 
 func (r *reports) tell(ctx context.Context, e deploy.Event) { _ = r.hub.Report(ctx, e) }
@@ -33,11 +84,52 @@ func (r *reports) tell(ctx context.Context, e deploy.Event) { _ = r.hub.Report(c
 // closeLimit bounds the time for reports that are still on their way to GitHub.
 const closeLimit = 30 * time.Second
 
-// close waits for the reports, also when the run was cancelled.
+// close waits for the reports, also when the run was cancelled. What could not
+// be reported is a warning in those that could.
 func (r *reports) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
 	_ = r.hub.Close(ctx)
 }
 
-func (s *session) outputs(*steps.Work, deploy.Outcome, *reports) {}
+// outputs hands the results to the steps after this one. Where a run goes
+// through several environments, they are about the last that it came to.
+func (s *session) outputs(w *steps.Work, outcome deploy.Outcome, r *reports) error {
+	values := map[string]string{
+		action.OutputOutcome: string(outcome),
+		action.OutputVersion: w.Version,
+		action.OutputDigest:  w.Image.Digest,
+		action.OutputReport:  s.options.report,
+	}
+	if w.Image.Repository != "" && w.Image.Digest != "" {
+		values[action.OutputImage] = w.Image.Reference()
+	}
+	if n := len(w.Plans); n > 0 {
+		about(values, rollout.Result{Environment: w.Plans[n-1].Environment, Plan: w.Plans[n-1], Previous: w.Plans[n-1].Live})
+	}
+	if n := len(w.Results); n > 0 {
+		about(values, w.Results[n-1])
+	}
+	if r.deployments != nil {
+		if id := r.deployments.IDs()[values[action.OutputEnvironment]]; id != 0 {
+			values[action.OutputDeploymentID] = strconv.FormatInt(id, 10)
+		}
+	}
+	for _, spec := range action.OutputSpecs() {
+		if err := s.runner.SetOutput(spec.Name, values[spec.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// about adds what is known of a deployment.
+func about(values map[string]string, r rollout.Result) {
+	values[action.OutputEnvironment] = r.Environment
+	values[action.OutputURL] = r.URL
+	values[action.OutputRevision] = r.Plan.Candidate.ID
+	values[action.OutputPreviousRevision] = r.Previous.ID
+	if plan, err := json.Marshal(r.Plan); err == nil {
+		values[action.OutputPlan] = string(plan)
+	}
+}

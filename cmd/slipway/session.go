@@ -49,6 +49,9 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 		s.run.Who = c.user()
 	}
 	s.run.Operation, s.run.App = operation, file.App.Name
+	if token := s.token(); token != "" {
+		c.runner.AddMask(token)
+	}
 	for _, env := range file.App.Environments {
 		for _, name := range env.Service.Secrets {
 			if value := c.Getenv(name); value != "" {

@@ -64,7 +64,10 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	if down, err := s.neverUp(); down || err != nil {
 		return err
 	}
-	reports := s.reports()
+	reports, err := s.reports()
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	reports.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &s.run, Message: "settle " + s.file.App.Name})
 	outcome, err := s.settleEach(ctx, environments, s.engine(reports.hub), reports)
