@@ -171,7 +171,7 @@ func liveIn(s deploy.State) deploy.Revision {
 // begin lays out the rollout of a deployment.
 func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 	live := liveIn(state)
-	plan := NewPlan(d.Strategy, live, d.Candidate)
+	plan := d.plan(live)
 	now := time.Now()
 	r := &rollout{
 		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL, judge: e.judge(d.Strategy),

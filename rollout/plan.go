@@ -100,7 +100,7 @@ func Describe(s deploy.Stage) string {
 	var act string
 	switch s.Act {
 	case deploy.ActStart:
-		act = "start beside the live version, no users"
+		act = "start without users"
 	case deploy.ActSplit:
 		act = fmt.Sprintf("%s of the users", s.Share)
 	case deploy.ActRoll:

@@ -17,7 +17,7 @@ func TestPlans(t *testing.T) {
 		want     []string
 	}{
 		{"first", strategies[deploy.Canary], deploy.Revision{}, []string{
-			"start beside the live version, no users, run the checks", "all users, run the checks",
+			"start without users, run the checks", "all users, run the checks",
 		}},
 		{"recreate", strategies[deploy.Recreate], oldOne, []string{
 			"stop the live version, start the new one (users wait), run the checks, watch for 2s",
@@ -29,10 +29,10 @@ func TestPlans(t *testing.T) {
 			"all users, run the checks",
 		}},
 		{"blue-green", strategies[deploy.BlueGreen], oldOne, []string{
-			"start beside the live version, no users, run the checks", "all users, run the checks, watch for 3s",
+			"start without users, run the checks", "all users, run the checks, watch for 3s",
 		}},
 		{"canary", strategies[deploy.Canary], oldOne, []string{
-			"start beside the live version, no users, run the checks",
+			"start without users, run the checks",
 			"10% of the users, watch for 5s", "50% of the users, watch for 5s",
 			"all users, run the checks, watch for 5s",
 		}},

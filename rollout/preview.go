@@ -16,5 +16,15 @@ func Preview(ctx context.Context, d Deployment) (deploy.Plan, deploy.State, erro
 	if err != nil {
 		return deploy.Plan{}, state, err
 	}
-	return NewPlan(d.Strategy, liveIn(state), d.Candidate), state, nil
+	return d.plan(liveIn(state)), state, nil
+}
+
+// plan is the strategy's plan for what is live. Without checks, no stage claims
+// to run any.
+func (d Deployment) plan(live deploy.Revision) deploy.Plan {
+	p := NewPlan(d.Strategy, live, d.Candidate)
+	for i := range p.Stages {
+		p.Stages[i].Checks = p.Stages[i].Checks && len(d.Checks) > 0
+	}
+	return p
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 
@@ -123,12 +124,18 @@ func (c *CLI) home() (string, error) {
 	return "", deploy.Usage("set SLIPWAY_HOME to a folder for it", "there is no place to keep state: neither HOME nor SLIPWAY_HOME is set")
 }
 
-// user is who runs this on a command line.
-func (c *CLI) user() string {
-	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+// logins are the environment variables that name the user of a shell.
+var logins = []string{"USER", "LOGNAME", "USERNAME"}
+
+// login is who runs this on a command line.
+func (c *CLI) login() string {
+	for _, name := range logins {
 		if v := c.Getenv(name); v != "" {
 			return v
 		}
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
 	}
 	return fmt.Sprintf("uid %d", os.Getuid())
 }

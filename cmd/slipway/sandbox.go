@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/target/sandbox"
 	"github.com/slipway-ci/slipway/target/sandbox/daemon"
+	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
 func (c *CLI) sandboxCommand() *cobra.Command {
@@ -109,5 +113,25 @@ func (c *CLI) showSandbox(ctx context.Context, client *sandbox.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.printJSON(status)
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "sandbox\tup %s, pid %d, %d MiB, slipway %s\n", age(time.Now().Add(-status.Uptime)), status.PID, status.Memory>>20, status.Version)
+	_, _ = fmt.Fprintf(w, "state\t%s\n", status.Home)
+	_, _ = fmt.Fprintf(w, "registry\t%s\n", status.Registry)
+	if err := w.Flush(); err != nil || len(status.Environments) == 0 {
+		return err
+	}
+	_, _ = fmt.Fprintln(w, "\nAPP\tENVIRONMENT\tVERSION\tREPLICA\tSTATUS\tRESTARTS\tURL")
+	for _, env := range status.Environments {
+		printReplicas(w, env)
+	}
+	return w.Flush()
+}
+
+func printReplicas(w io.Writer, env wire.Environment) {
+	if env.Problem != "" {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t-\t%s\t-\t%s\n", env.App, env.Name, orDash(env.Live), env.Problem, orDash(env.URL))
+	}
+	for _, r := range env.Replicas {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", env.App, env.Name, r.Version, r.Name, r.Status, r.Restarts, env.URL)
+	}
 }

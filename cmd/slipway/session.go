@@ -46,7 +46,7 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 		s.run.ID = fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().Unix())
 	}
 	if s.run.Who == "" {
-		s.run.Who = c.user()
+		s.run.Who = c.login()
 	}
 	s.run.Operation, s.run.App = operation, file.App.Name
 	if token := s.token(); token != "" {
