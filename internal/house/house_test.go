@@ -19,6 +19,8 @@ var knows = map[string][]string{
 	"report":   {"deploy"},
 	"version":  {"deploy"},
 
+	"report/githubtest": nil,
+
 	"rollout":          {"deploy", "rollout/analysis"},
 	"rollout/analysis": {"deploy"},
 	"steps":            {"checks", "deploy", "registry", "rollout", "rollout/analysis", "version"},
@@ -44,6 +46,7 @@ var knows = map[string][]string{
 
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
+	"report":                {"report/githubtest"},
 	"target/sandbox":        {"target/sandbox/daemon", "target/targettest", "target/targettest/testapp"},
 	"target/sandbox/daemon": {"target/targettest", "target/targettest/testapp"},
 }
