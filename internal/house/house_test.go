@@ -39,9 +39,10 @@ var knows = map[string][]string{
 
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,
-	// These two run the binary from outside, as a user does.
-	"demo":  nil,
-	"bench": nil,
+	// These run the binary from outside, as a user does.
+	"internal/workshop": nil,
+	"demo":              {"internal/workshop"},
+	"bench":             {"internal/workshop"},
 }
 
 // testsKnow is what the tests of a room may import besides.
