@@ -15,6 +15,8 @@ type Record struct {
 	// Stage counts from 1 to Stages; 0 before the first.
 	Stage  int `json:"stage,omitempty"`
 	Stages int `json:"stages,omitempty"`
+	// Passed is how many stages have passed.
+	Passed int `json:"passed,omitempty"`
 	// Share is what the candidate is meant to have in this stage.
 	Share Percent `json:"share"`
 	// Candidate is what is brought in.
@@ -23,12 +25,16 @@ type Record struct {
 	Previous Revision  `json:"previous"`
 	Started  time.Time `json:"started"`
 	At       time.Time `json:"at"`
-	// Outcome and Reason are set in PhaseSettled.
+	// Outcome is set in PhaseSettled, Reason there and in PhaseHeld.
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
 }
 
-// Unfinished reports whether a rollout was begun and not ended.
+// Held reports whether a rollout waits for a person.
+func (r Record) Held() bool { return r.Phase == PhaseHeld }
+
+// Unfinished reports whether a rollout was begun and not ended. One that is
+// held is unfinished, too.
 func (r Record) Unfinished() bool {
 	return r.Phase != PhaseNone && r.Phase != PhaseSettled
 }
@@ -36,8 +42,9 @@ func (r Record) Unfinished() bool {
 // Phase is how far a rollout has come.
 type Phase string
 
-// The phases in their order. Up to PhaseHolding the way is back; from
-// PhasePromoting on it is forward.
+// The phases in their order. Up to PhaseHolding the way of whoever finds it
+// unfinished is back; from PhasePromoting on it is forward. PhaseHeld stays as
+// it is until a person says resume or abort.
 const (
 	PhaseNone Phase = ""
 	// PhaseStarting: the candidate is being started, without traffic.
@@ -46,6 +53,8 @@ const (
 	PhaseShifting Phase = "shifting"
 	// PhaseHolding: the stage's share is reached and watched.
 	PhaseHolding Phase = "holding"
+	// PhaseHeld: it waits for a person, and no process watches it.
+	PhaseHeld Phase = "held"
 	// PhasePromoting: the last stage has passed; the old version is removed.
 	PhasePromoting Phase = "promoting"
 	// PhaseReverting: it was decided to go back.

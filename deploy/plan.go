@@ -24,6 +24,8 @@ type Stage struct {
 	Hold time.Duration `json:"hold"`
 	// Checks are run at the end of the hold.
 	Checks bool `json:"checks,omitempty"`
+	// Approval holds the rollout after the stage until a person says resume.
+	Approval bool `json:"approval,omitempty"`
 }
 
 // Act is how a stage moves traffic.

@@ -40,6 +40,9 @@ type Strategy struct {
 	Batch int `json:"batch,omitempty"`
 	// Keep is how long a blue-green keeps the old side after the switch.
 	Keep time.Duration `json:"keep,omitempty"`
+	// Approve are the shares of a canary or blue-green at which, once they have
+	// passed, a person has to say resume; 0 is before the first user.
+	Approve []Percent `json:"approve,omitempty"`
 	// Errors is the largest share of 5xx answers of the new version that is
 	// let pass.
 	Errors Percent `json:"errors"`

@@ -108,6 +108,8 @@ type State struct {
 	History []Record `json:"history,omitempty"`
 	// Lock is nil when nobody holds the environment.
 	Lock *Lock `json:"lock,omitempty"`
+	// Signal is the last one that was given; nil when none was.
+	Signal *Signal `json:"signal,omitempty"`
 }
 
 // Find is what runs of a revision, by its ID.

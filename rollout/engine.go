@@ -137,6 +137,9 @@ func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy
 	if err != nil {
 		return state, err
 	}
+	if state.Record.Held() {
+		return state, deploy.Hinted(errors.New(held(state.Record)), "%s", decide(state.Record.Candidate.Environment))
+	}
 	if state.Record.Unfinished() {
 		if r := e.finish(ctx, s, o, state); r.Outcome == deploy.Unknown {
 			return state, fmt.Errorf("finish what %s left: %w", state.Record.Owner.Run, r.Err)

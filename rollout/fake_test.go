@@ -38,6 +38,8 @@ var (
 	_ deploy.Splitter = (*fake)(nil)
 	_ deploy.Roller   = (*fake)(nil)
 	_ deploy.Witness  = (*fake)(nil)
+
+	_ deploy.Signaller = (*fake)(nil)
 )
 
 func newFake() *fake {
@@ -222,6 +224,13 @@ func (f *fake) Unlock(_ context.Context, o deploy.Owner) error {
 
 func (f *fake) Evidence(_ context.Context, r deploy.Revision) (deploy.Evidence, error) {
 	return deploy.Evidence{Replica: r.ID + "-0", Reason: "exited with code 1", Log: []string{"last words"}}, nil
+}
+
+func (f *fake) Signal(_ context.Context, s deploy.Signal) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Signal = &s
+	return nil
 }
 
 // moving are the acts that the engine asked for, without reads.

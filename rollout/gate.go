@@ -144,6 +144,9 @@ func (w *watch) look(ctx context.Context) error {
 		w.url = state.URL
 	}
 	w.observe(ctx, state, running)
+	if err := w.heed(state.Signal); err != nil {
+		return err
+	}
 	if err := w.replicas(running); err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
 	default:
 		p.Stages = []deploy.Stage{start(), toAll(s.Keep)}
 	}
+	for i, stage := range p.Stages {
+		p.Stages[i].Approval = !live.IsZero() && slices.Contains(s.Approve, stage.Share)
+	}
 	return p
 }
 
@@ -115,6 +118,9 @@ func Describe(s deploy.Stage) string {
 	}
 	if s.Hold > 0 {
 		act += fmt.Sprintf(", watch for %s", s.Hold)
+	}
+	if s.Approval {
+		act += ", wait for a person"
 	}
 	return act
 }

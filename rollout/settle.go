@@ -11,7 +11,7 @@ import (
 
 // Settle finishes what a killed or cancelled run has left at a target: forward
 // if its last stage had passed, otherwise back. Where nothing is unfinished it
-// answers Unchanged. While another run holds the target it is refused with a
+// answers Unchanged, and leaves alone what is held. While another run holds the target it is refused with a
 // *deploy.Locked in Err.
 func (e *Engine) Settle(ctx context.Context, t deploy.Target, o deploy.Owner) Result {
 	began := time.Now()
@@ -38,6 +38,9 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 		live := liveIn(state)
 		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
 	}
+	if state.Record.Held() {
+		return Result{Outcome: deploy.Unchanged, Reason: held(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
+	}
 	r := e.finish(h.ctx, s, o, state)
 	r.Environment = state.Record.Candidate.Environment
 	r.Plan = NewPlan(state.Record.Strategy, state.Record.Previous, state.Record.Candidate)
@@ -50,13 +53,8 @@ var ErrLeft = errors.New("its run ended before the rollout was over")
 
 // finish takes up an unfinished rollout where its journal says it was.
 func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deploy.State) Result {
-	record := state.Record
-	plan := NewPlan(record.Strategy, record.Previous, record.Candidate)
-	r := &rollout{
-		Engine: e, target: s, url: state.URL, plan: plan,
-		ledger: ledger{journal: s, record: record},
-	}
-	r.ledger.record.Owner = o
+	record, r := state.Record, e.takeUp(s, o, state)
+	plan := r.plan
 	r.tell(ctx, deploy.Event{
 		Kind: deploy.Notice, Environment: plan.Environment, URL: state.URL,
 		Message: fmt.Sprintf("%s of %s was left unfinished (%s, stage %d of %d) by %s: settling it",
@@ -71,4 +69,15 @@ func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deplo
 		return r.stuck(ctx, ErrLeft, err)
 	}
 	return r.complete(ctx)
+}
+
+// takeUp is a rollout that another process began, as its journal tells it.
+func (e *Engine) takeUp(s site, o deploy.Owner, state deploy.State) *rollout {
+	record := state.Record
+	r := &rollout{
+		Engine: e, target: s, url: state.URL, plan: NewPlan(record.Strategy, record.Previous, record.Candidate),
+		ledger: ledger{journal: s, record: record},
+	}
+	r.ledger.record.Owner = o
+	return r
 }

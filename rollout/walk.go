@@ -30,9 +30,22 @@ func (r *rollout) run(ctx context.Context) Result {
 		Kind: deploy.RolloutStarted, Environment: r.plan.Environment, Plan: &r.plan, URL: r.url,
 		Message: fmt.Sprintf("%s to %s: %s replaces %s", r.plan.Strategy.Kind, r.plan.Environment, r.plan.Candidate, r.plan.Live),
 	})
-	for i, s := range r.plan.Stages {
-		if err := r.stage(ctx, i+1, s); err != nil {
+	return r.walk(ctx, 0)
+}
+
+// walk goes through the stages after those that have passed.
+func (r *rollout) walk(ctx context.Context, passed int) Result {
+	for i := passed; i < len(r.plan.Stages); i++ {
+		s := r.plan.Stages[i]
+		err := r.stage(ctx, i+1, s)
+		if p, ok := errors.AsType[*paused](err); ok {
+			return r.rest(ctx, i, p.Error())
+		}
+		if err != nil {
 			return r.back(ctx, err)
+		}
+		if s.Approval {
+			return r.rest(ctx, i+1, fmt.Sprintf("%s passed; the strategy asks for a person here", Describe(s)))
 		}
 	}
 	return r.promote(ctx)
@@ -69,7 +82,7 @@ func (r *rollout) stage(ctx context.Context, n int, s deploy.Stage) error {
 // intend writes the stage into the journal before it is acted on.
 func (r *rollout) intend(ctx context.Context, n int, s deploy.Stage) error {
 	return r.ledger.write(ctx, func(rec *deploy.Record) {
-		rec.Phase, rec.Stage, rec.Share = deploy.PhaseShifting, n, s.Share
+		rec.Phase, rec.Stage, rec.Share, rec.Passed = deploy.PhaseShifting, n, s.Share, n-1
 		if s.Share == 0 {
 			rec.Phase = deploy.PhaseStarting
 		}
