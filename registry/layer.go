@@ -263,7 +263,8 @@ func (a archive) header(it item) *tar.Header {
 }
 
 func (a archive) copy(ctx context.Context, w io.Writer, it item, buffer []byte) error {
-	f, err := a.root.Open(it.source)
+	// Without waiting: a named pipe may be there by now.
+	f, err := a.root.OpenFile(it.source, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return cannotRead(a.root, it.source, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -93,18 +94,20 @@ func cannotRead(root *os.Root, from string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return deploy.Hinted(fmt.Errorf("from %q cannot be read: %w", from, fs.ErrPermission),
 			"let the user that runs Slipway read it: chmod u+r %s", from)
-	case leaves(root, from):
+	case errors.Is(err, syscall.ENOTDIR):
+		return deploy.Hinted(fmt.Errorf("from %q goes through something that is no folder", from), "correct the path")
+	case leaves(err):
 		return deploy.Hinted(fmt.Errorf("from %q leads through a link out of %s", from, absolute(root.Name())),
 			"copy what it leads to into the folder, or make the link relative")
 	}
 	return fmt.Errorf("from %q: %w", from, err)
 }
 
-// leaves reports whether a path that the root refuses is a link out of it. An
-// absolute link is one, wherever it leads.
-func leaves(root *os.Root, from string) bool {
-	_, err := filepath.EvalSymlinks(filepath.Join(root.Name(), from))
-	return err == nil
+// leaves tells the error that a root has for links out of it, which has no name.
+// An absolute link is one, wherever it leads. All others come from the system.
+func leaves(err error) bool {
+	var system syscall.Errno
+	return err != nil && !errors.As(err, &system) && !errors.Is(err, fs.ErrClosed)
 }
 
 // absolute is for messages: a relative folder tells little.
