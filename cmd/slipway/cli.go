@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,9 +53,9 @@ func (c *CLI) Main(ctx context.Context, args []string) int {
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
 	c.complain(err)
-	if err := errors.Join(out.Close(), errs.Close()); err != nil {
-		return deploy.Unknown.ExitCode()
-	}
+	// A command that is for its output has returned the error of the write. How
+	// a deployment has ended is true, whoever could read it.
+	_, _ = out.Close(), errs.Close()
 	if err != nil {
 		return exitCode(err)
 	}

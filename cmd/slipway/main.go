@@ -23,10 +23,13 @@ func main() {
 }
 
 // run makes the command line of this process. The signals stay caught until
-// the end: a second one must not kill a way back that is under way.
+// the end: a second one must not kill a way back that is under way. Nor must a
+// reader who has seen enough, as in `slipway release | head -1`: a broken pipe
+// is an error of the write, and the deployment goes on.
 func run(executable func() (string, error)) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c := CLI{
 		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Executable: executable,
 		Terminal: term.IsTerminal(int(os.Stdout.Fd())), Width: width(),
@@ -36,6 +39,16 @@ func run(executable func() (string, error)) int {
 		args = []string{"settle", "--after-job"}
 	}
 	return c.Main(ctx, args)
+}
+
+// interrupts are the signals that end a run: users who are half-way are brought
+// back first. A closed terminal is one of them, unless nohup says otherwise.
+func interrupts() []os.Signal {
+	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 // settleName is the name under which the container is entered after a job:
