@@ -58,7 +58,7 @@ func (t *tape) draw() []byte {
 	whole := moments[len(moments)-1] + stay
 	width, height := int(columns*charWidth)+2*margin, rows*lineHeight+2*margin
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-label="A terminal in which make demo runs">
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" xml:space="preserve" role="img" aria-label="A terminal in which make demo runs">
 <style>
 text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #c9d1d9; white-space: pre }
 .title { fill: #79c0ff; font-weight: bold } .command { fill: #ffffff; font-weight: bold }
@@ -114,10 +114,10 @@ func dressed(line string) string {
 	if utf8.RuneCountInString(line) > columns {
 		line = string([]rune(line)[:columns-1]) + "…"
 	}
-	switch first, _ := utf8.DecodeRuneInString(line); {
+	switch number, _, _ := strings.Cut(line, ". "); {
 	case strings.HasPrefix(line, "$ "):
 		return ` class="command">` + html.EscapeString(line)
-	case first >= '1' && first <= '9', strings.HasPrefix(line, closingTitle):
+	case len(number) == 1, line == closingTitle:
 		return ` class="title">` + html.EscapeString(line)
 	}
 	bare := strings.TrimLeft(line, " ")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,9 @@ type Users struct {
 	attacker *vegeta.Attacker
 	done     chan struct{}
 
-	mu    sync.Mutex
-	count Count
+	mu        sync.Mutex
+	count     Count
+	latencies []time.Duration
 }
 
 // Count is what users got.
@@ -68,6 +70,7 @@ func (u *Users) add(r *vegeta.Result) {
 	c := &u.count
 	c.Sent++
 	c.Slowest = max(c.Slowest, r.Latency)
+	u.latencies = append(u.latencies, r.Latency)
 	version, good := speaker(r)
 	switch {
 	case version == "":
@@ -117,7 +120,15 @@ func (u *Users) End() Count {
 	return u.Count()
 }
 
-// Since is what was added to an earlier count. Slowest and Last are of all.
+// Latencies are how long the answers took, in the order in which they came.
+func (u *Users) Latencies() []time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.latencies)
+}
+
+// Since is what was added to an earlier count. FirstLost, Slowest and Last are
+// of all.
 func (c Count) Since(before Count) Count {
 	c.Answered = less(c.Answered, before.Answered)
 	c.Faults = less(c.Faults, before.Faults)
@@ -125,6 +136,35 @@ func (c Count) Since(before Count) Count {
 	c.Sent -= before.Sent
 	c.Lost -= before.Lost
 	return c
+}
+
+// Plus is the sum of two counts.
+func (c Count) Plus(other Count) Count {
+	c.Answered = more(c.Answered, other.Answered)
+	c.Faults = more(c.Faults, other.Faults)
+	last := map[string]time.Time{}
+	maps.Copy(last, other.Last)
+	for version, at := range c.Last {
+		if at.After(last[version]) {
+			last[version] = at
+		}
+	}
+	c.Last = last
+	c.Sent += other.Sent
+	c.Lost += other.Lost
+	c.FirstLost = cmp.Or(c.FirstLost, other.FirstLost)
+	c.Slowest = max(c.Slowest, other.Slowest)
+	return c
+}
+
+func more(of, by map[string]int) map[string]int {
+	sum := map[string]int{}
+	for _, counts := range []map[string]int{of, by} {
+		for version, n := range counts {
+			sum[version] += n
+		}
+	}
+	return sum
 }
 
 func less(of, by map[string]int) map[string]int {

@@ -1,0 +1,132 @@
+// Command bench measures what slipway promises, on this machine and from
+// outside, and prints it as a Markdown table:
+//
+//	go run ./bench                       # some minutes; a figure above its limit exits with 1
+//	go run ./bench -short                # less than a minute; only a lost request exits with 1
+//	go run ./bench -markdown FILE        # and write the table to a file
+//	go run ./bench -only "way back"      # the chapters whose name contains that
+//
+// Requests that are lost are a mistake wherever it runs. Times depend on the
+// machine and on what else it does, which is why only a run by hand, on a
+// machine with nothing else to do, is measured against them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
+)
+
+// options are the flags.
+type options struct {
+	short    bool
+	markdown string
+	only     string
+}
+
+func main() {
+	var o options
+	var plain plainProxy
+	flag.BoolVar(&o.short, "short", false, "fewer rounds, and no failure because of a time")
+	flag.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
+	flag.StringVar(&o.only, "only", "", "only the chapters whose name contains this")
+	flag.StringVar(&plain.to, "plain-proxy", "", "be the proxy to compare with, before this URL (for the benchmark itself)")
+	flag.StringVar(&plain.port, "plain-port", "", "the port of that proxy")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	run := func() error { return measure(ctx, o) }
+	if plain.to != "" {
+		run = func() error { return plain.serve(ctx) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	*workshop.Workshop
+	short   bool
+	log     io.Writer
+	figures []figure
+}
+
+// chapter measures some figures that belong together.
+type chapter struct {
+	name    string
+	measure func(*bench, context.Context) error
+}
+
+// chapters are all that is measured. Memory comes first, while the sandbox has
+// done nothing else yet.
+var chapters = []chapter{
+	{"memory", (*bench).memory},
+	{"start of the binary", (*bench).binaryStart},
+	{"unchanged commit", (*bench).unchangedCommit},
+	{"packing", (*bench).packing},
+	{"proxy overhead", (*bench).overhead},
+	{"way back", (*bench).wayBack},
+	{"lost requests", (*bench).lostRequests},
+}
+
+func measure(ctx context.Context, o options) (err error) {
+	began := time.Now()
+	fmt.Fprintln(os.Stderr, "building slipway, and a small web app in three versions")
+	w, err := workshop.Open(ctx, os.Environ())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	b := &bench{Workshop: w, short: o.short, log: os.Stderr}
+	if err := b.Build(ctx, builds...); err != nil {
+		return err
+	}
+	failed := b.run(ctx, o.only)
+	table := b.table(machine(time.Now()))
+	fmt.Print(table)
+	fmt.Fprintf(os.Stderr, "\n%s in all\n", time.Since(began).Round(time.Second))
+	if o.markdown != "" && failed == nil {
+		failed = os.WriteFile(o.markdown, []byte(table), 0o644)
+	}
+	return errors.Join(failed, b.judge())
+}
+
+// run measures the chapters. What was measured before an error is kept.
+func (b *bench) run(ctx context.Context, only string) error {
+	for _, c := range chapters {
+		if !strings.Contains(c.name, only) {
+			continue
+		}
+		b.say("%s", c.name)
+		if err := c.measure(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	if len(b.figures) == 0 {
+		return fmt.Errorf("no chapter's name contains %q", only)
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.log, format+"\n", args...)
+}
+
+// rounds is how often something is done: often, or in a short run seldom.
+func (b *bench) rounds(often, seldom int) int {
+	if b.short {
+		return seldom
+	}
+	return often
+}
