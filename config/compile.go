@@ -3,8 +3,9 @@ package config
 import (
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -20,7 +21,7 @@ func (r *reader) compile(d *document) deploy.App {
 	for i := range d.Environments {
 		app.Environments = append(app.Environments, r.environment(d, &d.Environments[i], checks))
 	}
-	r.order(d.Environments, app.Environments)
+	newWalk(r, d.Environments).order(app.Environments)
 	return app
 }
 
@@ -44,27 +45,40 @@ func (r *reader) build(b *build) deploy.Build {
 
 // runnable refuses an image that could not run: nothing in it, or no command.
 func (r *reader) runnable(b *build) {
-	at, given := r.places[b]
-	if !given || at.value == nil {
+	at := r.at(b)
+	if _, isMap := at.value.(ast.MapNode); !isMap {
 		return
 	}
-	if e := r.at(&b.Entrypoint); e.value != nil && (len(b.Entrypoint) == 0 || b.Entrypoint[0] == "") {
-		r.wrong(e, "a command", "write entrypoint: [/hello], or leave it out to keep the base's")
-		return
+	if r.good(&b.Entrypoint) {
+		r.program(&b.Entrypoint, b.Entrypoint)
 	}
 	if b.Base != nil {
 		return
 	}
-	if len(b.Files) == 0 {
+	if r.at(&b.Files).value == nil || r.good(&b.Files) && len(b.Files) == 0 {
 		r.add(at.keyMark(), Error{
 			Message: at.name + ": an image from scratch with no files is empty",
-			Hint:    "add files: [{from: bin/hello, to: /hello}], or name a base",
+			Hint:    "add " + examples["files"] + ", or name a base",
 		})
 	}
-	if len(b.Entrypoint) == 0 {
+	if r.at(&b.Entrypoint).value == nil {
 		r.add(at.keyMark(), Error{
 			Message: at.name + ": an image from scratch has no command to run",
-			Hint:    "add entrypoint: [/hello]",
+			Hint:    "add " + examples["entrypoint"],
+		})
+	}
+}
+
+// program refuses a command that names none.
+func (r *reader) program(pointer any, command []argument) {
+	at := r.at(pointer)
+	switch {
+	case len(command) == 0:
+		r.wrong(at, "a command", "")
+	case command[0] == "":
+		r.add(r.at(&command[0]).mark(), Error{
+			Message: at.name + ": the first entry is the program, and it is empty",
+			Hint:    at.shown(),
 		})
 	}
 }
@@ -85,7 +99,7 @@ func (r *reader) copied(c *copied) deploy.File {
 	}
 	if c.UID != nil || c.GID != nil {
 		r.add(r.at(c.Owner).keyMark(), Error{
-			Message: "owner: uid or gid say the same",
+			Message: "owner: uid or gid is given, too",
 			Hint:    "write either owner, or uid and gid",
 		})
 	}
@@ -117,10 +131,7 @@ func (r *reader) checks(list []check) []deploy.Check {
 // oneQuestion holds a check to exactly one of get and run, and expect to get.
 func (r *reader) oneQuestion(c *check) {
 	at, run := r.at(c), r.at(&c.Run)
-	if at.value == nil {
-		return
-	}
-	if _, isMap := asMap(at.value); !isMap {
+	if _, isMap := at.value.(ast.MapNode); !isMap {
 		return
 	}
 	switch {
@@ -139,10 +150,8 @@ func (r *reader) oneQuestion(c *check) {
 			Message: "expect: only the answer to get can be looked at",
 			Hint:    "remove expect: a command passes by exit code 0",
 		})
-	case run.value != nil && (len(c.Run) == 0 || c.Run[0] == ""):
-		if _, isList := asList(run.value); isList {
-			r.wrong(run, "a command", "write it as a list such as [./smoke.sh]")
-		}
+	case r.good(&c.Run):
+		r.program(&c.Run, c.Run)
 	}
 }
 
@@ -176,95 +185,4 @@ func firstGiven[T any](pointers ...*T) *T {
 		}
 	}
 	return nil
-}
-
-// order sorts the environments so that each comes after the one it names,
-// otherwise as they are written.
-func (r *reader) order(written environments, out []deploy.Environment) {
-	index := map[string]int{}
-	for i, e := range written {
-		index[e.name] = i
-	}
-	if !r.afters(written, index) || r.cyclic(written, index) {
-		return
-	}
-	placed := map[string]bool{"": true}
-	rest := slices.Clone(out)
-	for at := 0; at < len(out); at++ {
-		next := slices.IndexFunc(rest, func(e deploy.Environment) bool { return placed[e.After] })
-		out[at] = rest[next]
-		placed[out[at].Name] = true
-		rest = slices.Delete(rest, next, next+1)
-	}
-}
-
-// afters finds the names in after that there are not.
-func (r *reader) afters(written environments, index map[string]int) bool {
-	var names []string
-	for _, e := range written {
-		names = append(names, e.name)
-	}
-	ok := true
-	for i := range written {
-		e := &written[i]
-		if e.After == nil || *e.After == "" {
-			continue
-		}
-		after := string(*e.After)
-		if after == e.name {
-			ok = r.add(r.at(e.After).mark(), Error{
-				Message: fmt.Sprintf("after: %s cannot come after itself", e.name),
-				Hint:    "remove after, or name the environment that a version has to pass first",
-			})
-		} else if _, known := index[after]; !known {
-			others := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == e.name })
-			ok = r.add(r.at(e.After).mark(), Error{
-				Message: fmt.Sprintf("after: there is no environment %s", quote(after)),
-				Valid:   others,
-				Hint:    meant(after, others, "name one of this file, or remove after"),
-			})
-		}
-	}
-	return ok
-}
-
-// cyclic finds rings of after, each once.
-func (r *reader) cyclic(written environments, index map[string]int) bool {
-	seen := make([]int, len(written)) // in which walk, counted from 1
-	bad := false
-	for start := range written {
-		at := start
-		for seen[at] == 0 {
-			seen[at] = start + 1
-			if written[at].After == nil {
-				break
-			}
-			at = index[string(*written[at].After)]
-			if seen[at] == start+1 {
-				r.ring(written, index, at)
-				bad = true
-			}
-		}
-	}
-	return bad
-}
-
-// ring reports the cycle that goes through an environment, at its first
-// environment in written order.
-func (r *reader) ring(written environments, index map[string]int, through int) {
-	first := through
-	for at := index[string(*written[through].After)]; at != through; at = index[string(*written[at].After)] {
-		first = min(first, at)
-	}
-	path := written[first].name
-	for at := index[string(*written[first].After)]; ; at = index[string(*written[at].After)] {
-		path += " after " + written[at].name
-		if at == first {
-			break
-		}
-	}
-	r.add(r.at(written[first].After).mark(), Error{
-		Message: "after: these environments wait for one another: " + short(path),
-		Hint:    "remove one after, so that a release has somewhere to begin",
-	})
 }

@@ -49,7 +49,7 @@ type check struct {
 
 type environment struct {
 	Target   target     `yaml:"target" jsonschema:"required" jsonschema_description:"Where it runs."`
-	After    *label     `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
+	After    *reference `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
 	Service  service    `yaml:"service" jsonschema_description:"What is different from the app's service here. env is merged key by key, secrets are added."`
 	Env      variables  `yaml:"env" jsonschema_description:"Short for env in service."`
 	Secrets  []variable `yaml:"secrets" jsonschema_description:"Short for secrets in service."`

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -118,9 +116,9 @@ func (r *reader) exposed(plain, secret place, name string) {
 
 // strategy is the environment's, if its target can do it.
 func (r *reader) strategy(e *named) deploy.Strategy {
-	s, at := deploy.DefaultStrategy(), r.at(&e.Target)
+	s, at := deploy.DefaultStrategy(), r.at(&e.Target).mark()
 	if e.Strategy != nil {
-		s, at = e.Strategy.compile(), r.at(e.Strategy)
+		s, at = e.Strategy.compile(), e.Strategy.mark
 	}
 	kind, known := r.rules.Targets[e.Target.kind]
 	if !known || s.Kind == "" || slices.Contains(kind.Strategies, s.Kind) {
@@ -128,14 +126,14 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 	}
 	can := kindNames(kind.Strategies)
 	if e.Strategy == nil {
-		r.add(at.mark(), Error{
+		r.add(at, Error{
 			Message: fmt.Sprintf("target: %s cannot do %s, the strategy where none is named", e.Target.kind, s.Kind),
 			Valid:   can,
 			Hint:    fmt.Sprintf("add a strategy to %s", e.name),
 		})
 		return s
 	}
-	r.add(at.mark(), Error{
+	r.add(at, Error{
 		Message: fmt.Sprintf("strategy: %s cannot do %s", e.Target.kind, s.Kind),
 		Valid:   can,
 		Hint:    "choose a strategy that the target can do",
@@ -183,14 +181,4 @@ func (v steps) shares(def []deploy.Percent) []deploy.Percent {
 		out[i] = deploy.Percent(s)
 	}
 	return out
-}
-
-func asMap(n ast.Node) (ast.MapNode, bool) {
-	m, ok := n.(ast.MapNode)
-	return m, ok
-}
-
-func asList(n ast.Node) (*ast.SequenceNode, bool) {
-	s, ok := n.(*ast.SequenceNode)
-	return s, ok
 }

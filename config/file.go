@@ -54,18 +54,18 @@ func Load(path string, rules Rules) (*File, error) {
 // and nobody has to hold an endless file.
 func read(path string) (_ []byte, err error) {
 	const hint = "name a readable slipway.yaml with --config, or write a first one with `slipway init`"
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, deploy.Usage(hint, "read configuration: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before it is opened: a pipe would keep us waiting
 	if err != nil {
 		return nil, deploy.Usage(hint, "read configuration: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, deploy.Usage(hint, "read configuration: %s is not a file", path)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, deploy.Usage(hint, "read configuration: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return nil, deploy.Usage(hint, "read configuration: %w", err)
@@ -104,11 +104,15 @@ func (r *reader) app() deploy.App {
 		return deploy.App{}
 	}
 	doc := &document{}
-	if !r.into(doc, place{value: top, name: "slipway.yaml"}) {
+	r.into(doc, place{value: top, name: topName, example: examples[topName], required: true})
+	if r.full {
 		return deploy.App{}
 	}
 	return r.compile(doc)
 }
+
+// topName is how messages call the file's outermost mapping.
+const topName = "slipway.yaml"
 
 // String names the file and its app.
 func (f *File) String() string { return fmt.Sprintf("%s (%s)", f.Path, f.App.Name) }

@@ -60,6 +60,24 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
+// held finds errors without a place or a way out, and out of order.
+func held(t *testing.T, path string, all config.Errors) {
+	t.Helper()
+	before := &config.Error{}
+	for _, e := range all {
+		if e.File != path || e.Line < 1 || e.Column < 1 {
+			t.Errorf("%s: no place", e)
+		}
+		if e.Message == "" || e.Hint == "" {
+			t.Errorf("%s: does not say what is wrong and what to do", e)
+		}
+		if e.Line < before.Line || e.Line == before.Line && e.Column < before.Column {
+			t.Errorf("%s: comes after line %d, column %d", e, before.Line, before.Column)
+		}
+		before = e
+	}
+}
+
 // TestWrong holds every mistake of testdata/err against the complete message.
 func TestWrong(t *testing.T) {
 	for _, path := range files(t, "testdata/err/*.yaml") {
@@ -75,11 +93,7 @@ func TestWrong(t *testing.T) {
 			if !errors.As(err, &all) {
 				t.Fatalf("%T holds no Errors", err)
 			}
-			for _, e := range all {
-				if e.File != path || e.Line < 1 || e.Column < 1 {
-					t.Errorf("%s: no place", e)
-				}
-			}
+			held(t, path, all)
 			golden(t, strings.TrimSuffix(path, ".yaml")+".txt", err.Error()+"\n")
 		})
 	}

@@ -83,9 +83,17 @@ func found(n ast.Node) string {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode, *ast.BoolNode:
 		s, _ := text(n)
 		return short(clean(s))
-	case *ast.MappingNode, *ast.MappingValueNode:
+	case *ast.MappingNode:
+		if len(n.Values) == 0 {
+			return "an empty mapping"
+		}
+		return "a mapping"
+	case *ast.MappingValueNode:
 		return "a mapping"
 	case *ast.SequenceNode:
+		if len(n.Values) == 0 {
+			return "an empty list"
+		}
 		return "a list"
 	case *ast.TagNode:
 		return "the tag " + short(clean(n.GetToken().Value))

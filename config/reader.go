@@ -2,9 +2,7 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -16,9 +14,11 @@ type reader struct {
 	src     source
 	rules   Rules
 	aliases map[*ast.AliasNode]ast.Node
-	// places are where values came from, by pointer to the value.
-	places map[any]place
-	found  Errors
+	// places are where values came from, by pointer to the value; misread are
+	// those that hold a mistake.
+	places  map[any]place
+	misread map[any]bool
+	found   Errors
 	// left bounds the work that aliases can multiply.
 	left int
 	full bool
@@ -28,6 +28,10 @@ type reader struct {
 type place struct {
 	key, value ast.Node
 	name       string
+	// example shows the key with a value that it may have; may be empty.
+	example string
+	// required forbids to leave it out.
+	required bool
 }
 
 // mark is the value, or the key where there is nothing to point at.
@@ -58,6 +62,7 @@ func newReader(path string, data []byte, rules Rules) *reader {
 		rules:   rules,
 		aliases: map[*ast.AliasNode]ast.Node{},
 		places:  map[any]place{},
+		misread: map[any]bool{},
 		left:    4 * maxTokens,
 	}
 }
@@ -74,19 +79,49 @@ func (r *reader) add(m mark, e Error) bool {
 	return false
 }
 
-// wrong reports that a value is not what is expected there.
+// wrong reports that a value is not what is expected there. Without a hint, it
+// is the example.
 func (r *reader) wrong(p place, expected, hint string) bool {
+	if _, null := p.value.(*ast.NullNode); null || hint == "" {
+		hint = p.shown()
+	}
 	return r.add(p.mark(), Error{
 		Message: fmt.Sprintf("%s: expected %s, found %s", p.name, expected, found(p.value)),
 		Hint:    hint,
 	})
 }
 
+// shown is a hint that shows how to write a place.
+func (p place) shown() string {
+	hint := "give it a value"
+	if p.example != "" {
+		hint = "write it like " + p.example
+	}
+	if _, null := p.value.(*ast.NullNode); null && !p.required {
+		hint += ", or remove it"
+	}
+	return hint
+}
+
 // at is where a value was read from.
 func (r *reader) at(pointer any) place { return r.places[pointer] }
 
-// into reads a place into what target points at, and remembers the place.
+// good reports whether a value was read, and without a mistake.
+func (r *reader) good(pointer any) bool {
+	return r.at(pointer).value != nil && !r.misread[pointer]
+}
+
+// into reads a place into what target points at, and remembers the place and
+// whether it went well.
 func (r *reader) into(target any, p place) bool {
+	ok := r.value(target, p)
+	if !ok {
+		r.misread[target] = true
+	}
+	return ok
+}
+
+func (r *reader) value(target any, p place) bool {
 	if !r.spend(p) {
 		return false
 	}
@@ -111,6 +146,8 @@ func (r *reader) into(target any, p place) bool {
 	}
 }
 
+const multiplied = "the aliases in this file multiply to too many values"
+
 // spend counts the values read. Only aliases of aliases can exceed the limit.
 func (r *reader) spend(p place) bool {
 	r.left--
@@ -120,7 +157,7 @@ func (r *reader) spend(p place) bool {
 	if !r.full {
 		r.full = true
 		r.add(p.mark(), Error{
-			Message: "the aliases in this file multiply to too many values",
+			Message: multiplied,
 			Hint:    "write the values out, or use fewer aliases",
 		})
 	}
@@ -162,271 +199,27 @@ func (r *reader) plain(p place) (ast.Node, bool) {
 func (r *reader) list(v reflect.Value, p place) bool {
 	seq, ok := p.value.(*ast.SequenceNode)
 	if !ok {
-		return r.wrong(p, "a list", listHint(p))
+		return r.wrong(p, "a list", listHint(v.Type().Elem(), p))
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
 	for i, n := range seq.Values {
-		ok = r.into(v.Index(i).Addr().Interface(), place{value: n, name: p.name}) && ok
+		ok = r.into(v.Index(i).Addr().Interface(), place{value: n, name: p.name, example: p.example}) && ok
 	}
 	return ok
 }
 
 // listHint shows the list that a single text was probably meant to be.
-func listHint(p place) string {
-	if s, ok := text(p.value); ok {
-		return fmt.Sprintf("write it as a list: [%s]", short(clean(s)))
+func listHint(entry reflect.Type, p place) string {
+	s, ok := text(p.value)
+	if !ok || strings.TrimSpace(s) == "" || entry.Kind() != reflect.String {
+		return ""
 	}
-	return "write one entry on each line, after a dash, or all in brackets: [a, b]"
-}
-
-// pair is one key of a mapping with its value.
-type pair struct {
-	name       string
-	key, value ast.Node
-}
-
-// place of the pair, as messages call it.
-func (p pair) place() place { return place{key: p.key, value: p.value, name: p.name} }
-
-// pairs are the keys of a mapping in written order, those that are merged in
-// by << last. A key that is there twice is a mistake; a merged one only fills
-// in.
-func (r *reader) pairs(p place) ([]pair, bool) {
-	return r.merged(p, 0)
-}
-
-func (r *reader) merged(p place, depth int) ([]pair, bool) {
-	m, ok := p.value.(ast.MapNode)
-	if !ok {
-		return nil, r.wrong(p, "a mapping of keys to values", "")
-	}
-	var own []pair
-	var merges []ast.Node
-	seen := map[string]ast.Node{}
-	for it := m.MapRange(); it.Next(); {
-		if !r.spend(p) {
-			return nil, false
-		}
-		if it.Key().IsMergeKey() {
-			merges = append(merges, it.Value())
-			continue
-		}
-		name, good := r.keyName(it.Key())
-		if !good {
-			ok = false
-			continue
-		}
-		if before, twice := seen[name]; twice {
-			ok = r.add(markOf(it.Key()), Error{
-				Message: fmt.Sprintf("%s: this key is there twice, first in line %d", clean(name), markOf(before).line),
-				Hint:    "keep one of them",
-			})
-			continue
-		}
-		seen[name] = it.Key()
-		own = append(own, pair{name: name, key: it.Key(), value: it.Value()})
-	}
-	for _, n := range merges {
-		more, good := r.merge(n, depth+1)
-		ok = ok && good
-		for _, q := range more {
-			if _, there := seen[q.name]; !there {
-				seen[q.name] = q.key
-				own = append(own, q)
-			}
+	words := []string{s}
+	if entry == reflect.TypeFor[argument]() {
+		words = strings.Fields(s)
+		if strings.ContainsAny(s, "\"'|&;<>$*") { // for a shell to understand
+			words = []string{"/bin/sh", "-c", fmt.Sprintf("%q", s)}
 		}
 	}
-	return own, ok
-}
-
-// merge reads the value of <<: a mapping, or a list of them of which earlier
-// ones win.
-func (r *reader) merge(n ast.Node, depth int) ([]pair, bool) {
-	p := place{value: n, name: "<<"}
-	if !r.spend(p) {
-		return nil, false
-	}
-	if depth > maxDepth {
-		return nil, r.add(p.mark(), Error{
-			Message: "<<: merged mappings are nested too deep, or merge themselves",
-			Hint:    "write the keys out",
-		})
-	}
-	value, ok := r.plain(p)
-	if !ok {
-		return nil, false
-	}
-	p.value = value
-	seq, isList := value.(*ast.SequenceNode)
-	if !isList {
-		return r.merged(p, depth)
-	}
-	var all []pair
-	for _, entry := range seq.Values {
-		more, good := r.merge(entry, depth+1)
-		ok = ok && good
-		all = append(all, more...)
-	}
-	return all, ok
-}
-
-// keyName is the text of a key.
-func (r *reader) keyName(key ast.MapKeyNode) (string, bool) {
-	n := ast.Node(key)
-	if k, explicit := n.(*ast.MappingKeyNode); explicit {
-		n = k.Value
-	}
-	n, ok := r.plain(place{value: n, name: "key"})
-	if !ok {
-		return "", false
-	}
-	name, ok := text(n)
-	if !ok {
-		return "", r.add(markOf(key), Error{
-			Message: fmt.Sprintf("expected a key, found %s", found(n)),
-			Hint:    "write a word before the colon",
-		})
-	}
-	return name, true
-}
-
-// fields reads a mapping into a struct, whose yaml tags are the keys.
-func (r *reader) fields(v reflect.Value, p place) bool {
-	keys := keysOf(v.Type())
-	pairs, ok := r.pairs(p)
-	if pairs == nil && !ok {
-		return false
-	}
-	given := map[string]bool{}
-	for _, q := range pairs {
-		given[q.name] = true
-		i, known := keys.index[q.name]
-		if !known {
-			ok = r.unknown(q, p.name, keys.names)
-			continue
-		}
-		ok = r.into(v.Field(i).Addr().Interface(), q.place()) && ok
-	}
-	for _, name := range keys.required {
-		if !given[name] {
-			ok = r.missing(name, p)
-		}
-	}
-	return ok
-}
-
-func (r *reader) unknown(q pair, in string, valid []string) bool {
-	return r.add(markOf(q.key), Error{
-		Message: fmt.Sprintf("unknown key %s in %s", quote(q.name), in),
-		Valid:   valid,
-		Hint:    meant(q.name, valid, "remove it"),
-	})
-}
-
-func (r *reader) missing(name string, p place) bool {
-	return r.add(p.keyMark(), Error{
-		Message: fmt.Sprintf("%s: the key %s is missing", p.name, name),
-		Hint:    "add " + missingHints[name],
-	})
-}
-
-// missingHints show what a required key looks like.
-var missingHints = map[string]string{
-	"app":          "the app's name, such as app: hello",
-	"build":        "what the image is made of, such as build: {files: [{from: bin/hello, to: /hello}], entrypoint: [/hello]}",
-	"environments": "at least one, such as environments: {staging: {target: sandbox}}",
-	"from":         "the file or folder to copy, such as from: bin/hello",
-	"to":           "where it goes in the image, such as to: /hello",
-	"name":         "a name by which reports call it, such as name: home",
-	"target":       "where it runs, such as target: sandbox",
-}
-
-// choice reads what is either a name alone or a mapping with that name as its
-// only key and settings below: canary, or {canary: {hold: 5s}}. settings points
-// at a struct of pointers with a field for each name that has settings.
-func (r *reader) choice(p place, names []string, settings any) (string, bool) {
-	if name, ok := text(p.value); ok {
-		return name, r.oneOf(p.mark(), p.name, name, names)
-	}
-	if _, ok := p.value.(ast.MapNode); !ok {
-		return "", r.add(p.mark(), Error{
-			Message: fmt.Sprintf("%s: expected a name, or a name with settings, found %s", p.name, found(p.value)),
-			Valid:   names,
-			Hint:    fmt.Sprintf("write %s: %s", p.name, example(names)),
-		})
-	}
-	pairs, ok := r.pairs(p)
-	if !ok {
-		return "", false
-	}
-	if len(pairs) != 1 {
-		return "", r.add(p.mark(), Error{
-			Message: fmt.Sprintf("%s: expected one name with its settings, found %d", p.name, len(pairs)),
-			Valid:   names,
-			Hint:    fmt.Sprintf("write %s: {%s: {…}}", p.name, example(names)),
-		})
-	}
-	q := pairs[0]
-	if !r.oneOf(markOf(q.key), p.name, q.name, names) {
-		return "", false
-	}
-	v := reflect.ValueOf(settings).Elem()
-	i, has := keysOf(v.Type()).index[q.name]
-	if !has {
-		return "", r.add(markOf(q.key), Error{
-			Message: fmt.Sprintf("%s: %s has no settings", p.name, q.name),
-			Hint:    fmt.Sprintf("write %s: %s", p.name, q.name),
-		})
-	}
-	return q.name, r.into(v.Field(i).Addr().Interface(), q.place())
-}
-
-func (r *reader) oneOf(m mark, of, name string, names []string) bool {
-	if slices.Contains(names, name) {
-		return true
-	}
-	return r.add(m, Error{
-		Message: fmt.Sprintf("%s: %s is not known", of, quote(name)),
-		Valid:   names,
-		Hint:    meant(name, names, "use one of these"),
-	})
-}
-
-// example is a name to show in a hint.
-func example(names []string) string {
-	if len(names) == 0 {
-		return "…"
-	}
-	return names[0]
-}
-
-// keys are what a struct of the document calls its fields.
-type keys struct {
-	names    []string
-	required []string
-	index    map[string]int
-}
-
-func keysOf(t reflect.Type) keys {
-	k := keys{index: map[string]int{}}
-	for i := range t.NumField() {
-		name := t.Field(i).Tag.Get("yaml")
-		if name == "" {
-			continue
-		}
-		k.names = append(k.names, name)
-		k.index[name] = i
-		if slices.Contains(strings.Split(t.Field(i).Tag.Get("jsonschema"), ","), "required") {
-			k.required = append(k.required, name)
-		}
-	}
-	return k
-}
-
-// targetNames are the kinds of target that may be named.
-func (r *reader) targetNames() []string {
-	if r.rules.Targets == nil {
-		return keysOf(reflect.TypeFor[targets]()).names
-	}
-	return slices.Sorted(maps.Keys(r.rules.Targets))
+	return fmt.Sprintf("write it as a list: [%s]", short(clean(strings.Join(words, ", "))))
 }

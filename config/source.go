@@ -32,6 +32,9 @@ func (s source) snippet(m mark) string {
 		return ""
 	}
 	line := []rune(strings.TrimRight(s.lines[m.line-1], "\r"))
+	if len(line) == 0 {
+		return ""
+	}
 	at := min(max(m.column-1, 0), len(line))
 	from := 0
 	if len(line) > snippetWidth {
@@ -72,20 +75,18 @@ func clean(s string) string {
 	return visible([]rune(strings.ReplaceAll(s, "\n", " ")))
 }
 
-// invalid is the place of the first byte that is not UTF-8.
-func (s source) invalid() (mark, bool) {
-	if utf8.ValidString(s.text) {
-		return mark{}, false
-	}
+// find is the place of the first character that is bad. Bytes that are not
+// UTF-8 are utf8.RuneError with size 1.
+func (s source) find(bad func(c rune, size int) bool) (mark, rune, bool) {
 	for i, line := range s.lines {
 		column := 1
-		for rest := line; rest != ""; column++ {
+		for rest := strings.TrimSuffix(line, "\r"); rest != ""; column++ {
 			c, size := utf8.DecodeRuneInString(rest)
-			if c == utf8.RuneError && size == 1 {
-				return mark{line: i + 1, column: column, width: 1}, true
+			if bad(c, size) {
+				return mark{line: i + 1, column: column, width: 1}, c, true
 			}
 			rest = rest[size:]
 		}
 	}
-	return mark{line: 1, column: 1}, true
+	return mark{}, 0, false
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	_ "embed"
+	"strconv"
 	"strings"
 )
 
@@ -22,31 +23,18 @@ func Starter(folder string) []byte {
 // [Starter] describes.
 func Workflow() []byte { return []byte(workflow) }
 
-// maxLabel is the longest name that labelForm lets pass.
-const maxLabel = 63
-
-// appName makes a folder's name into a name that labelForm lets pass, in
-// quotes where YAML would take it for something else than a text.
+// appName makes a folder's name into an app's name, in quotes where YAML would
+// take it for something else than a text.
 func appName(folder string) string {
-	var b strings.Builder
-	for _, c := range strings.ToLower(folder) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-			b.WriteRune(c)
-		default:
-			b.WriteByte('-')
-		}
-	}
-	name := strings.Join(strings.FieldsFunc(b.String(), func(c rune) bool { return c == '-' }), "-")
-	name = strings.TrimRight(name[:min(len(name), maxLabel)], "-")
+	name := toLabel(folder)
 	switch name {
 	case "":
 		return "app"
 	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		return `"` + name + `"`
+		return strconv.Quote(name)
 	}
 	if name[0] <= '9' { // a number, or nearly one
-		return `"` + name + `"`
+		return strconv.Quote(name)
 	}
 	return name
 }

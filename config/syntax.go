@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"unicode"
+	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
@@ -35,17 +33,10 @@ func (r *reader) syntax() (ast.Node, bool) {
 			bodies = append(bodies, doc.Body)
 		}
 	}
-	switch {
-	case len(bodies) == 0:
+	if len(bodies) == 0 {
 		r.add(mark{line: 1, column: 1}, Error{
 			Message: "the file is empty",
 			Hint:    "`slipway init` writes a first slipway.yaml",
-		})
-		return nil, false
-	case len(bodies) > 1:
-		r.add(markOf(bodies[1]), Error{
-			Message: "a second YAML document begins here",
-			Hint:    "one file describes one app: remove what follows the line with ---",
 		})
 		return nil, false
 	}
@@ -55,25 +46,27 @@ func (r *reader) syntax() (ast.Node, bool) {
 
 // readable refuses what is not text.
 func (r *reader) readable() bool {
-	if m, bad := r.src.invalid(); bad {
-		r.add(m, Error{Message: "the file is not UTF-8 text", Hint: "save it as UTF-8"})
-		return false
+	if m, _, bad := r.src.find(func(c rune, size int) bool { return c == utf8.RuneError && size == 1 }); bad {
+		return r.add(m, Error{Message: "the file is not UTF-8 text", Hint: "save it as UTF-8"})
 	}
-	for i, line := range r.src.lines {
-		column := 1
-		for _, c := range strings.TrimSuffix(line, "\r") {
-			if unicode.IsControl(c) && c != '\t' && c != '\u0085' {
-				r.add(mark{line: i + 1, column: column, width: 1}, Error{
-					Message: fmt.Sprintf("the control character %U is not allowed in YAML", c),
-					Hint:    `remove it, or write it as an escape in double quotes, such as "\e"`,
-				})
-				return false
-			}
-			column++
-		}
+	if m, _, bad := r.src.find(func(c rune, _ int) bool { return c == 0 }); bad {
+		return r.add(m, Error{
+			Message: "the file is not UTF-8 text: it has NUL characters",
+			Hint:    "save it as UTF-8, or name another file with --config if this is a program or an archive",
+		})
+	}
+	if m, c, bad := r.src.find(isForbidden); bad {
+		return r.add(m, Error{
+			Message: fmt.Sprintf("the control character %U is not allowed in YAML", c),
+			Hint:    `remove it, or write it as an escape in double quotes, such as "\e"`,
+		})
 	}
 	return true
 }
+
+// isForbidden reports what YAML 1.2 (5.1, c-printable) does not let stand in a
+// file.
+func isForbidden(c rune, _ int) bool { return unicode.IsControl(c) && c != '\t' && c != '\u0085' }
 
 // tree parses. The library is known to panic on some malformed input; that is
 // a mistake in the file like any other.
@@ -88,7 +81,7 @@ func (r *reader) tree() (file *ast.File, ok bool) {
 		}
 	}()
 	tokens := lexer.Tokenize(r.src.text)
-	if !r.bounded(tokens) {
+	if !r.bounded(tokens) || !r.single(tokens) {
 		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -97,38 +90,6 @@ func (r *reader) tree() (file *ast.File, ok bool) {
 		return nil, false
 	}
 	return file, true
-}
-
-// malformed turns the library's error into one of ours.
-func (r *reader) malformed(err error) {
-	m, message := mark{line: 1, column: 1}, err.Error()
-	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) {
-		message = syntax.Message
-		if syntax.Token != nil {
-			m = markAt(syntax.Token)
-		}
-	}
-	e := Error{
-		Message: "not well-formed YAML: " + clean(message),
-		Hint:    "check brackets, quotes and the indentation of this line and the one before",
-	}
-	if r.tabbed(m.line) {
-		m.column, m.width = 1, 1
-		e.Message = "a tab indents this line"
-		e.Hint = "indent with spaces: YAML does not allow tabs there"
-	}
-	r.add(m, e)
-}
-
-// tabbed reports whether a tab is in the indentation of a line.
-func (r *reader) tabbed(line int) bool {
-	if line < 1 || line > len(r.src.lines) {
-		return false
-	}
-	text := r.src.lines[line-1]
-	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
-	return strings.Contains(indent, "\t")
 }
 
 // bounded refuses what is too large or too deep to be a configuration before
@@ -164,6 +125,31 @@ func (r *reader) bounded(tokens token.Tokens) bool {
 				Hint:    "nothing in slipway.yaml is nested that deep",
 			})
 			return false
+		}
+	}
+	return true
+}
+
+// single refuses a second document. It looks at the tokens because the library
+// drops what follows two lines of --- in a row.
+func (r *reader) single(tokens token.Tokens) bool {
+	begun, ended, directive := false, false, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.CommentType:
+		case token.DirectiveType:
+			directive = t.Position.Line
+		case token.DocumentHeaderType, token.DocumentEndType:
+			ended, begun = begun, true
+		default:
+			if ended {
+				r.add(markAt(t), Error{
+					Message: "a second YAML document begins here",
+					Hint:    "one file describes one app: remove what follows the line with --- or ...",
+				})
+				return false
+			}
+			begun = begun || t.Position.Line != directive
 		}
 	}
 	return true
