@@ -106,17 +106,21 @@ func (c *CLI) states(ctx context.Context, o options) ([]named, *session, error) 
 	}
 	var all []named
 	for _, env := range environments {
-		target, err := s.target(ctx, s.file.App.Name, env)
-		if err != nil {
-			return nil, nil, err
-		}
-		state, err := target.State(ctx)
+		state, err := s.look(ctx, env)
 		if err != nil {
 			return nil, nil, &ended{err: fmt.Errorf("read %s: %w", env.Name, err), outcome: deploy.Unknown}
 		}
 		all = append(all, named{env.Name, state})
 	}
 	return all, s, nil
+}
+
+func (s *session) look(ctx context.Context, env deploy.Environment) (deploy.State, error) {
+	target, err := s.target(ctx, s.file.App.Name, env)
+	if err != nil {
+		return deploy.State{}, err
+	}
+	return target.State(ctx)
 }
 
 func summarize(n named) environmentStatus {

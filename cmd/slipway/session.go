@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
 	"github.com/slipway-ci/slipway/target/sandbox"
+	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
 // session is one command at work on one slipway.yaml.
@@ -65,7 +67,7 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 func (c *CLI) load(o options) (*config.File, error) {
 	dir, err := filepath.Abs(o.dir)
 	if err != nil {
-		return nil, err
+		return nil, errNowhere(err)
 	}
 	path := o.config
 	if path == "" {
@@ -76,6 +78,11 @@ func (c *CLI) load(o options) (*config.File, error) {
 		path = filepath.Join(dir, path)
 	}
 	return config.Load(path, rules())
+}
+
+// errNowhere is for a working folder that was removed under this process.
+func errNowhere(err error) error {
+	return deploy.Usage("change to a folder that is there", "find the working folder: %w", err)
 }
 
 // rules are what the file is held against that config itself does not know.
@@ -147,17 +154,28 @@ func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 	}
 }
 
-// target opens an environment. A dry run starts nothing: where the sandbox is
-// down, it plans for an environment that is empty.
+// target opens an environment. A dry run starts nothing: where no sandbox was
+// ever used, it plans for an environment that is empty. Of one that is down it
+// is not known what it holds.
 func (s *session) target(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error) {
 	client, err := s.connect(ctx)
-	if errors.Is(err, sandbox.ErrDown) {
+	if errors.Is(err, sandbox.ErrDown) && s.unused() {
 		return empty(env.Name), nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	return client.Target(app, env), nil
+}
+
+// unused says that no environment was ever made in this machine's sandbox.
+func (c *CLI) unused() bool {
+	home, err := c.home()
+	if err != nil {
+		return false
+	}
+	entries, err := os.ReadDir(wire.Home(home).Dir("environments"))
+	return errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0
 }
 
 func (s *session) repository(ctx context.Context, app string) (string, error) {

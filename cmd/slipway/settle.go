@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +60,8 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if down, err := s.neverUp(); down || err != nil {
+	if s.unused() {
+		_, err := fmt.Fprintln(s.Stdout, "nothing was unfinished")
 		return err
 	}
 	reports, err := s.reports()
@@ -91,21 +91,6 @@ func settled(o deploy.Outcome, err error) string {
 	return "everything is settled"
 }
 
-// neverUp says that there never was a sandbox to settle anything in. One that
-// was killed is started again, since its journal may be unfinished.
-func (s *session) neverUp() (bool, error) {
-	cfg, err := s.sandboxConfig()
-	if err != nil {
-		return false, err
-	}
-	_, err = os.Stat(cfg.Home)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	_, err = fmt.Fprintln(s.Stdout, "nothing was unfinished")
-	return true, err
-}
-
 // settleEach settles every environment, also after one that could not be. A
 // settled rollout is a success of settle, whichever way it went.
 func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, engine *rollout.Engine, reports *reports) (deploy.Outcome, error) {
@@ -114,7 +99,7 @@ func (s *session) settleEach(ctx context.Context, environments []deploy.Environm
 	for _, env := range environments {
 		target, err := s.target(ctx, s.file.App.Name, env)
 		if err != nil {
-			outcome, errs = deploy.Unknown, append(errs, err)
+			outcome, errs = deploy.Unknown, once(errs, err)
 			continue
 		}
 		r := engine.Settle(ctx, target, s.owner())
@@ -126,4 +111,13 @@ func (s *session) settleEach(ctx context.Context, environments []deploy.Environm
 		}
 	}
 	return outcome, errors.Join(errs...)
+}
+
+// once adds an error that was not met before: what keeps one environment from
+// being opened often keeps all.
+func once(errs []error, err error) []error {
+	if slices.ContainsFunc(errs, func(other error) bool { return other.Error() == err.Error() }) {
+		return errs
+	}
+	return append(errs, err)
 }

@@ -63,7 +63,7 @@ func (c *CLI) initCommand() *cobra.Command {
 func (c *CLI) init(force bool) error {
 	dir, err := os.Getwd()
 	if err != nil {
-		return err
+		return errNowhere(err)
 	}
 	files := []struct {
 		path    string

@@ -52,7 +52,7 @@ func start(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(string(home), 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
+		return nil, deploy.Hinted(fmt.Errorf("make the state folder: %w", err), "set SLIPWAY_HOME to a folder that can be written")
 	}
 	turn, err := takeTurn(ctx, home)
 	if err != nil {
