@@ -114,8 +114,8 @@ func (s *stopped) Unwrap() error {
 	return deploy.Hinted(s.result.Err, "%s", s.result.Hint)
 }
 
-// outcome of the run: that of the deployment that stopped it, else whether
-// anything has changed.
+// outcome of the run: that of the deployment that stopped it, else that of the
+// last that has changed anything.
 func (w *Work) outcome(err error) deploy.Outcome {
 	if s, ok := errors.AsType[*stopped](err); ok {
 		return s.result.Outcome
@@ -123,13 +123,11 @@ func (w *Work) outcome(err error) deploy.Outcome {
 	if err != nil {
 		return deploy.Failed
 	}
-	if len(w.Results) == 0 {
-		return deploy.Unchanged
-	}
+	outcome := deploy.Unchanged
 	for _, r := range w.Results {
-		if r.Outcome == deploy.Promoted {
-			return deploy.Promoted
+		if r.Outcome != deploy.Unchanged {
+			outcome = r.Outcome // all went as asked, whatever that was
 		}
 	}
-	return deploy.Unchanged
+	return outcome
 }

@@ -122,6 +122,8 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 		return "nothing was changed: this was a dry run"
 	case len(w.Results) == 0 && w.Image.Digest != "":
 		return w.Image.String()
+	case o == deploy.Held, o == deploy.Reverted, o == deploy.Failed:
+		return w.Results[len(w.Results)-1].Reason
 	case o == deploy.Unchanged:
 		return fmt.Sprintf("%s is live already in %s", w.Version, w.names())
 	}

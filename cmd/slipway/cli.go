@@ -33,8 +33,6 @@ type CLI struct {
 	log    *slog.Logger
 	// screen is the bare Stdout, for what masks by itself and writes half lines.
 	screen io.Writer
-	// exit is the code of an outcome; an error decides otherwise.
-	exit int
 }
 
 // Main runs the arguments and returns the exit code. Everything that it prints
@@ -59,7 +57,7 @@ func (c *CLI) Main(ctx context.Context, args []string) int {
 	if err != nil {
 		return exitCode(err)
 	}
-	return c.exit
+	return 0
 }
 
 // logLevel is debug where a runner or a user asks for it.
@@ -87,6 +85,7 @@ func (c *CLI) root() *cobra.Command {
 	})
 	root.AddCommand(
 		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
+		c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
 		c.statusCommand(), c.historyCommand(), c.settleCommand(),
 		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
 	)

@@ -118,6 +118,5 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	if err != nil {
 		return &ended{err: err, outcome: outcome, shown: true}
 	}
-	c.exit = outcome.ExitCode()
 	return nil
 }

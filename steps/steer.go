@@ -1,0 +1,57 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout"
+)
+
+// Resume goes on with the rollout that is held in an environment.
+func Resume(r Request) Pipeline {
+	return steer("resume", r, (*rollout.Engine).Resume, deploy.Promoted)
+}
+
+// Pause holds the rollout that is under way, and Abort takes it back, also one
+// that is held.
+func Pause(r Request) Pipeline {
+	return steer("pause", r, (*rollout.Engine).Pause, deploy.Held)
+}
+
+// Abort takes back the rollout that is under way or held.
+func Abort(r Request) Pipeline {
+	return steer("abort", r, (*rollout.Engine).Abort, deploy.Reverted, deploy.Failed)
+}
+
+// steer does something about a rollout that another run began. It is done when
+// the outcome is one of those that were asked for.
+func steer(what string, r Request, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked ...deploy.Outcome) Pipeline {
+	env := r.Environments[0]
+	return Pipeline{
+		{"look at the environments", inspectTargets},
+		{what + " the rollout in " + env.Name, func(ctx context.Context, w *Work) error { return w.steer(ctx, env, do, asked) }},
+	}
+}
+
+func (w *Work) steer(ctx context.Context, env deploy.Environment, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked []deploy.Outcome) error {
+	d := rollout.Deployment{Target: w.Targets[env.Name], Checks: env.Checks, Owner: w.Owner, Operation: w.Run.Operation}
+	if w.DryRun {
+		return deploy.Usage("plan shows what a release would do", "%s has no dry run", w.Run.Operation)
+	}
+	result := do(w.Engine, ctx, d)
+	if candidate := result.Plan.Candidate; !candidate.IsZero() {
+		w.Version, w.Image = candidate.Image.Version, candidate.Image
+	}
+	w.Results = append(w.Results, result)
+	for _, o := range asked {
+		if result.Outcome == o && !result.Plan.Candidate.IsZero() {
+			w.notice(ctx, "%s: %s", env.Name, result.Reason)
+			return nil
+		}
+	}
+	if result.Err == nil {
+		result.Err = fmt.Errorf("%s: %s", result.Outcome, result.Reason)
+	}
+	return &stopped{result}
+}
