@@ -41,7 +41,7 @@ type service struct {
 type check struct {
 	Name     checkName   `yaml:"name" jsonschema:"required" jsonschema_description:"A name by which reports call it, unlike that of any other check in the list."`
 	Get      *httpPath   `yaml:"get" jsonschema_description:"A path, with its query, that is requested from the version. Redirects are not followed."`
-	Expect   *expression `yaml:"expect" jsonschema_description:"A CEL expression over status, body, headers and duration, for get alone. Left out: status >= 200 && status < 400."`
+	Expect   *expression `yaml:"expect" jsonschema_description:"A CEL expression over status, body, headers and duration, for get alone. Left out: any status from 200 to 399."`
 	Run      []argument  `yaml:"run" jsonschema_description:"A command with its arguments that passes by exit code 0. It finds URL, VERSION and ENVIRONMENT in its environment."`
 	Timeout  *limit      `yaml:"timeout" jsonschema_description:"The longest time for one attempt. Left out: 10s."`
 	Attempts *count      `yaml:"attempts" jsonschema_description:"How often it is tried before it counts as failed. Left out: 3."`

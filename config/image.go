@@ -37,7 +37,11 @@ func (v *repository) read(r *reader, p place) bool {
 
 func (v *baseImage) read(r *reader, p place) bool {
 	s, _ := text(p.value)
-	if !r.imageName(p, s) || !readText(r, p, v, baseForm) {
+	f := baseForm
+	if strings.Contains(s, "@") {
+		f.hint = "a digest is sha256: and 64 hexadecimal digits"
+	}
+	if !r.imageName(p, s) || !readText(r, p, v, f) {
 		return false
 	}
 	if s == "scratch" {
@@ -47,11 +51,7 @@ func (v *baseImage) read(r *reader, p place) bool {
 		})
 	}
 	if _, err := name.ParseReference(s); err != nil {
-		hint := baseForm.hint
-		if strings.Contains(s, "@") {
-			hint = "a digest is sha256: and 64 hexadecimal digits"
-		}
-		return r.wrong(p, baseForm.expected, hint)
+		return r.wrong(p, f.expected, f.hint)
 	}
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/slipway-ci/slipway/config"
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 func TestLoadRefusesWhatIsNoFile(t *testing.T) {
@@ -111,5 +112,42 @@ func TestErrorsSayThatThereAreMore(t *testing.T) {
 	var first *config.Error
 	if !errors.As(err, &first) || first != all[0] {
 		t.Errorf("errors.As finds %v, want the first mistake", first)
+	}
+}
+
+// TestRulesDecide what is known: without any, all that the form of the file has.
+func TestRulesDecide(t *testing.T) {
+	with := func(target, strategy string) []byte {
+		return []byte("app: hello\nbuild: {base: busybox}\nchecks: [{name: home, get: /, expect: stauts}]\n" +
+			"environments: {staging: {target: " + target + ", strategy: " + strategy + "}}\n")
+	}
+	for _, c := range []struct {
+		name             string
+		target, strategy string
+		rules            config.Rules
+		ok               bool
+	}{
+		{"no rules", "sandbox", "canary", config.Rules{}, true},
+		{"no rules, no such target", "kiosk", "recreate", config.Rules{}, false},
+		{"a target of the rules", "kiosk", "recreate", config.Rules{Targets: rules().Targets}, true},
+		{"a strategy beyond the target", "kiosk", "canary", config.Rules{Targets: rules().Targets}, false},
+		{"no target at all", "sandbox", "canary", config.Rules{Targets: map[string]config.Target{}}, false},
+		{"an expression that is refused", "sandbox", "canary", config.Rules{Expression: rules().Expression}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := config.Parse("slipway.yaml", with(c.target, c.strategy), c.rules)
+			if !c.ok {
+				if !deploy.IsUsage(err) {
+					t.Errorf("%v is not a usage error", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := f.App.Environments[0]; got.Target.Kind != c.target || string(got.Strategy.Kind) != c.strategy {
+				t.Errorf("got %s by %s", got.Target.Kind, got.Strategy.Kind)
+			}
+		})
 	}
 }

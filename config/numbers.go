@@ -148,7 +148,7 @@ func (v *tolerance) read(r *reader, p place) bool {
 func readPercent[T ~float64](r *reader, p place, into *T, expected string) bool {
 	s, ok := text(p.value)
 	if !ok || !percentForm.pattern.MatchString(s) {
-		return r.wrong(p, expected, percentForm.hint)
+		return r.wrong(p, expected, "")
 	}
 	percent, err := deploy.ParsePercent(s)
 	if err != nil {

@@ -53,10 +53,9 @@ func (f form) schema() *jsonschema.Schema {
 
 // JSONSchema implements the hook of the schema library; so do those below.
 func (label) JSONSchema() *jsonschema.Schema      { return labelForm.schema() }
+func (reference) JSONSchema() *jsonschema.Schema  { return referenceForm.schema() }
 func (repository) JSONSchema() *jsonschema.Schema { return repositoryForm.schema() }
-func (baseImage) JSONSchema() *jsonschema.Schema  { return baseForm.schema() }
 func (platform) JSONSchema() *jsonschema.Schema   { return platformForm.schema() }
-func (localPath) JSONSchema() *jsonschema.Schema  { return localForm.schema() }
 func (imagePath) JSONSchema() *jsonschema.Schema  { return imagePathForm.schema() }
 func (httpPath) JSONSchema() *jsonschema.Schema   { return httpForm.schema() }
 func (checkName) JSONSchema() *jsonschema.Schema  { return checkNameForm.schema() }
@@ -65,6 +64,18 @@ func (argument) JSONSchema() *jsonschema.Schema   { return argumentForm.schema()
 func (owner) JSONSchema() *jsonschema.Schema      { return ownerForm.schema() }
 func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
+
+func (baseImage) JSONSchema() *jsonschema.Schema {
+	s := baseForm.schema()
+	s.Not = &jsonschema.Schema{Const: "scratch"}
+	return s
+}
+
+func (localPath) JSONSchema() *jsonschema.Schema {
+	s := localForm.schema()
+	s.Not = &jsonschema.Schema{Pattern: `^\.\.(/|$)`}
+	return s
+}
 
 func (variable) JSONSchema() *jsonschema.Schema {
 	s := variableForm.schema()
@@ -88,7 +99,9 @@ func (fileMode) JSONSchema() *jsonschema.Schema {
 }
 
 func (share) JSONSchema() *jsonschema.Schema {
-	return oneOfThese(percentForm.schema(), &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), Maximum: number(100)})
+	text := percentForm.schema()
+	text.Not = &jsonschema.Schema{Pattern: `^0+(\.0+)?%?$`}
+	return oneOfThese(text, &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), Maximum: number(100)})
 }
 
 func (tolerance) JSONSchema() *jsonschema.Schema {
@@ -98,7 +111,8 @@ func (tolerance) JSONSchema() *jsonschema.Schema {
 func oneOfThese(s ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Schema{OneOf: s} }
 
 func (steps) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1)}
+	all := oneOfThese(&jsonschema.Schema{Type: "string", Pattern: `^100(\.0+)?%?$`}, &jsonschema.Schema{Const: 100})
+	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1), Contains: all}
 }
 
 func (variables) JSONSchema() *jsonschema.Schema {
@@ -142,7 +156,7 @@ func choiceOf(settings any, names []string) *jsonschema.Schema {
 func (check) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.OneOf = []*jsonschema.Schema{{Required: []string{"get"}}, {Required: []string{"run"}}}
 	s.DependentRequired = map[string][]string{"expect": {"get"}}
-	atLeastOne(s, "run")
+	program(s, "run")
 }
 
 // JSONSchemaExtend asks for a base, or all that makes an image run without.
@@ -151,7 +165,7 @@ func (build) JSONSchemaExtend(s *jsonschema.Schema) {
 		{Required: []string{"base"}},
 		with("files", &jsonschema.Schema{MinItems: at(1)}, "files", "entrypoint"),
 	}
-	atLeastOne(s, "entrypoint")
+	program(s, "entrypoint")
 }
 
 // JSONSchemaExtend refuses owner beside uid and gid.
@@ -162,8 +176,13 @@ func (copied) JSONSchemaExtend(s *jsonschema.Schema) {
 	}
 }
 
-// JSONSchemaExtend refuses a short form beside its long form.
+// JSONSchemaExtend refuses a secret that is there twice.
+func (service) JSONSchemaExtend(s *jsonschema.Schema) { unique(s, "secrets") }
+
+// JSONSchemaExtend refuses a secret that is there twice, and a short form beside
+// its long form.
 func (environment) JSONSchemaExtend(s *jsonschema.Schema) {
+	unique(s, "secrets")
 	for _, key := range []string{"env", "secrets", "replicas"} {
 		both := with("service", &jsonschema.Schema{Required: []string{key}}, key, "service")
 		s.AllOf = append(s.AllOf, &jsonschema.Schema{Not: both})
@@ -177,10 +196,22 @@ func with(key string, s *jsonschema.Schema, required ...string) *jsonschema.Sche
 	return &jsonschema.Schema{Required: required, Properties: properties}
 }
 
-// atLeastOne asks for a list that is not empty, if it is there.
-func atLeastOne(s *jsonschema.Schema, key string) {
+// program asks for a list that begins with the name of a program, if it is
+// there.
+func program(s *jsonschema.Schema, key string) {
+	list, ok := s.Properties.Get(key)
+	if !ok {
+		return
+	}
+	first := argumentForm.schema()
+	first.MinLength = at(1)
+	list.MinItems, list.PrefixItems = at(1), []*jsonschema.Schema{first}
+}
+
+// unique asks for lists without repetition, if they are there.
+func unique(s *jsonschema.Schema, key string) {
 	if list, ok := s.Properties.Get(key); ok {
-		list.MinItems = at(1)
+		list.UniqueItems = true
 	}
 }
 

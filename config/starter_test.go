@@ -67,6 +67,13 @@ func TestStarterTeachesTheWay(t *testing.T) {
 	}
 }
 
+// TestStarterNamesTheSchema holds the line for editors to the schema's address.
+func TestStarterNamesTheSchema(t *testing.T) {
+	if line := "\n# yaml-language-server: $schema=" + config.SchemaID + "\n"; !strings.Contains(string(config.Starter("hello")), line) {
+		t.Errorf("there is no line%s", line)
+	}
+}
+
 // TestWorkflowBuildsWhatStarterNames holds the two first files together.
 func TestWorkflowBuildsWhatStarterNames(t *testing.T) {
 	f, err := config.Parse("slipway.yaml", config.Starter("hello"), rules())

@@ -23,14 +23,17 @@ func newForm(pattern, expected, hint string) form {
 	return form{pattern: regexp.MustCompile(pattern), expected: expected, hint: hint}
 }
 
+// repositoryPattern is a registry with its port, if any, and a path.
+const repositoryPattern = `([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9][a-z0-9_./-]*`
+
 var (
 	labelForm = newForm(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`,
 		"a name of 1 to 63 characters a-z, 0-9 and -, with no - at either end", "choose a name such as hello or my-app")
 	referenceForm = newForm(labelForm.pattern.String(),
 		"the name of an environment", "name one environment, such as after: staging")
-	repositoryForm = newForm(`^[A-Za-z0-9][^\s@]*$`,
+	repositoryForm = newForm(`^`+repositoryPattern+`$`,
 		"an image repository such as ghcr.io/acme/hello", "write registry and path alone: Slipway adds the tag")
-	baseForm = newForm(`^[A-Za-z0-9]\S*$`,
+	baseForm = newForm(`^`+repositoryPattern+`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`,
 		"an image such as gcr.io/distroless/static", "name an image, or leave base out to build from scratch")
 	platformForm = newForm(`^[a-z0-9]+/[a-z0-9]+$`,
 		"a platform such as linux/amd64", "write operating system and architecture")
@@ -54,7 +57,7 @@ var (
 		"user and group as numbers from 0 to 2147483647, such as 1000:1000", "names cannot be looked up in an image; write numbers")
 	durationForm = newForm(`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`,
 		"a duration", "write a number with its unit (ms, s, m, h), such as 30s or 1m30s")
-	percentForm = newForm(`^[0-9]{1,3}(\.[0-9]{1,6})?%?$`,
+	percentForm = newForm(`^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%?$`,
 		"a percentage", "write one such as 10%")
 )
 
