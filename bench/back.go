@@ -38,8 +38,8 @@ func (b *bench) wayBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.below("from the decision until users are back, as reported", reported, 0.99, backLimit)
-	b.below("from the decision until the last request sent that the bad version answered", seen, 0.99, backLimit)
+	b.below("way back, from the decision, as slipway reports it", reported, 0.99, backLimit)
+	b.below("way back, until the last request that the bad version got", seen, 0.99, backLimit)
 	b.none("requests lost during these reverts", c.Failed()-c.Faults[bad], "%d of %d; %d failed on the bad version itself", c.Lost, c.Sent, c.Faults[bad])
 	return nil
 }

@@ -51,20 +51,20 @@ func (b *bench) lostRequests(ctx context.Context) error {
 		}
 	}
 	for _, m := range moves {
-		all := workshop.Count{}
-		for range b.rounds(5, 1) {
+		all, rounds := workshop.Count{}, b.rounds(3, 1)
+		for range rounds {
 			c, err := b.move(ctx, m)
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
 			all = all.Plus(c)
 		}
-		b.tell(m, all)
+		b.tell(m, rounds, all)
 	}
 	return nil
 }
 
-func (b *bench) tell(m move, c workshop.Count) {
+func (b *bench) tell(m move, rounds int, c workshop.Count) {
 	measured := fmt.Sprintf("%d of %d; slowest answer %s", c.Lost, c.Sent, short(c.Slowest))
 	if m.kind == reverted {
 		measured += fmt.Sprintf("; %d failed on the bad version itself", c.Faults[bad])
@@ -74,7 +74,8 @@ func (b *bench) tell(m move, c workshop.Count) {
 	}
 	name := "requests lost, " + m.name
 	if m.kind == interrupted {
-		b.know(name, "%s", measured)
+		down := time.Duration(c.Lost) * time.Second / perSecond / time.Duration(rounds)
+		b.know(name, "%s; about %s each time", measured, short(down))
 		return
 	}
 	// A version that is not bad has no right to fail.

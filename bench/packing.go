@@ -29,25 +29,46 @@ func (b *bench) packing(ctx context.Context) error {
 		return err
 	}
 	var ours, cranes []time.Duration
-	for n := range 1 + b.rounds(20, 3) {
+	own, other := registry.Registry+"/hello:2.0.", registry.Registry+"/crane:2.0."
+	rounds := 1 + b.rounds(20, 3)
+	for n := range rounds {
 		if err := b.change(content); err != nil {
 			return err
 		}
-		own, err := b.pack(ctx, fmt.Sprintf("2.0.%d", n))
+		mine, err := b.pack(ctx, fmt.Sprintf("2.0.%d", n))
 		if err != nil {
 			return err
 		}
-		other, err := b.packByCrane(ctx, fmt.Sprintf("%s/crane:2.0.%d", registry.Registry, n))
+		theirs, err := b.packByCrane(ctx, fmt.Sprint(other, n))
 		if err != nil {
 			return err
 		}
 		if n > 0 { // the first warms up
-			ours, cranes = append(ours, own), append(cranes, other)
+			ours, cranes = append(ours, mine), append(cranes, theirs)
 		}
 	}
-	size := fmt.Sprintf("(%.1f MiB)", float64(len(content))/(1<<20))
-	b.know("pack and push an image "+size, "%s", spread(ours))
-	b.know("the same by crane append", "%s", spread(cranes))
+	size := fmt.Sprintf("an app of %s", mib(uint64(len(content))))
+	if err := b.packed("pack and push "+size, ours, fmt.Sprint(own, rounds-1)); err != nil {
+		return err
+	}
+	return b.packed("the same by crane append and push", cranes, fmt.Sprint(other, rounds-1))
+}
+
+// packed tells how long it took, and how much was sent.
+func (b *bench) packed(name string, times []time.Duration, ref string) error {
+	image, err := crane.Pull(ref, crane.Insecure)
+	if err != nil {
+		return err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return err
+	}
+	sent := manifest.Config.Size
+	for _, l := range manifest.Layers {
+		sent += l.Size
+	}
+	b.know(name, "%s; %s sent", spread(times), mib(uint64(sent)))
 	return nil
 }
 

@@ -12,12 +12,14 @@ package main
 import (
 	"cmp"
 	"context"
+	_ "embed"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,6 +35,11 @@ var (
 	// crash makes it exit with code 1 instead of starting, when not empty.
 	crash = ""
 )
+
+// page is what a browser shows; everybody else gets one line.
+//
+//go:embed page.html
+var page string
 
 func main() {
 	log.SetFlags(0)
@@ -127,15 +134,24 @@ func handler(s settings) http.Handler {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	var asked atomic.Uint64
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(s.delay)
 		if due(asked.Add(1), s.share) {
 			http.Error(w, "error from "+version, http.StatusInternalServerError)
 			return
 		}
-		_, _ = fmt.Fprintln(w, "hello from", version)
+		greet(w, r)
 	})
 	return mux
+}
+
+func greet(w http.ResponseWriter, r *http.Request) {
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprint(w, strings.ReplaceAll(page, "{{version}}", version))
+		return
+	}
+	_, _ = fmt.Fprintln(w, "hello from", version)
 }
 
 // due spreads the failing requests evenly: of a hundred in a row, exactly as

@@ -1,6 +1,28 @@
 package main
 
-import "testing"
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestBrowsersGetAPageAndOthersALine(t *testing.T) {
+	version = "1.2.3"
+	for accept, want := range map[string]string{
+		"":                          "hello from 1.2.3\n",
+		"*/*":                       "hello from 1.2.3\n",
+		"text/html,application/xml": "<h1>hello from 1.2.3</h1>",
+	} {
+		asked := httptest.NewRequest(http.MethodGet, "/", nil)
+		asked.Header.Set("Accept", accept)
+		answer := httptest.NewRecorder()
+		handler(settings{}).ServeHTTP(answer, asked)
+		if got := answer.Body.String(); answer.Code != http.StatusOK || !strings.Contains(got, want) {
+			t.Errorf("Accept %q: status %d, %q", accept, answer.Code, got)
+		}
+	}
+}
 
 func TestDueIsExact(t *testing.T) {
 	for _, share := range []uint64{0, 1, 10, 50, 99, 100} {

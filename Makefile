@@ -1,0 +1,27 @@
+# What one does here. Go is all that is needed; the race detector wants a C
+# compiler, too. `.ci/run` does all of it from a clean clone.
+
+# The version that .ci/run pins.
+golangci_lint := $(shell sed -n 's/^golangci_lint=//p' .ci/run)
+
+.PHONY: test demo bench lint race build
+
+test: ## All tests. Those of the sandbox are skipped where the system has no namespaces.
+	go test ./...
+
+demo: ## A release, a canary, a revert and a rollback under traffic, in a minute.
+	@go run ./demo
+
+bench: ## The figures that the README names. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
+	@go run ./bench $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+
+lint:
+	@wrong=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$wrong" ]; then echo "not formatted:" $$wrong; exit 1; fi
+	go vet ./...
+	go run $(golangci_lint) run ./...
+
+race:
+	go test -race -timeout 15m ./...
+
+build: ## The binary as it is released, in bin/slipway.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/slipway ./cmd/slipway
