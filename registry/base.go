@@ -41,7 +41,7 @@ func (c *Client) pullBase(ctx context.Context, base string, platform v1.Platform
 	}
 	// The context of a lookup stays with the layers, so that it has no limit of
 	// its own: that of the transport and of each attempt hold.
-	got, err := conn.puller.Get(ctx, ref)
+	got, err := conn.get(ctx, ref)
 	if statusOf(err) == http.StatusNotFound {
 		return nil, deploy.Hinted(fmt.Errorf("base %s: %w", base, &NotFound{Repository: ref.Context().Name(), Reference: ref.Identifier()}),
 			"correct build.base, or leave it out to build from scratch")
@@ -73,9 +73,12 @@ func newBase(ref name.Reference, got *remote.Descriptor, platform v1.Platform) (
 	if err != nil {
 		return nil, err
 	}
+	if _, err := img.Manifest(); err != nil {
+		return nil, fmt.Errorf("its manifest is damaged: %v", err) //nolint:errorlint // an end of JSON is not that of a connection
+	}
 	b := &baseImage{name: ref.Name(), digest: got.Digest, repo: ref.Context()}
 	if b.config, err = img.ConfigFile(); err != nil {
-		return nil, err
+		return nil, lost("its configuration", err)
 	}
 	if err := runsOn(b.config, platform); err != nil {
 		return nil, err
@@ -85,6 +88,14 @@ func newBase(ref name.Reference, got *remote.Descriptor, platform v1.Platform) (
 		err = fmt.Errorf("it has %d layers, and its configuration names %d", len(b.parts), len(b.config.RootFS.DiffIDs))
 	}
 	return b, err
+}
+
+// lost tells a base that its registry has parts of only.
+func lost(what string, err error) error {
+	if statusOf(err) != http.StatusNotFound {
+		return err
+	}
+	return deploy.Hinted(fmt.Errorf("%w: %s is missing", ErrIncomplete, what), "choose another base, or push this one again")
 }
 
 // offers refuses an index without an image for the platform.
@@ -205,7 +216,7 @@ func (b *baseImage) configuration() v1.ConfigFile {
 		return v1.ConfigFile{RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}}}
 	}
 	config := *b.config.DeepCopy()
-	config.Container, config.DockerVersion = "", "" // of the machine that made the base
+	config.Container = "" // of the machine that made the base
 	return config
 }
 
@@ -227,7 +238,7 @@ func (b *baseImage) receive(ctx context.Context, own []*layer) error {
 	}
 	for i := len(b.parts) - 1; i >= 0 && len(s.wanted) > 0; i-- {
 		if err := s.layer(b.parts[i]); err != nil {
-			return explain(ctx, "read the base "+b.name, b.repo, err)
+			return explain(ctx, "read the base "+b.name, b.repo, lost("a layer", err))
 		}
 	}
 	for _, l := range own {

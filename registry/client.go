@@ -96,11 +96,19 @@ func worthRetrying(err error) bool {
 	}
 	var answer *transport.Error
 	if errors.As(err, &answer) {
-		return answer.StatusCode >= 500 && answer.StatusCode != http.StatusNotImplemented ||
-			answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout ||
-			answer.Temporary()
+		return mayPass(answer)
 	}
 	return cutOff(err)
+}
+
+func mayPass(answer *transport.Error) bool {
+	switch answer.StatusCode {
+	case http.StatusNotImplemented, http.StatusInsufficientStorage:
+		return false
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return answer.StatusCode >= http.StatusInternalServerError || answer.Temporary()
 }
 
 func (c *Client) log() *slog.Logger {

@@ -119,16 +119,15 @@ func interruption(ctx context.Context) error {
 func diagnose(repo name.Repository, err error) (text, hint string) {
 	registry := repo.RegistryStr()
 	var answer *transport.Error
-	if errors.As(err, &answer) {
-		return diagnoseAnswer(repo, answer)
-	}
 	var untrusted *tls.CertificateVerificationError
 	var lookup *net.DNSError
 	switch {
-	case errors.As(err, &untrusted):
+	case errors.As(err, &untrusted): // before what it answered to plain http, tried after https
 		return fmt.Sprintf("the certificate of %s is not trusted (%v)", registry, untrusted.Err),
 			"add the authority that signed it to the certificates of this machine (SSL_CERT_FILE)"
-	case errors.Is(err, errPlain), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &answer):
+		return diagnoseAnswer(repo, answer)
+	case errors.Is(err, errPlain), errors.Is(err, http.ErrSchemeMismatch) && !isLoopback(registry):
 		return registry + " does not speak https, and " + errPlain.Error(),
 			"give the registry a certificate"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -161,6 +160,8 @@ func diagnoseAnswer(repo name.Repository, answer *transport.Error) (text, hint s
 	case status == http.StatusRequestEntityTooLarge:
 		return registry + " refuses a layer of this size" + said,
 			"raise the limit of the registry or of the proxy before it, or split files into smaller entries"
+	case status == http.StatusInsufficientStorage:
+		return registry + " has no room left" + said, "make room on its disk, or remove images that nobody needs"
 	case status >= http.StatusInternalServerError:
 		return fmt.Sprintf("%s is not well: it answered %d again and again%s", registry, status, said),
 			"look at the registry's status or log, and run it again: what has arrived is not sent twice"

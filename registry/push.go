@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -79,7 +80,7 @@ func (p push) run(ctx context.Context) (digest v1.Hash, sent bool, err error) {
 
 // held is what the tag names; nil if it is free.
 func (p push) held(ctx context.Context) (*remote.Descriptor, error) {
-	have, err := p.puller.Get(ctx, p.tag)
+	have, err := p.get(ctx, p.tag)
 	switch statusOf(err) {
 	case 0:
 		return have, p.explain(ctx, err)
@@ -150,19 +151,39 @@ func (p push) explain(ctx context.Context, err error) error {
 	return explain(ctx, "push "+p.tag.Name(), p.tag.Repository, err)
 }
 
+// get is the manifest that a reference names.
+func (c *connection) get(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
+	got, err := c.puller.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return got, mustBeManifest(ref, got.MediaType)
+}
+
 // head is the digest that a reference names. Not every registry gives a digest
 // without the manifest.
 func (c *connection) head(ctx context.Context, ref name.Reference) (v1.Hash, error) {
 	d, err := c.puller.Head(ctx, ref)
 	if err == nil {
-		return d.Digest, nil
+		return d.Digest, mustBeManifest(ref, d.MediaType)
 	}
 	if status := statusOf(err); status != 0 && status != http.StatusMethodNotAllowed {
 		return v1.Hash{}, err
 	}
-	got, err := c.puller.Get(ctx, ref)
+	got, err := c.get(ctx, ref)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	return got.Digest, nil
+}
+
+// mustBeManifest refuses what stands between here and a registry, such as a
+// network that first wants to be logged in to. Its page would have a digest,
+// too.
+func mustBeManifest(ref name.Reference, t types.MediaType) error {
+	if t.IsImage() || t.IsIndex() || t.IsSchema1() {
+		return nil
+	}
+	return deploy.Hinted(fmt.Errorf("%s answered with %q and not with a manifest", ref.Context().RegistryStr(), string(t)),
+		"check the name of the registry, and whether a proxy on the way to it wants a login")
 }

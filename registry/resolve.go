@@ -52,7 +52,7 @@ func (c *Client) Verify(ctx context.Context, image deploy.Image) error {
 	if err != nil {
 		return err
 	}
-	got, err := conn.puller.Get(ctx, ref)
+	got, err := conn.get(ctx, ref)
 	if statusOf(err) == http.StatusNotFound {
 		return notFound(image.Repository, image.Digest)
 	}
@@ -102,7 +102,7 @@ func (c *connection) verifyIndex(ctx context.Context, ref name.Digest, got *remo
 		if !m.MediaType.IsImage() {
 			continue
 		}
-		child, err := c.puller.Get(ctx, ref.Digest(m.Digest.String()))
+		child, err := c.get(ctx, ref.Digest(m.Digest.String()))
 		if statusOf(err) == http.StatusNotFound {
 			return incomplete("manifest " + m.Digest.String())
 		}
