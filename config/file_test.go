@@ -34,7 +34,7 @@ func rules() config.Rules {
 	}
 }
 
-func files(t *testing.T, pattern string) []string {
+func files(t testing.TB, pattern string) []string {
 	t.Helper()
 	list, err := filepath.Glob(pattern)
 	if err != nil || len(list) == 0 {

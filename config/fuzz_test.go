@@ -1,0 +1,123 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/slipway-ci/slipway/config"
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// FuzzParse holds every input to an App that can be released, or to mistakes
+// that can be read and found.
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"testdata/ok/*.yaml", "testdata/err/*.yaml"} {
+		for _, path := range files(f, pattern) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Add(config.Starter("hello"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := config.Parse("slipway.yaml", data, rules())
+		if err == nil {
+			releasable(t, file.App)
+			return
+		}
+		if !deploy.IsUsage(err) {
+			t.Errorf("%v is not a usage error", err)
+		}
+		var all config.Errors
+		if !errors.As(err, &all) {
+			if len(data) <= config.MaxSize {
+				t.Errorf("%v has no place", err)
+			}
+			return
+		}
+		held(t, "slipway.yaml", all)
+		lines := strings.Count(string(data), "\n") + 1
+		for _, e := range all {
+			if e.Line > lines {
+				t.Errorf("%s: there are %d lines", e, lines)
+			}
+			printable(t, e)
+		}
+	})
+}
+
+// releasable holds an App to what a release takes for granted.
+func releasable(t *testing.T, app deploy.App) {
+	t.Helper()
+	if app.Name == "" || len(app.Environments) == 0 {
+		t.Errorf("%+v has no name or no environments", app)
+	}
+	if app.Build.Base == "" && (len(app.Build.Files) == 0 || len(app.Build.Entrypoint) == 0) {
+		t.Errorf("%+v could not run", app.Build)
+	}
+	passed := map[string]bool{"": true}
+	for _, e := range app.Environments {
+		if !passed[e.After] {
+			t.Errorf("%s comes before %s", e.Name, e.After)
+		}
+		passed[e.Name] = true
+		s := e.Service
+		if e.Name == "" || e.Target.Kind == "" || s.Port < 1 || s.Replicas < 1 || s.StartTimeout <= 0 || s.Drain < 0 {
+			t.Errorf("%+v is not complete", e)
+		}
+		for _, name := range s.Secrets {
+			if _, plain := s.Env[name]; plain {
+				t.Errorf("%s is a secret and a variable", name)
+			}
+		}
+		for _, c := range e.Checks {
+			if (c.Get == "") == (len(c.Run) == 0) || c.Attempts < 1 || c.Timeout <= 0 {
+				t.Errorf("%+v asks nothing, or two things", c)
+			}
+		}
+		ascending(t, e.Strategy)
+	}
+}
+
+func ascending(t *testing.T, s deploy.Strategy) {
+	t.Helper()
+	if s.Kind != deploy.Canary {
+		return
+	}
+	before := deploy.Percent(0)
+	for _, step := range s.Steps {
+		if step <= before {
+			t.Errorf("%v does not ascend", s.Steps)
+		}
+		before = step
+	}
+	if before != 100 {
+		t.Errorf("%v does not end at 100%%", s.Steps)
+	}
+}
+
+// printable holds a mistake to what a terminal shows as it is.
+func printable(t *testing.T, e *config.Error) {
+	t.Helper()
+	text := e.Error()
+	if !utf8.ValidString(text) {
+		t.Errorf("%q is not UTF-8", text)
+	}
+	for _, c := range text {
+		if c != '\n' && !unicode.IsPrint(c) {
+			t.Errorf("%q holds %U", text, c)
+		}
+	}
+	if strings.Contains(e.Message, "\n") || strings.Contains(e.Hint, "\n") {
+		t.Errorf("%q has a message or hint of several lines", text)
+	}
+	if n := strings.Count(e.Snippet, "\n"); e.Snippet != "" && n != 1 {
+		t.Errorf("%q has a snippet of %d lines", text, n+1)
+	}
+}
