@@ -81,10 +81,6 @@ func (r *reader) mistakes() Errors {
 	slices.SortStableFunc(r.found, func(a, b *Error) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Message, b.Message))
 	})
-	if r.full {
-		// What else was found is as often repeated.
-		r.found = slices.DeleteFunc(r.found, func(e *Error) bool { return e.Message != multiplied })
-	}
 	list := slices.CompactFunc(r.found, func(a, b *Error) bool {
 		return a.Line == b.Line && a.Column == b.Column && a.Message == b.Message
 	})

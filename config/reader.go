@@ -21,6 +21,7 @@ type reader struct {
 	found   Errors
 	// left bounds the work that aliases can multiply.
 	left int
+	// full says that they did: nothing else is read or told.
 	full bool
 }
 
@@ -70,7 +71,7 @@ func newReader(path string, data []byte, rules Rules) *reader {
 // add reports a mistake. It always returns false, so that a caller can report
 // and return at once.
 func (r *reader) add(m mark, e Error) bool {
-	if len(r.found) >= 4*maxMistakes { // aliases repeat mistakes; there is no use in all of them
+	if r.full || len(r.found) >= 4*maxMistakes { // aliases repeat mistakes; there is no use in all of them
 		return false
 	}
 	e.File, e.Line, e.Column = r.src.path, m.line, m.column
@@ -146,21 +147,22 @@ func (r *reader) value(target any, p place) bool {
 	}
 }
 
-const multiplied = "the aliases in this file multiply to too many values"
-
-// spend counts the values read. Only aliases of aliases can exceed the limit.
+// spend counts the values read. Only aliases of aliases can exceed the limit;
+// then that is the one mistake told, since any other is repeated as often.
 func (r *reader) spend(p place) bool {
+	if r.full {
+		return false
+	}
 	r.left--
 	if r.left > 0 {
 		return true
 	}
-	if !r.full {
-		r.full = true
-		r.add(p.mark(), Error{
-			Message: multiplied,
-			Hint:    "write the values out, or use fewer aliases",
-		})
-	}
+	r.found = nil
+	r.add(p.mark(), Error{
+		Message: "the aliases in this file multiply to too many values",
+		Hint:    "write the values out, or use fewer aliases",
+	})
+	r.full = true
 	return false
 }
 

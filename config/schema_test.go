@@ -112,7 +112,7 @@ func TestSchemaRefusesWhatIsWrong(t *testing.T) {
 	schema := compiled(t)
 	for _, path := range files(t, "testdata/err/*.yaml") {
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
-		if name == "alias-bomb" {
+		if strings.HasPrefix(name, "alias-bomb") {
 			continue // the YAML library would go off
 		}
 		t.Run(name, func(t *testing.T) {
