@@ -37,8 +37,9 @@ type CommentOptions struct {
 
 // Comment keeps one comment on the pull request that the commit belongs to. It
 // finds it again by a mark that readers do not see, among the comments that
-// this token's own user has written, and edits it in place. A commit that
-// belongs to no pull request has no comment.
+// this token's own user has written, and edits it in place. Where two runs have
+// made one at the same time, the older one stays. A commit that belongs to no
+// pull request has no comment, nor has a run that came to no environment.
 type Comment struct {
 	github   *GitHub
 	o        CommentOptions
@@ -89,9 +90,6 @@ func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
 
 // Flush writes the last word.
 func (c *Comment) Flush(ctx context.Context) error {
-	if len(c.timeline.story.Environments) == 0 && c.timeline.story.Outcome == "" {
-		return nil
-	}
 	return c.write(ctx)
 }
 
@@ -111,7 +109,6 @@ func (c *Comment) write(ctx context.Context) error {
 		c.behind = false
 		return nil
 	}
-	c.edited = c.o.Now()
 	if err := c.put(ctx, story.Run.App, body); err != nil {
 		return c.judge(err)
 	}
@@ -121,15 +118,21 @@ func (c *Comment) write(ctx context.Context) error {
 
 // judge stops the reporter for good where trying again is in vain.
 func (c *Comment) judge(err error) error {
-	if denied := (*Denied)(nil); errors.As(err, &denied) {
+	if _, ok := errors.AsType[*Denied](err); ok {
 		c.denied = true
 	}
 	return err
 }
 
+// idle reports whether a run had nothing to do, as settle mostly: there is
+// nothing to tell, and what another run has told is to stay.
+func idle(s *Story) bool {
+	return len(s.Environments) == 0 && s.Image == nil && (s.Outcome == deploy.Unchanged || s.Outcome == "")
+}
+
 // findPullRequest asks GitHub which pull request the commit belongs to: an open
 // one whose head it is, else an open one that has it, else the one that brought
-// it in.
+// it in. One that was closed without being merged is not told.
 func (c *Comment) findPullRequest(ctx context.Context, run Run) error {
 	if c.number != 0 {
 		return nil
@@ -150,55 +153,75 @@ func (c *Comment) findPullRequest(ctx context.Context, run Run) error {
 	return nil
 }
 
+// choosePull is the number of the best one; -1 where there is none. Of several
+// that are as good it is the first, as GitHub lists them.
 func choosePull(pulls []*github.PullRequest, commit string) int {
-	rank := func(p *github.PullRequest) int {
-		open := p.GetState() == "open"
-		switch {
-		case open && p.GetHead().GetSHA() == commit:
-			return 0
-		case open:
-			return 1
-		case p.GetMergeCommitSHA() == commit:
-			return 2
+	number, best := -1, 4
+	for _, p := range pulls {
+		if r := rank(p, commit); r < best {
+			number, best = p.GetNumber(), r
 		}
-		return 3
 	}
-	if len(pulls) == 0 {
-		return -1
+	return number
+}
+
+// rank is lower for the pull request that a commit belongs to more.
+func rank(p *github.PullRequest, commit string) int {
+	switch open := p.GetState() == "open"; {
+	case open && p.GetHead().GetSHA() == commit:
+		return 0
+	case open:
+		return 1
+	case p.MergedAt == nil:
+		return 4
+	case p.GetMergeCommitSHA() == commit:
+		return 2
 	}
-	return slices.MinFunc(pulls, func(a, b *github.PullRequest) int { return rank(a) - rank(b) }).GetNumber()
+	return 3
 }
 
 // put edits the comment, or makes it. It looks for it before each attempt to
 // make it, so that an attempt that was done in spite of an error is found.
 func (c *Comment) put(ctx context.Context, app, body string) error {
-	return c.github.do(ctx, fmt.Sprintf("comment on pull request #%d", c.number), commentPermission, func(ctx context.Context) error {
+	return c.github.do(ctx, fmt.Sprintf("comment on pull request #%d", c.number), commentPermission, func(ctx context.Context) (err error) {
 		if c.id == 0 {
-			id, err := c.find(ctx, app)
-			if err != nil {
+			if c.id, err = c.find(ctx, app); err != nil {
 				return err
 			}
-			c.id = id
 		}
-		if c.id != 0 {
-			return c.edit(ctx, body)
+		if c.id == 0 {
+			return c.create(ctx, app, body)
 		}
-		return c.create(ctx, body)
+		if err = c.edit(ctx, body); gone(err) {
+			return c.create(ctx, app, body) // somebody has deleted it
+		}
+		return err
 	})
 }
 
 func (c *Comment) edit(ctx context.Context, body string) error {
 	_, _, err := c.github.api.Issues.EditComment(ctx, c.github.owner, c.github.name, c.id, &github.IssueComment{Body: &body})
-	if !gone(err) {
-		return err
-	}
-	return c.create(ctx, body) // somebody has deleted it
+	return err
 }
 
-func (c *Comment) create(ctx context.Context, body string) error {
+// create makes the comment, and gives way to one that another run has made
+// since this one looked.
+func (c *Comment) create(ctx context.Context, app, body string) error {
+	c.id = 0
 	created, _, err := c.github.api.Issues.CreateComment(ctx, c.github.owner, c.github.name, c.number, &github.IssueComment{Body: &body})
+	if err != nil {
+		return err
+	}
 	c.id = created.GetID()
-	return err
+	first, err := c.find(ctx, app)
+	if err != nil || first == 0 || first == c.id {
+		return err
+	}
+	if _, err := c.github.api.Issues.DeleteComment(ctx, c.github.owner, c.github.name, c.id); err != nil && !gone(err) {
+		return err
+	}
+	c.id = first
+	return c.edit(ctx, body)
 }
 
 // find looks through all comments for the first that is ours.
@@ -261,9 +284,11 @@ func marker(app string) string {
 func CommentMarkdown(s Story) string {
 	return assemble(maxComment,
 		marker(s.Run.App)+"\n### "+inline(headline(&s), 300)+"\n",
+		atAGlance(&s),
 		environmentTable(&s),
-		troubles(&s),
+		evidences(&s),
 		warnings(&s),
+		details("Notices", notices(&s)),
 		details("Timeline", gantt(&s), shares(&s)),
 		details("Checks", checkTable(&s)),
 		about(&s),

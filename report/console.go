@@ -54,8 +54,10 @@ type Console struct {
 	// step is a step whose end was told. Whether it ended well shows with the
 	// next event.
 	step *deploy.Event
-	// spoke is whether the environments of the current step have printed.
-	spoke bool
+	// at is the environment whose title was the last one that was printed.
+	at string
+	// gap is whether the last line was empty.
+	gap bool
 	// blamed is whether an error was annotated.
 	blamed bool
 	// showed is when progress was last printed where there is no live line.
@@ -101,6 +103,9 @@ func (c *Console) Flush(context.Context) error {
 func (c *Console) tell(p *page, e deploy.Event) {
 	if e.Kind != deploy.Observed && e.Kind != deploy.Warning {
 		c.settleStep(p, e)
+	}
+	if e.Environment != "" && e.Kind != deploy.Observed && e.Kind != deploy.Warning {
+		c.enter(p, e.Environment)
 	}
 	switch e.Kind {
 	case deploy.RunStarted:
@@ -174,7 +179,7 @@ func refName(ref string) string {
 }
 
 func (c *Console) stepStarted(p *page, e deploy.Event) {
-	c.spoke = false
+	c.at = ""
 	c.wantGroup(p, e.Message)
 	p.progress = "  " + p.dim("○ "+oneLine(e.Message, 60)+" …")
 }
@@ -188,7 +193,7 @@ func (c *Console) settleStep(p *page, next deploy.Event) {
 	}
 	c.step = nil
 	c.closeGroup(p)
-	if c.spoke {
+	if c.at != "" {
 		return
 	}
 	mark := p.green("✓")
@@ -198,18 +203,30 @@ func (c *Console) settleStep(p *page, next deploy.Event) {
 	p.line("  %s %s", mark, columns(oneLine(step.Message, 60), took(step.Took), ""))
 }
 
-func (c *Console) rolloutStarted(p *page, e deploy.Event) {
-	c.spoke = true
-	c.showed = e.At
-	c.wantGroup(p, e.Environment)
+// enter prints the title of an environment, unless it has been.
+func (c *Console) enter(p *page, environment string) {
+	if c.at == environment {
+		return
+	}
+	c.at = environment
+	url := ""
+	if env := c.timeline.story.Environment(environment); env != nil {
+		url = oneLine(env.URL, 200)
+	}
+	c.wantGroup(p, environment)
 	if c.o.Runner == nil {
 		p.line("")
-		p.line("%s  %s", p.bold(oneLine(e.Environment, 60)), p.dim(oneLine(e.URL, 200)))
+		p.line("%s  %s", p.bold(oneLine(environment, 60)), p.dim(url))
+		return
 	}
+	if url != "" {
+		p.line("  %s", url)
+	}
+}
+
+func (c *Console) rolloutStarted(p *page, e deploy.Event) {
+	c.showed = e.At
 	p.line("  %s", oneLine(c.change(e), 400))
-	if c.o.Runner != nil && e.URL != "" {
-		p.line("  %s", oneLine(e.URL, 200))
-	}
 }
 
 // change says what replaces what, and how.
@@ -330,22 +347,22 @@ func plural(n uint64, noun string) string {
 
 func (c *Console) rolloutEnded(p *page, e deploy.Event) {
 	c.closeGroup(p)
-	if !c.spoke && c.o.Runner == nil {
-		p.line("")
-		p.line("%s  %s", p.bold(oneLine(e.Environment, 60)), p.dim(oneLine(e.URL, 200)))
-	}
-	c.spoke = true
 	where := ""
 	if c.o.Runner != nil {
 		where = e.Environment + " "
 	}
+	story := &c.timeline.story
+	env := story.Environment(e.Environment)
 	text := fmt.Sprintf("%s%s: %s", where, e.Outcome, e.Message)
+	if env.Revert != nil && env.Revert.Reason == e.Message { // it has been said
+		text = fmt.Sprintf("%s%s: users have %s", where, e.Outcome, live(story, env))
+	}
 	p.line("  %s %s", p.mark(e.Outcome), columns(oneLine(text, 400), took(e.Took), ""))
 	if good(e.Outcome) {
 		return
 	}
 	p.evidence(e.Evidence)
-	c.blame(p, e.Environment+" "+string(e.Outcome), e.Message, e.Hint)
+	c.blame(p, e.Outcome, e.Environment+" "+string(e.Outcome), e.Message+". Users have "+live(story, env), e.Hint)
 }
 
 func (p *page) evidence(e *deploy.Evidence) {
@@ -360,21 +377,26 @@ func (p *page) evidence(e *deploy.Evidence) {
 	p.quote(e.Log)
 }
 
-// blame annotates the run with an error.
-func (c *Console) blame(p *page, title, message, hint string) {
+// blame annotates the run: with a warning where a person must decide, else
+// with an error.
+func (c *Console) blame(p *page, o deploy.Outcome, title, message, hint string) {
 	if c.o.Runner == nil {
 		return
 	}
 	c.blamed = true
 	p.flushed()
-	c.o.Runner.Error(c.clean(title), c.clean(withHint(message, hint)))
+	annotate := c.o.Runner.Error
+	if o == deploy.Held {
+		annotate = c.o.Runner.Warning
+	}
+	annotate(c.clean(title), c.clean(withHint(message, hint)))
 }
 
 func withHint(message, hint string) string {
 	if hint == "" {
 		return message
 	}
-	return message + " (to do: " + hint + ")"
+	return message + ". Next: " + hint
 }
 
 func (c *Console) warning(p *page, e deploy.Event) {
@@ -385,7 +407,7 @@ func (c *Console) warning(p *page, e deploy.Event) {
 	}
 	p.line("  %s %s", p.yellow("!"), oneLine(e.Message, 1000))
 	if e.Hint != "" {
-		p.line("    %s", oneLine("to do: "+e.Hint, 1000))
+		p.line("    %s", oneLine("next: "+e.Hint, 1000))
 	}
 }
 
@@ -401,16 +423,18 @@ func orElse(s, otherwise string) string {
 func (c *Console) runEnded(p *page, e deploy.Event) {
 	c.closeGroup(p)
 	p.line("")
-	head := string(e.Outcome)
-	if e.Message != "" {
-		head += ": " + e.Message
-	}
-	p.line("%s %s", p.mark(e.Outcome), p.bold(columns(oneLine(head, 400), took(c.timeline.story.Took.Duration()), "")))
-	if e.Hint != "" {
-		p.line("  to do: %s", oneLine(e.Hint, 1000))
+	story := &c.timeline.story
+	head := string(ending(story)) + ": " + happened(story)
+	p.line("%s %s", p.mark(ending(story)), p.bold(columns(oneLine(head, 400), took(story.Took.Duration()), "")))
+	for _, f := range glance(story) {
+		text := oneLine(f.text, 1000)
+		if f.command != "" {
+			text += ": " + oneLine(f.command, 200)
+		}
+		p.line("  %-9s %s", strings.ToLower(f.label)+":", text)
 	}
 	if !good(e.Outcome) && !c.blamed {
-		c.blame(p, "Slipway: "+string(e.Outcome), e.Message, e.Hint)
+		c.blame(p, e.Outcome, "Slipway: "+string(e.Outcome), e.Message, e.Hint)
 	}
 }
 
@@ -445,13 +469,16 @@ func took(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
+// textColumn is as wide as what most stages do takes to say.
+const textColumn = 60
+
 // columns aligns a text, a duration and a remark. A text that is too wide moves
 // the others to the right.
 func columns(text, duration, remark string) string {
 	if duration == "" && remark == "" {
 		return text
 	}
-	s := text + strings.Repeat(" ", max(1, 52-utf8.RuneCountInString(text)))
+	s := text + strings.Repeat(" ", max(1, textColumn-utf8.RuneCountInString(text)))
 	s += fmt.Sprintf("%7s", duration)
 	if remark != "" {
 		s += "   " + remark

@@ -28,8 +28,11 @@ type DeploymentsOptions struct {
 // Deployments keeps a GitHub deployment for each environment that a run comes
 // to, with its statuses: in_progress, then success or failure (also for a
 // version that was taken back; error where the state is unknown). After a
-// success, older deployments to the same environment become inactive. A run
-// that is started again, or settled, goes on with the deployment that it finds.
+// success, older deployments to the same environment become inactive.
+//
+// A run that goes on with what another began (attempted again, resumed, aborted
+// or settled) goes on with its deployment, too. It finds it by the run and the
+// revision in its payload.
 type Deployments struct {
 	github *GitHub
 	o      DeploymentsOptions
@@ -44,7 +47,8 @@ type Deployments struct {
 
 // entry is what GitHub knows of an environment.
 type entry struct {
-	id     int64
+	id int64
+	// posted is the last state with its outcome.
 	posted string
 	// retired: older deployments were made inactive.
 	retired bool
@@ -63,8 +67,8 @@ func (d *Deployments) String() string { return "GitHub deployments" }
 // Slow marks it.
 func (d *Deployments) Slow() {}
 
-// IDs are the deployments that were made, by environment. They are complete
-// after Hub.Close.
+// IDs are the deployments that this run has made or gone on with, by
+// environment. They are complete after Hub.Close.
 func (d *Deployments) IDs() map[string]int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,11 +102,11 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 	}
 	story := d.timeline.Story(d.o.Scrub)
 	env := story.Environment(d.o.Scrub.apply(name))
-	if env == nil || !d.concerns(env) {
+	if env == nil || !concerns(env) {
 		return nil
 	}
 	err := d.bring(ctx, &story, env)
-	if denied := (*Denied)(nil); errors.As(err, &denied) {
+	if denied, ok := errors.AsType[*Denied](err); ok && denied.forGood() {
 		d.denied = true
 	}
 	return err
@@ -110,8 +114,14 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 
 // concerns leaves out what brought nothing anywhere: dry runs, what was live
 // already, and what ended before it began.
-func (d *Deployments) concerns(env *Environment) bool {
-	return env.Candidate != nil || env.Revert != nil
+func concerns(env *Environment) bool {
+	switch env.Outcome {
+	case deploy.Unchanged:
+		return false
+	case deploy.Failed, "":
+		return env.began() || env.Revert != nil
+	}
+	return true
 }
 
 func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment) error {
@@ -122,21 +132,24 @@ func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment) err
 	}
 	if known.id == 0 {
 		id, err := d.findOrCreate(ctx, s, env)
-		if err != nil {
+		if err != nil || id == 0 {
 			return err
 		}
 		known.id = id
 		d.remember(env.Name, id)
 	}
-	if state := deploymentState(env); known.posted != state {
+	state := deploymentState(env)
+	if now := state + ": " + string(env.Outcome); known.posted != now {
 		if err := d.post(ctx, known.id, s, env, state); err != nil {
 			return err
 		}
-		known.posted = state
+		known.posted = now
 	}
-	if known.posted == "success" && !known.retired {
+	if state == "success" && !known.retired {
+		if err := d.retire(ctx, s, env, known.id); err != nil {
+			return err
+		}
 		known.retired = true
-		return d.retire(ctx, s, env, known.id)
 	}
 	return nil
 }
@@ -167,11 +180,24 @@ type payload struct {
 	Revision string `json:"revision,omitempty"`
 }
 
-// findOrCreate looks for a deployment of the same run first, each time: an
-// attempt that GitHub answered with 5xx may have been done after all.
+// of is what a deployment carries; zero for one that Slipway did not make.
+func (payload) of(d *github.Deployment) payload {
+	var p payload
+	if err := json.Unmarshal(d.Payload, &p); err != nil {
+		return payload{}
+	}
+	return p
+}
+
+// findOrCreate looks for the deployment first, each time: an attempt that
+// GitHub answered with 5xx may have been done after all. What another run began
+// and this one only ends has a deployment already, or none: the id is 0.
 func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environment) (id int64, err error) {
+	if s.Run.Commit == "" && s.Run.Ref == "" {
+		return 0, fmt.Errorf("create the deployment to %s: GitHub wants a commit, and none is known", env.Name)
+	}
 	err = d.github.do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
-		if id, err = d.find(ctx, s, env); id != 0 || err != nil {
+		if id, err = d.find(ctx, s, env); id != 0 || err != nil || !env.began() {
 			return err
 		}
 		created, _, err := d.github.api.Repositories.CreateDeployment(ctx, d.github.owner, d.github.name, d.request(s, env))
@@ -181,20 +207,46 @@ func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environme
 	return id, err
 }
 
+// maxFound bounds how many deployments are asked for their state when one is
+// looked for.
+const maxFound = 3
+
+// find is the deployment of this run, or one of the same rollout that another
+// run has left in progress; 0 where there is none. Whoever reports here holds
+// the environment: nobody else is at work on it.
 func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int64, error) {
 	all, _, err := d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
-		SHA: s.Run.Commit, Environment: env.Name, ListOptions: github.ListOptions{PerPage: 20},
+		Environment: env.Name, ListOptions: github.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return 0, err
 	}
+	var left []int64
 	for _, candidate := range all {
-		var p payload
-		if json.Unmarshal(candidate.Payload, &p) == nil && p.Run != "" && p.Run == s.Run.ID {
+		p := payload{}.of(candidate)
+		if p.Run == "" || env.Candidate != nil && p.Revision != env.Candidate.Revision {
+			continue
+		}
+		if p.Run == s.Run.ID && env.began() {
 			return candidate.GetID(), nil
+		}
+		left = append(left, candidate.GetID())
+	}
+	for _, id := range left[:min(maxFound, len(left))] {
+		if state, err := d.lastState(ctx, id); err != nil || state == "in_progress" {
+			return id, err
 		}
 	}
 	return 0, nil
+}
+
+// lastState is the last status of a deployment; empty before the first.
+func (d *Deployments) lastState(ctx context.Context, id int64) (string, error) {
+	statuses, _, err := d.github.api.Repositories.ListDeploymentStatuses(ctx, d.github.owner, d.github.name, id, &github.ListOptions{PerPage: 1})
+	if err != nil || len(statuses) == 0 {
+		return "", err
+	}
+	return statuses[0].GetState(), nil
 }
 
 func (d *Deployments) request(s *Story, env *Environment) *github.DeploymentRequest {
@@ -219,7 +271,7 @@ func (d *Deployments) post(ctx context.Context, id int64, s *Story, env *Environ
 	request := &github.DeploymentStatusRequest{
 		State:        github.String(state),
 		Description:  github.String(oneLine(description(env), 140)),
-		AutoInactive: github.Bool(false), // it would leave out production; see retire
+		AutoInactive: github.Bool(false), // see retire
 	}
 	if u := webAddress(s.Run.URL); u != "" {
 		request.LogURL = github.String(u)
@@ -247,53 +299,56 @@ func description(env *Environment) string {
 	return "under way"
 }
 
-// maxRetired bounds how many older deployments are made inactive in one run.
-const maxRetired = 5
+// maxRetired bounds how many older deployments are looked at in one run.
+const maxRetired = 30
 
 // retire makes older deployments to the environment inactive, newest first, up
-// to one that is inactive already: those before it were dealt with in its time.
+// to one of ours that is inactive already: those before it were dealt with in
+// its time. GitHub's own auto_inactive leaves out production.
 func (d *Deployments) retire(ctx context.Context, s *Story, env *Environment, id int64) error {
-	const doing = "make older deployments inactive"
 	var older []*github.Deployment
-	err := d.github.do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
+	err := d.github.do(ctx, "list the older deployments to "+env.Name, deploymentsPermission, func(ctx context.Context) (err error) {
 		older, _, err = d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
-			Environment: env.Name, ListOptions: github.ListOptions{PerPage: 10},
+			Environment: env.Name, ListOptions: github.ListOptions{PerPage: maxRetired},
 		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	left := maxRetired
 	for _, old := range older {
-		if old.GetID() >= id || left == 0 {
+		if old.GetID() >= id {
 			continue
 		}
-		left--
-		state, err := d.state(ctx, old.GetID())
-		if err != nil || state == "inactive" {
-			return err
-		}
-		if state == "failure" || state == "error" {
-			continue
-		}
-		request := &github.DeploymentStatusRequest{State: github.String("inactive"), Description: github.String(
-			oneLine("replaced by "+orElse(s.Version(), "a newer version"), 140))}
-		if err := d.status(ctx, old.GetID(), doing, request); err != nil {
+		done, err := d.retireOne(ctx, s, old)
+		if err != nil || done {
 			return err
 		}
 	}
 	return nil
 }
 
-// state is the last status of a deployment; empty before the first.
-func (d *Deployments) state(ctx context.Context, id int64) (state string, err error) {
-	err = d.github.do(ctx, "read an older deployment", deploymentsPermission, func(ctx context.Context) error {
-		statuses, _, err := d.github.api.Repositories.ListDeploymentStatuses(ctx, d.github.owner, d.github.name, id, &github.ListOptions{PerPage: 1})
-		if len(statuses) > 0 {
-			state = statuses[0].GetState()
-		}
+// retireOne makes one deployment inactive if it was a success, or if a run of
+// ours has left it in progress. It reports whether those before it were dealt
+// with already.
+func (d *Deployments) retireOne(ctx context.Context, s *Story, old *github.Deployment) (done bool, err error) {
+	const doing = "make an older deployment inactive"
+	ours := payload{}.of(old).Run != ""
+	var state string
+	err = d.github.do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
+		state, err = d.lastState(ctx, old.GetID())
 		return err
 	})
-	return state, err
+	switch {
+	case err != nil:
+		return false, err
+	case state == "inactive":
+		return ours, nil
+	case state != "success" && !(ours && state == "in_progress"):
+		return false, nil
+	}
+	return false, d.status(ctx, old.GetID(), doing, &github.DeploymentStatusRequest{
+		State: github.String("inactive"), AutoInactive: github.Bool(false),
+		Description: github.String(oneLine("replaced by "+orElse(s.Version(), "a newer version"), 140)),
+	})
 }

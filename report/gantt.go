@@ -40,7 +40,7 @@ func end(s *Story) time.Time {
 }
 
 func ganttSection(e *Environment, now time.Time) string {
-	if len(e.Stages) == 0 {
+	if len(e.Stages) == 0 && e.Revert == nil {
 		return ""
 	}
 	var b strings.Builder
@@ -51,16 +51,30 @@ func ganttSection(e *Environment, now time.Time) string {
 		if ended.IsZero() {
 			ended = now
 		}
+		if o := s.Observation; s.Ended.IsZero() && o != nil && s.Started.Add(o.Elapsed.Duration()).After(now) {
+			ended = s.Started.Add(o.Elapsed.Duration())
+		}
 		b.WriteString(ganttTask(fmt.Sprintf("%d %s %s", s.Number, actName(s), s.Share), tag, s.Started, ended))
 	}
-	if e.Revert != nil && e.Revert.TrafficBack != nil {
-		back := e.Revert.At.Add(e.Revert.TrafficBack.Duration())
-		b.WriteString(ganttTask("users back", "crit", e.Revert.At, back))
-	}
-	if e.Revert != nil && !e.Ended.IsZero() {
-		b.WriteString(ganttTask("clear away", "done", e.Revert.At, e.Ended))
-	}
+	b.WriteString(ganttBack(e))
 	return b.String()
+}
+
+// ganttBack is the way back: users first, then the rest.
+func ganttBack(e *Environment) string {
+	if e.Revert == nil {
+		return ""
+	}
+	var text string
+	at := e.Revert.At
+	if back := e.Revert.TrafficBack; back != nil {
+		at = at.Add(back.Duration())
+		text = ganttTask("users back", "active", e.Revert.At, at)
+	}
+	if !e.Ended.IsZero() {
+		text += ganttTask("clear away", "done", at, e.Ended)
+	}
+	return text
 }
 
 // actName is one word for what a stage does.

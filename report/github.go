@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -19,17 +21,22 @@ import (
 // GitHubOptions say how GitHub is reached. Token and Repository are required.
 type GitHubOptions struct {
 	// APIURL is where the REST API answers, such as https://api.github.com,
-	// which is also the default; GITHUB_API_URL names it on a runner.
+	// which is also the default; GITHUB_API_URL names it on a runner. A user and
+	// a password in it are left out: the Token counts.
 	APIURL string
 	// Repository is owner/name.
 	Repository string
 	Token      string
 	// Transport makes the requests; nil is http.DefaultTransport.
 	Transport http.RoundTripper
-	// Budget bounds each operation with all of its attempts; 0 means 60s.
+	// Budget bounds each operation with all of its attempts and the waits
+	// between them; 0 means 60s.
 	Budget time.Duration
+	// RequestLimit bounds one attempt; 0 means 10s.
+	RequestLimit time.Duration
 	// FirstWait is how long the first wait before another attempt is, each
-	// further one longer; 0 means 500ms.
+	// further one longer; 0 means 500ms. Where GitHub asks to slow down and does
+	// not say for how long, the wait is twenty times as long.
 	FirstWait time.Duration
 }
 
@@ -39,12 +46,18 @@ type GitHubOptions struct {
 type GitHub struct {
 	api         *github.Client
 	owner, name string
+	token       string
 	budget      time.Duration
+	limit       time.Duration
 	firstWait   time.Duration
+	// down: the last operation got no answer in spite of all of its attempts.
+	// Until one gets through, each has one attempt, so that a run does not wait
+	// for a GitHub that is away.
+	down atomic.Bool
 }
 
-// requestLimit bounds one request.
-const requestLimit = 20 * time.Second
+// attempts bounds how often an operation is tried.
+const attempts = 6
 
 // NewGitHub makes a client. A repository or an address that cannot be is a
 // usage error.
@@ -54,30 +67,53 @@ func NewGitHub(o GitHubOptions) (*GitHub, error) {
 		return nil, deploy.Usage("it has the form owner/name; GITHUB_REPOSITORY names it on a runner", "%q is not a GitHub repository", o.Repository)
 	}
 	base, err := url.Parse(strings.TrimSuffix(orElse(o.APIURL, "https://api.github.com"), "/") + "/")
-	if err != nil || base.Host == "" {
-		return nil, deploy.Usage("GITHUB_API_URL names it on a runner", "%q is not the address of GitHub's API", o.APIURL)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, deploy.Usage("it is like https://api.github.com; GITHUB_API_URL names it on a runner", "the address of GitHub's API is not one of the web")
 	}
-	api := github.NewClient(&http.Client{Transport: o.Transport, Timeout: requestLimit}).WithAuthToken(o.Token)
-	api.BaseURL = base
-	api.UserAgent = "slipway"
-	g := &GitHub{api: api, owner: owner, name: name, budget: o.Budget, firstWait: o.FirstWait}
-	if g.budget == 0 {
-		g.budget = time.Minute
+	base.User = nil
+	g := &GitHub{
+		owner: owner, name: name, token: o.Token,
+		budget:    orDefault(o.Budget, time.Minute),
+		limit:     orDefault(o.RequestLimit, 10*time.Second),
+		firstWait: orDefault(o.FirstWait, 500*time.Millisecond),
 	}
-	if g.firstWait == 0 {
-		g.firstWait = 500 * time.Millisecond
-	}
+	client := &http.Client{Transport: o.Transport, Timeout: g.limit, CheckRedirect: stay(base)}
+	g.api = github.NewClient(client).WithAuthToken(o.Token)
+	g.api.BaseURL = base
+	g.api.UserAgent = "slipway"
 	return g, nil
 }
 
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+var errElsewhere = errors.New("it redirects to where a token must not go")
+
+// stay follows the redirects of a repository that was renamed, which GitHub
+// answers with the same method at the same host, and no others: the library
+// sends the token along.
+func stay(base *url.URL) func(*http.Request, []*http.Request) error {
+	return func(next *http.Request, before []*http.Request) error {
+		if len(before) > 3 || next.Method != before[0].Method || next.URL.Host != base.Host || next.URL.Scheme != base.Scheme {
+			return errElsewhere
+		}
+		return nil
+	}
+}
+
 // Denied means that the token may not do what a reporter needs, or that GitHub
-// does not have what it is about. It will not get better within this run.
+// does not have or take what it is about. It will not get better within this
+// run.
 type Denied struct {
 	// Doing is what was attempted, such as "create a deployment".
 	Doing string
 	// Permission is what the job has to be given, such as "deployments: write".
 	Permission string
-	// Status is the HTTP status: 401, 403, 404, 410 or 422.
+	// Status is the HTTP status: 4xx, such as 401, 403, 404, 410 or 422.
 	Status int
 	// Message is GitHub's own.
 	Message string
@@ -89,15 +125,26 @@ func (d *Denied) Error() string {
 	return fmt.Sprintf("%s: GitHub answered %d (%s)", d.Doing, d.Status, message)
 }
 
-// hint says what to do about it.
-func (d *Denied) hint() string {
+// forGood reports whether it is the token that is refused, not one thing.
+func (d *Denied) forGood() bool {
 	switch d.Status {
-	case http.StatusUnauthorized:
-		return "the token is not valid or has run out: check the input github-token"
-	case http.StatusUnprocessableEntity:
-		return "has the commit been pushed to this repository?"
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return true
 	}
-	return "give the job `permissions: " + d.Permission + "`; the token of a pull request from a fork may only read"
+	return false
+}
+
+// hint says what to do about it; empty where nobody knows.
+func (d *Denied) hint() string {
+	switch {
+	case d.Status == http.StatusUnauthorized:
+		return "the token is not valid or has run out: check the input github-token"
+	case d.forGood():
+		return "give the job `permissions: {" + d.Permission + "}`; the token of a pull request from a fork may only read"
+	case strings.HasPrefix(d.Message, "No ref found"), strings.HasPrefix(d.Message, "No commit found"):
+		return "push the commit to this repository first"
+	}
+	return ""
 }
 
 // do runs an operation and tries it again while that can help. It is the
@@ -107,91 +154,161 @@ func (g *GitHub) do(ctx context.Context, doing, permission string, operation fun
 	var last error
 	attempt := func() (struct{}, error) {
 		last = operation(ctx)
-		return struct{}{}, again(last)
+		return struct{}{}, g.again(last)
 	}
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval = g.firstWait
-	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pace), backoff.WithMaxTries(6), backoff.WithMaxElapsedTime(g.budget))
-	if err == nil {
+	tries := uint(attempts)
+	if g.down.Load() {
+		tries = 1
+	}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pace), backoff.WithMaxTries(tries), backoff.WithMaxElapsedTime(g.budget))
+	switch {
+	case err == nil:
+		g.down.Store(false)
 		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: interrupted", doing)
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s: interrupted: %w", doing, last)
-	}
-	return explain(last, doing, permission)
+	return g.explain(last, doing, permission)
 }
 
 // again sorts an error: permanent, to be tried after a time that GitHub named,
 // or to be tried with back-off.
-func again(err error) error {
-	var limited *github.RateLimitError
-	var slowDown *github.AbuseRateLimitError
-	var refused *github.ErrorResponse
-	switch {
-	case err == nil:
+func (g *GitHub) again(err error) error {
+	if err == nil {
 		return nil
-	case errors.As(err, &limited):
-		return after(time.Until(limited.Rate.Reset.Time), err)
-	case errors.As(err, &slowDown):
-		return after(slowDown.GetRetryAfter(), err)
-	case errors.As(err, &refused):
-		return againAfterStatus(refused, err)
 	}
-	return err // the connection broke
-}
-
-func againAfterStatus(refused *github.ErrorResponse, err error) error {
-	status := refused.Response.StatusCode
-	switch {
-	case status == http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(refused.Response.Header.Get("Retry-After"))
-		return after(time.Duration(seconds)*time.Second, err)
-	case status >= 500:
-		return err
+	if l := limitOf(err); l != nil {
+		wait := l.wait
+		if wait <= 0 {
+			wait = 20 * g.firstWait
+		}
+		return &backoff.RetryAfterError{Duration: wait}
 	}
-	return backoff.Permanent(err)
-}
-
-// after asks for another attempt once a rate limit is over, if that is worth
-// waiting for.
-func after(wait time.Duration, err error) error {
-	if wait > time.Minute {
+	if r, _ := answered(err); r != nil && r.StatusCode < 500 || errors.Is(err, errElsewhere) {
 		return backoff.Permanent(err)
 	}
-	if wait <= 0 {
-		return err
+	return err // GitHub's own trouble, or the connection broke
+}
+
+// answered is GitHub's answer to what failed; nil when none came.
+func answered(err error) (r *http.Response, message string) {
+	var refused *github.ErrorResponse
+	if !errors.As(err, &refused) || refused.Response == nil {
+		return nil, ""
 	}
-	return &backoff.RetryAfterError{Duration: wait}
+	message = refused.Message
+	for _, detail := range refused.Errors {
+		message += ": " + orElse(detail.Message, detail.Field+" "+detail.Code)
+	}
+	return refused.Response, message
+}
+
+// rateLimit is one that was met.
+type rateLimit struct {
+	// primary: the token's requests for this hour are used up.
+	primary bool
+	// wait is how long GitHub asks to wait; 0 where it does not say.
+	wait time.Duration
+}
+
+// limitOf recognises rate limits as
+// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+// describes them: 403 or 429, with Retry-After, else with a reset where nothing
+// remains, else with a word about it. The library knows only some of them.
+func limitOf(err error) *rateLimit {
+	var used *github.RateLimitError
+	var slowDown *github.AbuseRateLimitError
+	switch {
+	case errors.As(err, &used):
+		return &rateLimit{primary: true, wait: time.Until(used.Rate.Reset.Time)}
+	case errors.As(err, &slowDown):
+		return &rateLimit{wait: slowDown.GetRetryAfter()}
+	}
+	r, message := answered(err)
+	if r == nil || r.StatusCode != http.StatusForbidden && r.StatusCode != http.StatusTooManyRequests {
+		return nil
+	}
+	if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err == nil {
+		return &rateLimit{wait: time.Duration(seconds) * time.Second}
+	}
+	if reset, err := strconv.ParseInt(r.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil && r.Header.Get("X-RateLimit-Remaining") == "0" {
+		return &rateLimit{primary: true, wait: time.Until(time.Unix(reset, 0))}
+	}
+	if r.StatusCode == http.StatusTooManyRequests || strings.Contains(message, "secondary rate limit") {
+		return &rateLimit{}
+	}
+	return nil
 }
 
 // explain turns an error of the library into a sentence with a hint.
-func explain(err error, doing, permission string) error {
-	var limited *github.RateLimitError
-	var slowDown *github.AbuseRateLimitError
-	var refused *github.ErrorResponse
-	switch {
-	case errors.As(err, &limited):
-		return fmt.Errorf("%s: GitHub's rate limit for this token is used up until %s", doing, limited.Rate.Reset.UTC().Format(time.TimeOnly+" UTC"))
-	case errors.As(err, &slowDown):
-		return fmt.Errorf("%s: GitHub asks to slow down (secondary rate limit)", doing)
-	case errors.As(err, &refused):
-		return explainStatus(refused, doing, permission)
+func (g *GitHub) explain(err error, doing, permission string) error {
+	if l := limitOf(err); l != nil {
+		return fmt.Errorf("%s: %s", doing, l)
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	r, message := answered(err)
+	if r == nil {
+		g.down.Store(true)
+		return &unreachable{text: g.mask(doing + ": " + g.silence(err)), err: err}
+	}
+	if r.StatusCode >= 500 {
+		g.down.Store(true)
+		return fmt.Errorf("%s: GitHub answered %d (%s), also when asked again", doing, r.StatusCode, http.StatusText(r.StatusCode))
+	}
+	g.down.Store(false)
+	denied := &Denied{Doing: doing, Permission: permission, Status: r.StatusCode, Message: g.mask(message)}
+	return deploy.Hinted(denied, "%s", denied.hint())
 }
 
-func explainStatus(refused *github.ErrorResponse, doing, permission string) error {
-	status := refused.Response.StatusCode
-	if status >= 500 || status == http.StatusTooManyRequests {
-		return fmt.Errorf("%s: GitHub answered %d (%s), also when asked again", doing, status, http.StatusText(status))
+// String says which limit it is.
+func (l *rateLimit) String() string {
+	switch {
+	case l.primary:
+		until := time.Now().Add(l.wait).Round(time.Minute)
+		return "GitHub's rate limit for this token is used up until " + until.UTC().Format("15:04 UTC")
+	case l.wait > 0:
+		return fmt.Sprintf("GitHub asks to slow down for %s (secondary rate limit)", l.wait.Round(time.Second))
 	}
-	denied := &Denied{Doing: doing, Permission: permission, Status: status, Message: refused.Message}
-	return deploy.Hinted(denied, "%s", denied.hint())
+	return "GitHub asks to slow down (secondary rate limit), also when asked again later"
+}
+
+// unreachable is an error without an answer from GitHub, in words that hold no
+// address with credentials.
+type unreachable struct {
+	text string
+	err  error
+}
+
+// Error says what was attempted and why it did not get there.
+func (u *unreachable) Error() string { return u.text }
+
+// Unwrap gives the cause.
+func (u *unreachable) Unwrap() error { return u.err }
+
+// silence says why no answer came.
+func (g *GitHub) silence(err error) string {
+	var slow net.Error
+	var request *url.Error
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		return fmt.Sprintf("GitHub did not answer within %s", g.limit)
+	case errors.As(err, &request):
+		return "GitHub cannot be reached: " + oneLine(request.Err.Error(), 300)
+	}
+	return "GitHub's answer cannot be read: " + oneLine(err.Error(), 300)
+}
+
+// mask hides the token, which no message of ours holds, but one of a proxy may.
+func (g *GitHub) mask(s string) string {
+	if g.token == "" {
+		return s
+	}
+	return strings.ReplaceAll(s, g.token, "***")
 }
 
 // gone reports whether GitHub answered that it has no such thing.
 func gone(err error) bool {
-	var refused *github.ErrorResponse
-	return errors.As(err, &refused) &&
-		(refused.Response.StatusCode == http.StatusNotFound || refused.Response.StatusCode == http.StatusGone)
+	r, _ := answered(err)
+	return r != nil && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusGone)
 }

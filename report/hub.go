@@ -115,10 +115,21 @@ func (h *Hub) hand(ctx context.Context, it item, except deploy.Reporter) {
 		if r == except {
 			continue
 		}
-		if err := r.Report(ctx, it.event); err != nil {
+		if err := guarded(func() error { return r.Report(ctx, it.event) }); err != nil {
 			h.warn(ctx, r, err, it.own)
 		}
 	}
+}
+
+// guarded makes an error of a panic: a report that cannot be written must not
+// end a deployment halfway.
+func guarded(report func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it broke: %v", p)
+		}
+	}()
+	return report()
 }
 
 // failed is what workers call.
@@ -165,9 +176,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 	var errs []error
 	for _, w := range h.slow {
-		select {
-		case <-w.done:
-		case <-ctx.Done():
+		if !w.ended(ctx) {
 			errs = append(errs, h.late(w))
 		}
 	}
@@ -209,7 +218,7 @@ func (h *Hub) flushQuick(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		if err := f.Flush(ctx); err != nil {
+		if err := guarded(func() error { return f.Flush(ctx) }); err != nil {
 			h.warn(ctx, r, err, false)
 		}
 	}

@@ -68,7 +68,7 @@ func writeFile(path string, content []byte) (err error) {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return withoutPath(err)
 	}
 	defer func() {
 		if err != nil {
@@ -76,8 +76,22 @@ func writeFile(path string, content []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(withoutPath(err), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return withoutPath(os.Rename(f.Name(), path))
+}
+
+// withoutPath leaves the name of the temporary file out of an error: it tells
+// nobody anything, and makes the same error look like another the next time.
+func withoutPath(err error) error {
+	var at *os.PathError
+	var moving *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		return at.Err
+	case errors.As(err, &moving):
+		return moving.Err
+	}
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -33,7 +32,7 @@ func inline(s string, limit int) string {
 	return strings.ReplaceAll(s, `\#`, `\#`+zeroWidth)
 }
 
-// code is text in a code span, also within a table.
+// code is text in a code span.
 func code(s string) string {
 	s = oneLine(s, 200)
 	if s == "" {
@@ -43,8 +42,11 @@ func code(s string) string {
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
 		s = " " + s + " "
 	}
-	return ticks + strings.ReplaceAll(s, "|", `\|`) + ticks
+	return ticks + s + ticks
 }
+
+// codeCell is code within a table.
+func codeCell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
 
 // fence is a block of lines that stand as they are. Its marks are longer than
 // any run of backticks in it.
@@ -91,44 +93,17 @@ func webAddress(s string) string {
 	return strings.NewReplacer("<", "%3C", ">", "%3E", " ", "%20", "\\", "%5C", "\n", "").Replace(u.String())
 }
 
-// headline is what happened, in words that need no knowledge of Slipway.
-func headline(s *Story) string {
-	what := s.Run.App
-	if v := s.Version(); v != "" {
-		what += " " + v
-	}
-	last := lastEnvironment(s)
-	switch s.Outcome {
-	case deploy.Promoted:
-		return fmt.Sprintf("✅ %s is live in %s", what, orElse(last.Name, "every environment"))
-	case deploy.Unchanged:
-		return fmt.Sprintf("✅ %s: nothing had to change", what)
-	case deploy.Failed:
-		if last.Name == "" {
-			return fmt.Sprintf("❌ %s could not be delivered: nothing changed for users", what)
+// atAGlance is the first part of every Markdown report.
+func atAGlance(s *Story) string {
+	var b strings.Builder
+	for _, f := range glance(s) {
+		text := inline(f.text, 2000)
+		if f.command != "" {
+			text += ": " + code(f.command)
 		}
-		return fmt.Sprintf("❌ %s did not get into %s: nothing changed for its users", what, last.Name)
-	case deploy.Reverted:
-		if last.Previous != nil {
-			return fmt.Sprintf("↩️ %s was taken back: %s runs %s again", what, last.Name, last.Previous.Version)
-		}
-		return fmt.Sprintf("↩️ %s was taken back from %s", what, orElse(last.Name, "its users"))
-	case deploy.Held:
-		return fmt.Sprintf("✋ %s waits in %s: a person must decide", what, orElse(last.Name, "its environment"))
-	case deploy.Unknown:
-		return fmt.Sprintf("⚠️ %s: it is not certain what runs in %s", what, orElse(last.Name, "its environment"))
+		fmt.Fprintf(&b, "- **%s:** %s\n", f.label, text)
 	}
-	if last.Name != "" {
-		return fmt.Sprintf("🚢 %s is on its way to %s", what, last.Name)
-	}
-	return fmt.Sprintf("🚢 %s is on its way", what)
-}
-
-func lastEnvironment(s *Story) Environment {
-	if n := len(s.Environments); n > 0 {
-		return s.Environments[n-1]
-	}
-	return Environment{}
+	return b.String()
 }
 
 // about says what the run is: operation, commit, branch, person, image.
@@ -173,20 +148,36 @@ func commitURL(r Run) string {
 	return webAddress(base + "/commit/" + r.Commit)
 }
 
-// environmentTable has one row for each environment.
+// environmentTable has one row for each environment that anything was done to.
 func environmentTable(s *Story) string {
-	if len(s.Environments) == 0 {
+	var rows []string
+	for i := range s.Environments {
+		if e := &s.Environments[i]; e.began() || e.Outcome != "" || e.Revert != nil {
+			rows = append(rows, environmentRow(s, e))
+		}
+	}
+	if len(rows) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("| Environment | State | Version | New version's share | Strategy | Took |\n")
-	b.WriteString("|---|---|---|---:|---|---:|\n")
-	for i := range s.Environments {
-		e := &s.Environments[i]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n",
-			link(e.Name, e.URL), state(e), versions(e), e.Share, inline(string(e.Strategy), 20), took(e.Took.Duration()))
+	return "| Environment | State | Version | Share of the users | Strategy | Took |\n|---|---|---|---:|---|---:|\n" +
+		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
+}
+
+func environmentRow(s *Story, e *Environment) string {
+	share := ""
+	if e.Candidate != nil {
+		share = e.Share.String()
 	}
-	return b.String()
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n",
+		link(e.Name, e.URL), state(e), versions(e), share, inline(string(e.Strategy), 20), took(e.Took.Duration()))
+}
+
+// andMore says how many rows a table leaves out.
+func andMore(rows int) string {
+	if rows <= maxRows {
+		return ""
+	}
+	return fmt.Sprintf("\n… and %d more.\n", rows-maxRows)
 }
 
 // state is an environment's, with a sign.
@@ -198,14 +189,14 @@ func state(e *Environment) string {
 	if sign, ok := signs[e.Outcome]; ok {
 		return sign
 	}
-	s := e.current()
+	stage := e.current()
 	switch {
 	case e.Revert != nil:
 		return "↩️ going back"
-	case s == nil:
-		return "⏳ waiting"
+	case stage != nil:
+		return fmt.Sprintf("⏳ stage %d of %d", stage.Number, max(e.planned(), stage.Number))
 	}
-	return fmt.Sprintf("⏳ stage %d of %d", s.Number, max(e.planned(), s.Number))
+	return "⏳ begins"
 }
 
 func versions(e *Environment) string {
@@ -213,56 +204,22 @@ func versions(e *Environment) string {
 	case e.Candidate == nil:
 		return ""
 	case e.Previous == nil:
-		return code(e.Candidate.Version)
+		return codeCell(e.Candidate.Version)
 	case e.Previous.Version == e.Candidate.Version:
-		return code(e.Candidate.Version) + ", revision " + code(e.Previous.Revision) + " → " + code(e.Candidate.Revision)
+		return codeCell(e.Candidate.Version) + ", revision " + codeCell(e.Previous.Revision) + " → " + codeCell(e.Candidate.Revision)
 	}
-	return code(e.Previous.Version) + " → " + code(e.Candidate.Version)
+	return codeCell(e.Previous.Version) + " → " + codeCell(e.Candidate.Version)
 }
 
-// troubles say for each environment that did not end well: why, what the way
-// back looked like, and what the replica wrote last.
-func troubles(s *Story) string {
+// evidences show what is known of replicas that failed.
+func evidences(s *Story) string {
 	var b strings.Builder
 	for i := range s.Environments {
-		if e := &s.Environments[i]; e.Outcome != "" && !good(e.Outcome) {
-			b.WriteString(trouble(e))
+		if e := &s.Environments[i]; e.Evidence != nil && !good(e.Outcome) {
+			b.WriteString("### What was seen in " + inline(e.Name, 60) + "\n" + evidence(*e.Evidence))
 		}
-	}
-	if b.Len() == 0 && s.Outcome != "" && !good(s.Outcome) && s.Message != "" {
-		b.WriteString("### Why\n\n" + inline(s.Message, 2000) + "\n")
 	}
 	return b.String()
-}
-
-func trouble(e *Environment) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### Why %s %s\n\n%s\n", inline(e.Name, 60), e.Outcome, inline(e.Reason, 2000))
-	if e.Revert != nil {
-		if e.Revert.Reason != "" && e.Revert.Reason != e.Reason {
-			fmt.Fprintf(&b, "\nIt was decided to go back because: %s\n", inline(e.Revert.Reason, 2000))
-		}
-		if back := e.Revert.TrafficBack; back != nil {
-			fmt.Fprintf(&b, "\nAll users were back on the old version %s after the decision.\n", took(max(back.Duration(), time.Millisecond)))
-		}
-	}
-	if o := lastObservation(e); o != nil && o.Candidate.Requests > 0 {
-		fmt.Fprintf(&b, "\nThe new version had answered %s with %s.\n",
-			plural(o.Candidate.Requests, "request"), plural(o.Candidate.Errors, "error"))
-	}
-	if e.Evidence != nil {
-		b.WriteString(evidence(*e.Evidence))
-	}
-	return b.String()
-}
-
-func lastObservation(e *Environment) *Observation {
-	for i := len(e.Stages) - 1; i >= 0; i-- {
-		if o := e.Stages[i].Observation; o != nil {
-			return o
-		}
-	}
-	return nil
 }
 
 func evidence(e Evidence) string {
@@ -297,12 +254,8 @@ func checkTable(s *Story) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	text := "### Checks\n\n| Environment | Stage | Check | Result | Attempts | Took |\n|---|---|---|---|---:|---:|\n"
-	text += strings.Join(rows[:min(maxRows, len(rows))], "")
-	if more := len(rows) - maxRows; more > 0 {
-		text += fmt.Sprintf("\n… and %d more.\n", more)
-	}
-	return text
+	text := "| Environment | Stage | Check | Result | Attempts | Took |\n|---|---|---|---|---:|---:|\n"
+	return text + strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
 func checkRow(environment, stage string, c Check) string {
@@ -319,17 +272,18 @@ func stageLabel(s Stage) string { return fmt.Sprintf("%d: %s", s.Number, s.Share
 
 // shares shows how the new version's share grew, stage by stage.
 func shares(s *Story) string {
-	var b strings.Builder
+	var rows []string
 	for i := range s.Environments {
 		e := &s.Environments[i]
 		for _, stage := range e.Stages {
-			b.WriteString(shareRow(e.Name, stage))
+			rows = append(rows, shareRow(e.Name, stage))
 		}
 	}
-	if b.Len() == 0 {
+	if len(rows) == 0 {
 		return ""
 	}
-	return "| Environment | Stage | Share | | Requests | Errors | Took |\n|---|---|---:|---|---:|---:|---:|\n" + b.String()
+	return "| Environment | Stage | Share | | Requests | Errors | Took |\n|---|---|---:|---|---:|---:|---:|\n" +
+		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
 func shareRow(environment string, s Stage) string {
@@ -364,50 +318,6 @@ func warnings(s *Story) string {
 		b.WriteString("- " + text + "\n")
 	}
 	return b.String()
-}
-
-// next says what can be done now.
-func next(s *Story) string {
-	hint := s.Hint
-	last := lastEnvironment(s)
-	hint = orElse(hint, last.Hint)
-	commands := commandsFor(s, last)
-	if hint == "" && len(commands) == 0 {
-		return ""
-	}
-	text := "### What to do next\n\n"
-	if hint != "" {
-		text += inline(hint, 2000) + "\n"
-	}
-	if len(commands) > 0 {
-		text += "\n" + strings.Replace(fence(commands), "text\n", "sh\n", 1)
-	}
-	return text
-}
-
-func commandsFor(s *Story, last Environment) []string {
-	if last.Name == "" || !plainName(last.Name) {
-		return nil
-	}
-	in := " --environment " + last.Name
-	switch s.Outcome {
-	case deploy.Promoted:
-		if last.Previous == nil {
-			return nil
-		}
-		return []string{"# if users tell you otherwise", "slipway rollback" + in}
-	case deploy.Failed, deploy.Reverted:
-		return []string{"slipway status", "slipway history" + in}
-	case deploy.Held:
-		commands := []string{"slipway status"}
-		if v := s.Version(); plainName(v) {
-			commands = append(commands, "slipway promote --version "+v+in)
-		}
-		return append(commands, "slipway rollback"+in)
-	case deploy.Unknown:
-		return []string{"slipway status", "slipway settle" + in}
-	}
-	return nil
 }
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)

@@ -20,9 +20,13 @@ type page struct {
 // line adds a line. The console's own colours are in it already; text from
 // elsewhere has passed oneLine.
 func (p *page) line(format string, args ...any) {
+	text := p.c.o.Scrub.apply(fmt.Sprintf(format, args...))
+	if text == "" && p.c.gap {
+		return
+	}
+	p.c.gap = text == ""
 	p.openGroup()
 	p.erase()
-	text := p.c.o.Scrub.apply(fmt.Sprintf(format, args...))
 	p.b.WriteString(strings.TrimRight(p.safe(text), " "))
 	p.b.WriteString("\n")
 }

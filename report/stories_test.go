@@ -40,11 +40,16 @@ func (t *tale) tell(after time.Duration, e deploy.Event) *tale {
 	return t
 }
 
-func (t *tale) begin() *tale {
-	run := deploy.Run{
+// theRun is the one that all stories are about.
+func theRun() deploy.Run {
+	return deploy.Run{
 		ID: "77-1", URL: "https://github.com/acme/hello/actions/runs/77", Operation: "release", App: "hello",
 		Who: "octocat", Repository: "acme/hello", Commit: commit, Ref: "refs/heads/main",
 	}
+}
+
+func (t *tale) begin() *tale {
+	run := theRun()
 	return t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "release hello"})
 }
 
@@ -147,6 +152,12 @@ func stories() map[string][]deploy.Event {
 		"hostile":   tellHostile(),
 		"dry-run":   tellDryRun(),
 		"settled":   tellSettled(),
+		"first":     tellFirst(),
+		"held":      tellHeld(),
+		"resumed":   tellResumed(),
+		"built":     tellBuilt(),
+		"broken":    tellBroken(),
+		"under-way": tellUnderWay(),
 	}
 }
 
@@ -160,7 +171,7 @@ func tellUnchanged() []deploy.Event {
 	t := newTale().begin().build()
 	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy to staging"})
 	t.end("staging", deploy.Event{Outcome: deploy.Unchanged, Message: "1.5.0 is live already"})
-	return t.over(deploy.Unchanged, "1.5.0 is live everywhere already", "").events
+	return t.over(deploy.Unchanged, "1.5.0 is live already in staging", "").events
 }
 
 func tellFailed() []deploy.Event {
@@ -191,16 +202,18 @@ func tellReverted() []deploy.Event {
 		Outcome: deploy.Reverted, Message: why, Took: 5 * time.Second,
 		Evidence: &deploy.Evidence{Replica: "r1", Reason: "answered 11 requests with 5xx", Log: []string{"GET /pay 500 boom"}},
 	})
-	return t.over(deploy.Reverted, "production: "+why, "fix it and release again").events
+	return t.over(deploy.Reverted, "production: "+why, "").events
 }
 
 func tellUnknown() []deploy.Event {
 	t := newTale().begin().build().rollout("production", "1.4.2", "1.5.0")
 	t.start("production", 1).pass("production", 1).start("production", 2).observe("production", 2, time.Second, 3, 0)
-	t.tell(time.Second, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: "interrupted by terminated"})
-	why := "interrupted by terminated; going back: timed out after 30s: read the state of the sandbox"
-	t.end("production", deploy.Event{Outcome: deploy.Unknown, Message: why, Hint: "look at slipway status; slipway settle --environment production tries the way back again", Took: 2 * time.Minute})
-	return t.over(deploy.Unknown, "production: "+why, "look at slipway status").events
+	t.tell(time.Second, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: "interrupted: terminated"})
+	why := "interrupted: terminated; and the way back failed: timed out after 30s: read the state of hello in production"
+	hint := "look at slipway status; slipway settle --environment production tries the way back again"
+	t.tell(2*time.Minute, deploy.Event{Kind: deploy.Warning, Environment: "production", Message: "the sandbox has not answered for 30s", Hint: "slipway sandbox status"})
+	t.end("production", deploy.Event{Outcome: deploy.Unknown, Message: why, Hint: hint, Took: 122 * time.Second})
+	return t.over(deploy.Unknown, "production: "+why, hint).events
 }
 
 // tellHostile is a run in which everything that comes from outside attacks.
@@ -241,14 +254,74 @@ func tellDryRun() []deploy.Event {
 	return t.over(deploy.Unchanged, "nothing was changed: this was a dry run", "").events
 }
 
-// tellSettled is what settle tells: there is no plan, for it goes by the journal.
+// tellSettled is what settle tells: the plan comes last, from the journal.
 func tellSettled() []deploy.Event {
-	t := newTale().begin()
-	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", URL: "http://production.hello.localhost:4280", Message: "release of 1.5.0 was left unfinished by 77-1: settling it"})
-	t.tell(0, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: "its run was killed"})
+	t := newTale()
+	run := theRun()
+	run.Operation = "settle"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "settle hello"})
+	t.tell(0, deploy.Event{
+		Kind: deploy.Notice, Environment: "production", URL: "http://production.hello.localhost:4280",
+		Message: "release of 1.5.0 was left unfinished (holding, stage 2 of 3) by 76-1: settling it",
+	})
+	const why = "its run ended before the rollout was over"
+	t.tell(0, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: why})
 	t.tell(20*time.Millisecond, deploy.Event{Kind: deploy.TrafficBack, Environment: "production", Took: 20 * time.Millisecond, Message: "all users are back on 1.4.2, 20ms after the decision"})
-	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: "its run was killed", Took: time.Second})
-	return t.over(deploy.Reverted, "production: its run was killed", "").events
+	plan := deploy.Plan{Environment: "production", Strategy: canary, Candidate: newRevision("1.5.0"), Live: newRevision("1.4.2"), Stages: stages}
+	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: why, Plan: &plan, Took: time.Second})
+	return t.over(deploy.Promoted, "everything is settled", "").events
+}
+
+// tellFirst is a first version that is bad: there is nothing to go back to.
+func tellFirst() []deploy.Event {
+	t := newTale().begin().build().rollout("production", "", "1.5.0").start("production", 1).pass("production", 1)
+	t.start("production", 3).observe("production", 3, time.Second, 120, 30)
+	why := "30 of 120 answers of 1.5.0 were 5xx (25%), more than 1%"
+	t.tell(10*time.Millisecond, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: why})
+	t.end("production", deploy.Event{Outcome: deploy.Reverted, Message: why, Took: 3 * time.Second})
+	return t.over(deploy.Reverted, "production: "+why, "").events
+}
+
+func tellHeld() []deploy.Event {
+	t := newTale().begin().build().rollout("production", "1.4.2", "1.5.0").start("production", 1).pass("production", 1)
+	t.start("production", 2).observe("production", 2, 5*time.Second, 212, 0).pass("production", 2)
+	why := "1.5.0 is held with 10% of the users since 2026-03-14T09:27:00Z: 10% of the users, watch for 5s passed; the strategy asks for a person here"
+	hint := "go on with: slipway resume --environment production; or go back with: slipway abort --environment production"
+	t.end("production", deploy.Event{Outcome: deploy.Held, Message: why, Hint: hint, Took: 6 * time.Second})
+	return t.over(deploy.Held, "production: "+why, hint).events
+}
+
+// tellResumed begins with the stage after those that have passed.
+func tellResumed() []deploy.Event {
+	t := newTale()
+	run := theRun()
+	run.ID, run.Operation = "78-1", "resume"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "resume hello to production"})
+	t.rollout("production", "1.4.2", "1.5.0").start("production", 3).observe("production", 3, 5*time.Second, 2120, 1).pass("production", 3)
+	t.end("production", deploy.Event{Outcome: deploy.Promoted, Message: newRevision("1.5.0").String() + " is live", Took: 6 * time.Second})
+	return t.over(deploy.Promoted, "1.5.0 is live in production", "").events
+}
+
+func tellBuilt() []deploy.Event {
+	t := newTale()
+	run := theRun()
+	run.Operation = "build"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "build hello"})
+	t.build().tell(0, deploy.Event{Kind: deploy.Notice, Message: "version 1.5.0"})
+	return t.over(deploy.Unchanged, newRevision("1.5.0").Image.String(), "").events
+}
+
+// tellBroken ends before it comes to an environment.
+func tellBroken() []deploy.Event {
+	t := newTale().begin().step("compute the version", 4*time.Millisecond).step("build the image", 20*time.Millisecond)
+	return t.over(deploy.Failed, `build: bin/hello: no such file or directory (slipway.yaml:6:12)`, "run what makes it before slipway, or mend build.files").events
+}
+
+// tellUnderWay stops in the middle.
+func tellUnderWay() []deploy.Event {
+	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
+	t.start("production", 1).pass("production", 1)
+	return t.start("production", 2).observe("production", 2, 2*time.Second, 97, 0).events
 }
 
 // golden compares with a file in testdata, or writes it with -update.

@@ -41,6 +41,8 @@ type Story struct {
 	Steps []Step `json:"steps"`
 	// Environments in the order in which the run came to them.
 	Environments []Environment `json:"environments"`
+	// Notices are lines that belong to no environment.
+	Notices []string `json:"notices,omitempty"`
 	// Warnings ask for attention. What could not be reported is among them.
 	Warnings []Warning `json:"warnings"`
 	// Events are all that happened, oldest first, but for observations, of
@@ -266,6 +268,10 @@ func (s *Story) Version() string {
 
 // good reports whether nothing needs a person.
 func good(o deploy.Outcome) bool { return o == deploy.Promoted || o == deploy.Unchanged }
+
+// began reports whether a rollout was begun in this run. Where it was not, the
+// run has ended what another began, or has come to nothing.
+func (e *Environment) began() bool { return !e.Started.IsZero() }
 
 // planned is how many stages there are to be, as far as it is known.
 func (e *Environment) planned() int { return max(len(e.acts), len(e.Stages)) }

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -55,29 +56,37 @@ func (s *Summary) Flush(context.Context) error {
 func SummaryMarkdown(s Story) string {
 	return assemble(maxSummary,
 		"## "+inline(headline(&s), 300)+"\n",
-		about(&s),
+		atAGlance(&s),
 		environmentTable(&s),
-		troubles(&s),
-		next(&s),
-		gantt(&s),
-		shares(&s),
-		checkTable(&s),
-		notices(&s),
+		evidences(&s),
 		warnings(&s),
+		titled("Notices", notices(&s)),
+		titled("Timeline", gantt(&s)),
+		shares(&s),
+		titled("Checks", checkTable(&s)),
+		about(&s),
 	)
+}
+
+// titled puts a heading above a section that is there.
+func titled(title, section string) string {
+	if section == "" {
+		return ""
+	}
+	return "### " + title + "\n\n" + section
 }
 
 // notices are the lines of a dry run, and whatever else is good to know.
 func notices(s *Story) string {
-	var text string
+	var parts []string
+	if n := len(s.Notices); n > 0 {
+		parts = append(parts, fence(s.Notices[:min(maxRows, n)]))
+	}
 	for i := range s.Environments {
 		e := &s.Environments[i]
 		if n := len(e.Notices); n > 0 {
-			text += "\n" + inline(e.Name, 60) + "\n\n" + fence(e.Notices[:min(maxRows, n)])
+			parts = append(parts, inline(e.Name, 60)+":\n\n"+fence(e.Notices[:min(maxRows, n)]))
 		}
 	}
-	if text == "" {
-		return ""
-	}
-	return "### Notices\n" + text
+	return strings.Join(parts, "\n")
 }

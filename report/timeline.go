@@ -6,8 +6,16 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// maxMoments bounds Story.Events.
+// maxMoments bounds every list of a Story.
 const maxMoments = 2000
+
+// kept adds an item to a list while there is room.
+func kept[T any](list []T, item T) []T {
+	if len(list) >= maxMoments {
+		return list
+	}
+	return append(list, item)
+}
 
 // Timeline folds events into a Story. Its zero value is an empty one. It is
 // for one goroutine.
@@ -44,7 +52,7 @@ func (t *Timeline) Add(e deploy.Event) {
 	case deploy.RunStarted:
 		t.runStarted(e)
 	case deploy.StepStarted:
-		t.story.Steps = append(t.story.Steps, Step{Name: e.Message, Started: e.At, State: StateRunning})
+		t.story.Steps = kept(t.story.Steps, Step{Name: e.Message, Started: e.At, State: StateRunning})
 	case deploy.StepEnded:
 		t.stepEnded(e)
 	case deploy.ImageReady:
@@ -52,7 +60,11 @@ func (t *Timeline) Add(e deploy.Event) {
 			t.story.Image = &Image{Repository: e.Image.Repository, Digest: e.Image.Digest, Version: e.Image.Version}
 		}
 	case deploy.Warning:
-		t.story.Warnings = append(t.story.Warnings, Warning{At: e.At, Environment: e.Environment, Message: e.Message, Hint: e.Hint})
+		t.story.Warnings = kept(t.story.Warnings, Warning{At: e.At, Environment: e.Environment, Message: e.Message, Hint: e.Hint})
+	case deploy.Notice:
+		if e.Environment == "" {
+			t.story.Notices = kept(t.story.Notices, e.Message)
+		}
 	case deploy.RunEnded:
 		t.runEnded(e)
 	}
@@ -62,10 +74,10 @@ func (t *Timeline) Add(e deploy.Event) {
 }
 
 func (t *Timeline) remember(e deploy.Event) {
-	if e.Kind == deploy.Observed || len(t.story.Events) >= maxMoments {
+	if e.Kind == deploy.Observed {
 		return
 	}
-	t.story.Events = append(t.story.Events, Moment{
+	t.story.Events = kept(t.story.Events, Moment{
 		At: e.At, Kind: e.Kind, Environment: e.Environment, Message: e.Message,
 		Stage: e.Stage, Share: e.Share, Outcome: e.Outcome, Took: seconds(e.Took),
 	})
@@ -136,7 +148,7 @@ func (e *Environment) add(event deploy.Event) {
 	case deploy.TrafficBack:
 		e.back(event)
 	case deploy.Notice:
-		e.Notices = append(e.Notices, event.Message)
+		e.Notices = kept(e.Notices, event.Message)
 	case deploy.RolloutEnded:
 		e.end(event)
 	}
@@ -172,7 +184,7 @@ func (e *Environment) startStage(event deploy.Event) {
 	if n := event.Stage; 0 < n && n <= len(e.acts) {
 		s.Act = e.acts[n-1]
 	}
-	e.Stages = append(e.Stages, s)
+	e.Stages = kept(e.Stages, s)
 }
 
 func (e *Environment) endStage(at time.Time, state State) {
@@ -206,10 +218,10 @@ func (e *Environment) check(event deploy.Event) {
 		Attempts: event.Check.Attempts, Took: seconds(event.Check.Took),
 	}
 	if s := e.current(); s != nil && s.Number == event.Stage {
-		s.Checks = append(s.Checks, c)
+		s.Checks = kept(s.Checks, c)
 		return
 	}
-	e.Checks = append(e.Checks, c)
+	e.Checks = kept(e.Checks, c)
 }
 
 func (e *Environment) back(event deploy.Event) {

@@ -104,17 +104,33 @@ func (w *worker) run(ctx context.Context, failed func(context.Context, deploy.Re
 		it, ok, end := w.take()
 		switch {
 		case ok:
-			if err := w.reporter.Report(ctx, it.event); err != nil && ctx.Err() == nil {
+			if err := guarded(func() error { return w.reporter.Report(ctx, it.event) }); err != nil && ctx.Err() == nil {
 				failed(ctx, w.reporter, err, it.own)
 			}
 		case end:
-			if err := w.reporter.Flush(ctx); err != nil && ctx.Err() == nil {
+			if err := guarded(func() error { return w.reporter.Flush(ctx) }); err != nil && ctx.Err() == nil {
 				failed(ctx, w.reporter, err, false)
 			}
 			return
 		default:
 			w.wait(ctx)
 		}
+	}
+}
+
+// ended waits until the goroutine has ended, and reports whether it did within
+// ctx.
+func (w *worker) ended(ctx context.Context) bool {
+	select {
+	case <-w.done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,0 +1,277 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// fact is one line of what a reader has to know first. Its texts are as they
+// came: whoever shows them makes them safe for where they are shown.
+type fact struct {
+	label, text string
+	// command stands for itself at the end of the text; empty where there is none.
+	command string
+}
+
+// glance is what people ask first when a deployment is over or goes wrong: why,
+// what runs now, what users felt, and what to do.
+func glance(s *Story) []fact {
+	facts := []fact{
+		{label: "Why", text: why(s)},
+		{label: "Live now", text: liveNow(s)},
+		{label: "Users", text: felt(subject(s))},
+	}
+	facts = append(facts, next(s))
+	var known []fact
+	for _, f := range facts {
+		if f.text != "" || f.command != "" {
+			known = append(known, f)
+		}
+	}
+	return known
+}
+
+// subject is the environment that the outcome is about: the last one that the
+// run came to; nil before the first.
+func subject(s *Story) *Environment {
+	if n := len(s.Environments); n > 0 {
+		return &s.Environments[n-1]
+	}
+	return nil
+}
+
+// ending is the outcome for people: that of the environment where it is worse
+// than the run's, as when settle has successfully taken something back.
+func ending(s *Story) deploy.Outcome {
+	if e := subject(s); e != nil && e.Outcome != "" && good(s.Outcome) && !good(e.Outcome) {
+		return e.Outcome
+	}
+	return s.Outcome
+}
+
+// why is the reason of an end that was not meant.
+func why(s *Story) string {
+	e := subject(s)
+	switch {
+	case e != nil && e.Reason != "" && e.Outcome != "" && !good(e.Outcome):
+		return e.Reason
+	case e != nil && e.Outcome == "" && e.Revert != nil:
+		return e.Revert.Reason
+	case s.Outcome != "" && !good(s.Outcome):
+		return s.Message
+	}
+	return ""
+}
+
+// maxListed bounds how many environments a sentence lists.
+const maxListed = 20
+
+// liveNow says for each environment what its users have.
+func liveNow(s *Story) string {
+	var parts []string
+	for i := range s.Environments {
+		if text := live(s, &s.Environments[i]); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if more := len(parts) - maxListed; more > 0 {
+		parts = append(parts[:maxListed], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// live says what the users of an environment have; empty where nothing was
+// done or asked.
+func live(s *Story, e *Environment) string {
+	in := " in " + e.Name
+	switch e.Outcome {
+	case deploy.Promoted:
+		return candidate(e) + in
+	case deploy.Unchanged:
+		return orElse(s.Version(), "the same version as before") + in
+	case deploy.Failed, deploy.Reverted:
+		return previous(e) + in
+	case deploy.Unknown:
+		if e.Candidate == nil {
+			return "not certain" + in
+		}
+		return "not certain" + in + ": " + previous(e) + ", " + candidate(e) + " or both"
+	}
+	switch {
+	case !e.began() && e.Outcome == "":
+		return ""
+	case e.Share == 0:
+		return previous(e) + in
+	case e.Share == 100:
+		return candidate(e) + in
+	}
+	return previous(e) + in + ", with " + e.Share.String() + " of the users on " + candidate(e)
+}
+
+func candidate(e *Environment) string {
+	if e.Candidate == nil {
+		return "the new version"
+	}
+	return e.Candidate.Version
+}
+
+// previous is what was live before, as far as it is known.
+func previous(e *Environment) string {
+	switch {
+	case e.Previous != nil:
+		return e.Previous.Version
+	case e.Candidate != nil:
+		return "nothing"
+	}
+	return "the same version as before"
+}
+
+// felt says what the users of an environment got from the new version.
+func felt(e *Environment) string {
+	if e == nil || e.Candidate == nil {
+		return ""
+	}
+	if !e.began() { // another run did: what they got before is not known
+		return strings.TrimPrefix(wayBack(e), "; ")
+	}
+	reached := false
+	var new, old Traffic
+	for _, stage := range e.Stages {
+		reached = reached || stage.Share > 0
+		if o := stage.Observation; o != nil {
+			new.add(o.Candidate)
+			old.add(o.Live)
+		}
+	}
+	if !reached {
+		return "none was sent to " + candidate(e)
+	}
+	text := "no request reached " + candidate(e) + " while it was watched"
+	if new.Requests > 0 {
+		text = new.in(candidate(e), "while it was watched")
+	}
+	if e.Previous != nil && old.Errors > 0 {
+		text += ", and " + old.in(previous(e), "meanwhile")
+	}
+	return text + wayBack(e)
+}
+
+// wayBack says how long it took until users were safe again.
+func wayBack(e *Environment) string {
+	if e.Revert == nil || e.Revert.TrafficBack == nil {
+		return ""
+	}
+	back := took(max(e.Revert.TrafficBack.Duration(), time.Millisecond))
+	return fmt.Sprintf("; all were back on %s %s after the decision", previous(e), back)
+}
+
+func (t *Traffic) add(more Traffic) {
+	t.Requests += more.Requests
+	t.Errors += more.Errors
+	t.Lost += more.Lost
+}
+
+// in says how many requests to a version failed.
+func (t Traffic) in(version, when string) string {
+	text := fmt.Sprintf("%d of %s to %s failed %s", t.Errors, plural(t.Requests, "request"), version, when)
+	if t.Errors == 0 {
+		text = fmt.Sprintf("none of %s to %s failed %s", plural(t.Requests, "request"), version, when)
+	}
+	if t.Lost > 0 {
+		text += fmt.Sprintf(" (%d got no answer)", t.Lost)
+	}
+	return text
+}
+
+// next is what can be done now: what those who know the reason say, else what
+// fits the outcome.
+func next(s *Story) fact {
+	f := fact{label: "Next", text: s.Hint}
+	e := subject(s)
+	if e == nil {
+		return f
+	}
+	f.text = orElse(f.text, e.Hint)
+	if f.text != "" || !plainName(e.Name) {
+		return f
+	}
+	in := " --environment " + e.Name
+	switch ending(s) {
+	case deploy.Promoted:
+		if e.Previous != nil {
+			f.text, f.command = "should it be worse after all, go back with", "slipway rollback"+in
+		}
+	case deploy.Failed, deploy.Reverted:
+		f.text = "nothing has to be cleared away: fix it and release again"
+		if !e.began() {
+			f.text = "nothing has to be cleared away: release again"
+		}
+	case deploy.Held:
+		f.text, f.command = "go on with resume, or go back with abort", "slipway resume"+in
+	case deploy.Unknown:
+		f.text, f.command = "look at slipway status; this tries the way back again", "slipway settle"+in
+	}
+	return f
+}
+
+// headline is what happened, with a sign, in words that need no knowledge of
+// Slipway.
+func headline(s *Story) string {
+	signs := map[deploy.Outcome]string{
+		deploy.Promoted: "✅", deploy.Unchanged: "✅", deploy.Failed: "❌",
+		deploy.Reverted: "↩️", deploy.Held: "✋", deploy.Unknown: "⚠️",
+	}
+	return orElse(signs[ending(s)], "🚢") + " " + happened(s)
+}
+
+func happened(s *Story) string {
+	what := strings.TrimSpace(s.Run.App + " " + s.Version())
+	var last Environment
+	if e := subject(s); e != nil {
+		last = *e
+	}
+	where := orElse(last.Name, "its environment")
+	switch ending(s) {
+	case deploy.Promoted:
+		return what + " is live in " + where
+	case deploy.Unchanged:
+		return unchanged(s, what)
+	case deploy.Failed:
+		return fmt.Sprintf("%s of %s failed: nothing changed for users", orElse(s.Run.Operation, "run"), in(what, last.Name))
+	case deploy.Reverted:
+		return reverted(what, last)
+	case deploy.Held:
+		return fmt.Sprintf("%s waits in %s: a person must decide", what, where)
+	case deploy.Unknown:
+		return fmt.Sprintf("%s: it is not certain what runs in %s", what, where)
+	}
+	return strings.TrimSuffix(what+" is on its way to "+last.Name, " to ")
+}
+
+func in(what, environment string) string {
+	if environment == "" {
+		return what
+	}
+	return what + " in " + environment
+}
+
+func unchanged(s *Story, what string) string {
+	if s.Image != nil && len(s.Environments) == 0 {
+		return what + " is built"
+	}
+	return s.Run.App + ": " + orElse(s.Message, "nothing had to change")
+}
+
+func reverted(what string, e Environment) string {
+	where := orElse(e.Name, "its environment")
+	switch {
+	case e.Previous != nil:
+		return fmt.Sprintf("%s was taken back: %s runs %s again", what, where, e.Previous.Version)
+	case e.Candidate != nil:
+		return fmt.Sprintf("%s was taken back: nothing runs in %s, for it was the first", what, where)
+	}
+	return fmt.Sprintf("%s was taken back from %s", what, where)
+}
