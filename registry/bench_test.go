@@ -1,9 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -68,6 +71,60 @@ func BenchmarkPackCompress(b *testing.B) {
 		}
 		b.ReportMetric(float64(img.own[0].blob.size)/float64(size), "of-size")
 		_ = img.Close()
+	}
+}
+
+// assets is a folder of 100 MB in 2,000 files, as a web app may have: half of
+// them compress well, half hardly.
+func assets(b *testing.B) (dir string, size int64) {
+	b.Helper()
+	const files, each = 2000, 50 << 10
+	dir = b.TempDir()
+	rng := rand.NewChaCha8([32]byte{1})
+	noise, text := make([]byte, each), bytes.Repeat([]byte("<li>hello, hello, hello</li>\n"), each/29+1)[:each]
+	for i := range files {
+		content := text
+		if i%2 == 0 {
+			_, _ = rng.Read(noise)
+			content = noise
+		}
+		path := filepath.Join(dir, "public", strconv.Itoa(i/100), strconv.Itoa(i))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir, files * each
+}
+
+// BenchmarkPackTree is 100 MB in 2,000 files: to know what the image is, which
+// is all that a release of unchanged files needs, and to compress it besides.
+func BenchmarkPackTree(b *testing.B) {
+	dir, size := assets(b)
+	spec := Spec{Dir: dir, Build: deploy.Build{Files: []deploy.File{{From: "public", To: "/srv"}}}}
+	for _, compress := range []bool{false, true} {
+		name := "unchanged"
+		if compress {
+			name = "new"
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				img, err := new(Client).Pack(b.Context(), spec)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if compress {
+					if _, err := img.Digest(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				_ = img.Close()
+			}
+		})
 	}
 }
 

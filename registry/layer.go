@@ -140,8 +140,9 @@ type blob struct {
 	size   int64
 }
 
-// compression is fast, because a release waits for it: the default level saves
-// a twentieth of the bytes for twice the time.
+// compression is fast, because a release waits for it. Of a Go program of 40 MB
+// this level makes 39 % at 150 MB/s; the standard library's fastest makes 41 %
+// at 110 MB/s, and the default levels 36 % at 30 (its own) to 90 (this one's).
 const compression = 3
 
 // newBlob compresses what content writes.
