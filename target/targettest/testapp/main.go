@@ -2,19 +2,24 @@
 // which stand in the entrypoint of an image, say how it misbehaves; the
 // environment variable PORT says where it listens.
 //
-// It answers every path with its name, GET /env?NAME with the value of an
-// environment variable, GET /slow?DURATION after a while, and GET /healthz.
+//	GET /              its name
+//	GET /healthz       200, or 503 when it is sick
+//	GET /env?NAME      the value of an environment variable
+//	GET /slow?DURATION headers and name at once, the end of the body after that
+//	GET /fail          500
+//	GET /sick          from now on it is sick
+//	GET /exit          it ends at once, without an answer
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,55 +31,58 @@ func main() {
 	}
 }
 
-// behaviour is what the flags ask for.
-type behaviour struct {
+// app is what the flags ask for.
+type app struct {
 	name       string
-	unready    bool
-	exitAfter  time.Duration
-	exitCode   int
 	say        string
+	tell       string
+	exit       int
 	port       string
 	startAfter time.Duration
 	ignoreTerm bool
-	sickAfter  time.Duration
+	sick       atomic.Bool
 }
 
-func flags() behaviour {
-	var b behaviour
-	flag.StringVar(&b.name, "name", "testapp", "what every answer says")
-	flag.BoolVar(&b.unready, "unready", false, "answer the health check with 503")
-	flag.DurationVar(&b.exitAfter, "exit-after", -1, "exit after this time")
-	flag.IntVar(&b.exitCode, "exit-code", 1, "with this code")
-	flag.StringVar(&b.say, "say", "", "print a line at the start")
-	flag.StringVar(&b.port, "port", os.Getenv("PORT"), "listen here, whatever PORT says")
-	flag.DurationVar(&b.startAfter, "start-after", 0, "listen only after this time")
-	flag.BoolVar(&b.ignoreTerm, "ignore-term", false, "do not end on SIGTERM")
-	flag.DurationVar(&b.sickAfter, "sick-after", 0, "answer the health check with 503 after this time")
+// parse reads the flags.
+func parse() *app {
+	var a app
+	flag.StringVar(&a.name, "name", "testapp", "what every answer says")
+	flag.StringVar(&a.say, "say", "", "print a line at the start")
+	flag.StringVar(&a.tell, "tell", "", "print the value of an environment variable at the start")
+	flag.IntVar(&a.exit, "exit", -1, "exit at the start with this code")
+	flag.StringVar(&a.port, "port", os.Getenv("PORT"), "listen here, whatever PORT says")
+	flag.DurationVar(&a.startAfter, "start-after", 0, "listen only after this time")
+	flag.BoolVar(&a.ignoreTerm, "ignore-term", false, "do not end on SIGTERM")
+	sick := flag.Bool("sick", false, "answer the health check with 503")
 	flag.Parse()
-	return b
+	a.sick.Store(*sick)
+	return &a
 }
 
 func run() error {
-	b := flags()
-	if b.say != "" {
-		fmt.Println(b.say)
+	a := parse()
+	if a.say != "" {
+		fmt.Println(a.say)
 	}
-	if b.exitAfter >= 0 {
-		time.AfterFunc(b.exitAfter, func() { os.Exit(b.exitCode) })
+	if a.tell != "" {
+		fmt.Println(os.Getenv(a.tell))
 	}
-	time.Sleep(b.startAfter)
-	return b.serve()
+	if a.exit >= 0 {
+		os.Exit(a.exit)
+	}
+	time.Sleep(a.startAfter)
+	return a.serve()
 }
 
 // serve listens until SIGTERM, and then finishes what is under way.
-func (b behaviour) serve() error {
-	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("HOST"), b.port))
+func (a *app) serve() error {
+	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("HOST"), a.port))
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: time.Minute}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
+	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	for {
@@ -82,39 +90,43 @@ func (b behaviour) serve() error {
 		case err := <-served:
 			return err
 		case <-ended:
-			if b.ignoreTerm {
-				continue
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			if err := server.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
 		}
+		if a.ignoreTerm {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		return server.Shutdown(ctx)
 	}
 }
 
-func (b behaviour) handler() http.Handler {
-	began := time.Now()
+func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if b.unready || b.sickAfter > 0 && time.Since(began) > b.sickAfter {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
-	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, os.Getenv(r.URL.RawQuery))
-	})
-	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
-		wait, err := time.ParseDuration(r.URL.RawQuery)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		time.Sleep(wait)
-		fmt.Fprint(w, b.name)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, b.name) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, a.name) })
+	mux.HandleFunc("/healthz", a.health)
+	mux.HandleFunc("/slow", a.slow)
+	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getenv(r.URL.RawQuery)) })
+	mux.HandleFunc("/fail", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { a.sick.Store(true) })
+	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
 	return mux
+}
+
+func (a *app) health(w http.ResponseWriter, _ *http.Request) {
+	if a.sick.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// slow lets the client see that its request has arrived before it waits.
+func (a *app) slow(w http.ResponseWriter, r *http.Request) {
+	wait, err := time.ParseDuration(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	fmt.Fprint(w, a.name)
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(wait)
+	fmt.Fprint(w, ".")
 }
