@@ -1,0 +1,47 @@
+package main
+
+import (
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// gitCommand makes a repository of the script's working folder: init begins
+// one on the branch main, commit records all files, tag names the last commit.
+func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: git init|commit|tag NAME")
+	}
+	dir := ts.MkAbs(".")
+	if args[0] == "init" {
+		_, err := git.PlainInitWithOptions(dir, &git.PlainInitOptions{
+			InitOptions: git.InitOptions{DefaultBranch: "refs/heads/main"},
+		})
+		ts.Check(err)
+		return
+	}
+	repo, err := git.PlainOpen(dir)
+	ts.Check(err)
+	switch {
+	case args[0] == "commit":
+		commit(ts, repo)
+	case args[0] == "tag" && len(args) == 2:
+		head, err := repo.Head()
+		ts.Check(err)
+		_, err = repo.CreateTag(args[1], head.Hash(), nil)
+		ts.Check(err)
+	default:
+		ts.Fatalf("git does not know %q", args)
+	}
+}
+
+func commit(ts *testscript.TestScript, repo *git.Repository) {
+	tree, err := repo.Worktree()
+	ts.Check(err)
+	ts.Check(tree.AddGlob("."))
+	who := &object.Signature{Name: "Tester", Email: "tester@example.com", When: time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)}
+	_, err = tree.Commit("change", &git.CommitOptions{Author: who, Committer: who, AllowEmptyCommits: true})
+	ts.Check(err)
+}
