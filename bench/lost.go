@@ -99,16 +99,15 @@ func (b *bench) move(ctx context.Context, m move) (workshop.Count, error) {
 
 // command is what makes a move, and the exit code that it has to have.
 func (b *bench) command(ctx context.Context, m move) (command string, code int, err error) {
-	switch m.kind {
-	case rollback:
-		return "rollback --environment production", 0, nil
-	case reverted:
+	if m.kind == reverted {
 		return "release --version " + bad, 3, b.Use(bad)
-	case forward, interrupted:
 	}
 	next, err := b.other(ctx)
 	if err != nil {
 		return "", 0, err
+	}
+	if m.kind == rollback { // of a release that has just been made
+		return "rollback --environment production", 0, b.release(ctx, next)
 	}
 	return "release --version " + next, 0, b.Use(next)
 }
