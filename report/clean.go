@@ -22,7 +22,7 @@ func (s Scrub) apply(text string) string {
 }
 
 // escapes are terminal control sequences: CSI, OSC, and the short ones.
-var escapes = regexp.MustCompile(`\x1b(?:\[[0-9:;<=>?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])`)
+var escapes = regexp.MustCompile(`\x1b(?:\[[0-9:;<=>?]*[\x20-\x2f]*[\x40-\x7e]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x20-\x2f]*[\x30-\x7e])`)
 
 // oneLine makes text safe to stand in a line: no control sequences, no line
 // breaks, no characters that reorder what stands around them. It keeps at most

@@ -101,6 +101,7 @@ func (c *Comment) write(ctx context.Context) error {
 	if story.idle() {
 		return nil
 	}
+	c.edited = c.o.Now()
 	if err := c.findPullRequest(ctx, story.Run); err != nil || c.number < 0 {
 		return c.judge(err)
 	}
@@ -122,12 +123,6 @@ func (c *Comment) judge(err error) error {
 		c.denied = true
 	}
 	return err
-}
-
-// idle reports whether a run had nothing to do, as settle mostly: there is
-// nothing to tell, and what another run has told is to stay.
-func idle(s *Story) bool {
-	return len(s.Environments) == 0 && s.Image == nil && (s.Outcome == deploy.Unchanged || s.Outcome == "")
 }
 
 // findPullRequest asks GitHub which pull request the commit belongs to: an open

@@ -100,46 +100,54 @@ func (c *Console) Flush(context.Context) error {
 	return p.flush()
 }
 
+// tellers print the kinds of events.
+var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
+	deploy.RunStarted:     (*Console).runStarted,
+	deploy.StepStarted:    (*Console).stepStarted,
+	deploy.StepEnded:      (*Console).stepEnded,
+	deploy.ImageReady:     (*Console).imageReady,
+	deploy.RolloutStarted: (*Console).rolloutStarted,
+	deploy.StageStarted:   (*Console).stageStarted,
+	deploy.Observed:       (*Console).observed,
+	deploy.Checked:        (*Console).checked,
+	deploy.StagePassed:    (*Console).stagePassed,
+	deploy.Reverting:      (*Console).reverting,
+	deploy.TrafficBack:    (*Console).trafficBack,
+	deploy.RolloutEnded:   (*Console).rolloutEnded,
+	deploy.Notice:         (*Console).notice,
+	deploy.Warning:        (*Console).warning,
+	deploy.RunEnded:       (*Console).runEnded,
+}
+
 func (c *Console) tell(p *page, e deploy.Event) {
 	if e.Kind != deploy.Observed && e.Kind != deploy.Warning {
 		c.settleStep(p, e)
+		if e.Environment != "" {
+			c.enter(p, e.Environment)
+		}
 	}
-	if e.Environment != "" && e.Kind != deploy.Observed && e.Kind != deploy.Warning {
-		c.enter(p, e.Environment)
-	}
-	switch e.Kind {
-	case deploy.RunStarted:
-		c.runStarted(p, e)
-	case deploy.StepStarted:
-		c.stepStarted(p, e)
-	case deploy.StepEnded:
-		c.step = &e
-	case deploy.ImageReady:
-		p.line("    %s", p.dim(oneLine(e.Message, 200)))
-	case deploy.RolloutStarted:
-		c.rolloutStarted(p, e)
-	case deploy.StageStarted:
-		p.progress = c.progressLine(e)
-	case deploy.Observed:
-		c.observed(p, e)
-	case deploy.Checked:
-		c.checked(p, e)
-	case deploy.StagePassed:
-		c.stagePassed(p, e)
-	case deploy.Reverting:
-		p.line("  %s %s", p.red("✗"), "going back: "+oneLine(e.Message, 400))
-	case deploy.TrafficBack:
-		p.line("  %s %s", p.yellow("↩"), oneLine(e.Message, 400))
-	case deploy.RolloutEnded:
-		c.rolloutEnded(p, e)
-	case deploy.Notice:
-		p.line("    %s", oneLine(e.Message, 1000))
-	case deploy.Warning:
-		c.warning(p, e)
-	case deploy.RunEnded:
-		c.runEnded(p, e)
+	if teller, ok := tellers[e.Kind]; ok {
+		teller(c, p, e)
 	}
 }
+
+func (c *Console) stepEnded(_ *page, e deploy.Event) { c.step = &e }
+
+func (c *Console) imageReady(p *page, e deploy.Event) {
+	p.line("    %s", p.dim(oneLine(e.Message, 200)))
+}
+
+func (c *Console) stageStarted(p *page, e deploy.Event) { p.progress = c.progressLine(e) }
+
+func (c *Console) reverting(p *page, e deploy.Event) {
+	p.line("  %s %s", p.cross(), "going back: "+oneLine(e.Message, 400))
+}
+
+func (c *Console) trafficBack(p *page, e deploy.Event) {
+	p.line("  %s %s", p.yellow("↩"), oneLine(e.Message, 400))
+}
+
+func (c *Console) notice(p *page, e deploy.Event) { p.line("    %s", oneLine(e.Message, 1000)) }
 
 func (c *Console) runStarted(p *page, e deploy.Event) {
 	if e.Run == nil {
@@ -198,7 +206,7 @@ func (c *Console) settleStep(p *page, next deploy.Event) {
 	}
 	mark := p.green("✓")
 	if next.Kind == deploy.RunEnded && !good(next.Outcome) {
-		mark = p.red("✗")
+		mark = p.cross()
 	}
 	p.line("  %s %s", mark, columns(oneLine(step.Message, 60), took(step.Took), ""))
 }
@@ -249,7 +257,8 @@ func (c *Console) stage(name string) (*Environment, *Stage) {
 	if env == nil {
 		return nil, nil
 	}
-	return env, env.current()
+	stage := env.current()
+	return env, stage
 }
 
 func (c *Console) stagePassed(p *page, e deploy.Event) {
@@ -275,7 +284,7 @@ func (c *Console) checked(p *page, e deploy.Event) {
 	if check.Attempts > 1 {
 		tries = fmt.Sprintf("%d attempts", check.Attempts)
 	}
-	p.line("    %s %s", p.red("✗"), columns("check "+oneLine(check.Name, 60), took(check.Took), tries))
+	p.line("    %s %s", p.cross(), columns("check "+oneLine(check.Name, 60), took(check.Took), tries))
 	p.quote(strings.Split(check.Detail, "\n"))
 }
 

@@ -24,6 +24,7 @@ func (h hooks) EndGroup()          { fmt.Fprintln(h.out, "::endgroup::") }
 func (h hooks) Error(title, message string) {
 	fmt.Fprintf(h.out, "::error title=%s::%s\n", escape(title), escape(message))
 }
+
 func (h hooks) Warning(title, message string) {
 	fmt.Fprintf(h.out, "::warning title=%s::%s\n", escape(title), escape(message))
 }

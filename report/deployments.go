@@ -344,7 +344,8 @@ func (d *Deployments) retireOne(ctx context.Context, s *Story, old *github.Deplo
 		return false, err
 	case state == "inactive":
 		return ours, nil
-	case state != "success" && !(ours && state == "in_progress"):
+	case state == "success", ours && state == "in_progress":
+	default:
 		return false, nil
 	}
 	return false, d.status(ctx, old.GetID(), doing, &github.DeploymentStatusRequest{

@@ -186,23 +186,30 @@ func (g *GitHub) again(err error) error {
 		}
 		return &backoff.RetryAfterError{Duration: wait}
 	}
-	if r, _ := answered(err); r != nil && r.StatusCode < 500 || errors.Is(err, errElsewhere) {
+	if r := refusalOf(err); r != nil && r.status < 500 || errors.Is(err, errElsewhere) {
 		return backoff.Permanent(err)
 	}
 	return err // GitHub's own trouble, or the connection broke
 }
 
-// answered is GitHub's answer to what failed; nil when none came.
-func answered(err error) (r *http.Response, message string) {
-	var refused *github.ErrorResponse
-	if !errors.As(err, &refused) || refused.Response == nil {
-		return nil, ""
+// refusal is what GitHub answered to what failed.
+type refusal struct {
+	status  int
+	header  http.Header
+	message string
+}
+
+// refusalOf is GitHub's answer; nil when none came.
+func refusalOf(err error) *refusal {
+	refused, ok := errors.AsType[*github.ErrorResponse](err)
+	if !ok || refused.Response == nil {
+		return nil
 	}
-	message = refused.Message
+	message := refused.Message
 	for _, detail := range refused.Errors {
 		message += ": " + orElse(detail.Message, detail.Field+" "+detail.Code)
 	}
-	return refused.Response, message
+	return &refusal{refused.Response.StatusCode, refused.Response.Header, message}
 }
 
 // rateLimit is one that was met.
@@ -218,25 +225,23 @@ type rateLimit struct {
 // describes them: 403 or 429, with Retry-After, else with a reset where nothing
 // remains, else with a word about it. The library knows only some of them.
 func limitOf(err error) *rateLimit {
-	var used *github.RateLimitError
-	var slowDown *github.AbuseRateLimitError
-	switch {
-	case errors.As(err, &used):
+	if used, ok := errors.AsType[*github.RateLimitError](err); ok {
 		return &rateLimit{primary: true, wait: time.Until(used.Rate.Reset.Time)}
-	case errors.As(err, &slowDown):
+	}
+	if slowDown, ok := errors.AsType[*github.AbuseRateLimitError](err); ok {
 		return &rateLimit{wait: slowDown.GetRetryAfter()}
 	}
-	r, message := answered(err)
-	if r == nil || r.StatusCode != http.StatusForbidden && r.StatusCode != http.StatusTooManyRequests {
+	r := refusalOf(err)
+	if r == nil || r.status != http.StatusForbidden && r.status != http.StatusTooManyRequests {
 		return nil
 	}
-	if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err == nil {
+	if seconds, err := strconv.Atoi(r.header.Get("Retry-After")); err == nil {
 		return &rateLimit{wait: time.Duration(seconds) * time.Second}
 	}
-	if reset, err := strconv.ParseInt(r.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil && r.Header.Get("X-RateLimit-Remaining") == "0" {
+	if reset, err := strconv.ParseInt(r.header.Get("X-RateLimit-Reset"), 10, 64); err == nil && r.header.Get("X-RateLimit-Remaining") == "0" {
 		return &rateLimit{primary: true, wait: time.Until(time.Unix(reset, 0))}
 	}
-	if r.StatusCode == http.StatusTooManyRequests || strings.Contains(message, "secondary rate limit") {
+	if r.status == http.StatusTooManyRequests || strings.Contains(r.message, "secondary rate limit") {
 		return &rateLimit{}
 	}
 	return nil
@@ -247,17 +252,17 @@ func (g *GitHub) explain(err error, doing, permission string) error {
 	if l := limitOf(err); l != nil {
 		return fmt.Errorf("%s: %s", doing, l)
 	}
-	r, message := answered(err)
+	r := refusalOf(err)
 	if r == nil {
 		g.down.Store(true)
 		return &unreachable{text: g.mask(doing + ": " + g.silence(err)), err: err}
 	}
-	if r.StatusCode >= 500 {
+	if r.status >= 500 {
 		g.down.Store(true)
-		return fmt.Errorf("%s: GitHub answered %d (%s), also when asked again", doing, r.StatusCode, http.StatusText(r.StatusCode))
+		return fmt.Errorf("%s: GitHub answered %d (%s), also when asked again", doing, r.status, http.StatusText(r.status))
 	}
 	g.down.Store(false)
-	denied := &Denied{Doing: doing, Permission: permission, Status: r.StatusCode, Message: g.mask(message)}
+	denied := &Denied{Doing: doing, Permission: permission, Status: r.status, Message: g.mask(r.message)}
 	return deploy.Hinted(denied, "%s", denied.hint())
 }
 
@@ -309,6 +314,6 @@ func (g *GitHub) mask(s string) string {
 
 // gone reports whether GitHub answered that it has no such thing.
 func gone(err error) bool {
-	r, _ := answered(err)
-	return r != nil && (r.StatusCode == http.StatusNotFound || r.StatusCode == http.StatusGone)
+	r := refusalOf(err)
+	return r != nil && (r.status == http.StatusNotFound || r.status == http.StatusGone)
 }

@@ -177,7 +177,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	var errs []error
 	for _, w := range h.slow {
 		if !w.ended(ctx) {
-			errs = append(errs, h.late(w))
+			errs = append(errs, h.late(ctx, w))
 		}
 	}
 	h.cancel()
@@ -187,9 +187,9 @@ func (h *Hub) Close(ctx context.Context) error {
 }
 
 // late tells that a reporter did not get done.
-func (h *Hub) late(w *worker) error {
+func (h *Hub) late(ctx context.Context, w *worker) error {
 	err := fmt.Errorf("%s: gave up with %d events unreported, for the time was over", nameOf(w.reporter), w.waiting())
-	h.failed(context.Background(), w.reporter, err, false)
+	h.failed(context.WithoutCancel(ctx), w.reporter, err, false)
 	return err
 }
 

@@ -153,7 +153,7 @@ func environmentTable(s *Story) string {
 	var rows []string
 	for i := range s.Environments {
 		if e := &s.Environments[i]; e.began() || e.Outcome != "" || e.Revert != nil {
-			rows = append(rows, environmentRow(s, e))
+			rows = append(rows, environmentRow(e))
 		}
 	}
 	if len(rows) == 0 {
@@ -163,7 +163,7 @@ func environmentTable(s *Story) string {
 		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
-func environmentRow(s *Story, e *Environment) string {
+func environmentRow(e *Environment) string {
 	share := ""
 	if e.Candidate != nil {
 		share = e.Share.String()
@@ -292,8 +292,8 @@ func shareRow(environment string, s Stage) string {
 	if o := s.Observation; o != nil {
 		requests, errors = fmt.Sprint(o.Candidate.Requests), fmt.Sprint(o.Candidate.Errors)
 	}
-	return fmt.Sprintf("| %s | %s %d. %s | %s | `%s` | %s | %s | %s |\n",
-		inline(environment, 60), sign, s.Number, inline(s.Name, 120), s.Share, bar(s.Share), requests, errors, took(s.Took()))
+	return fmt.Sprintf("| %s | %s %d. %s | %s | %s | %s | %s | %s |\n",
+		inline(environment, 60), sign, s.Number, inline(s.Name, 120), s.Share, code(bar(s.Share)), requests, errors, took(s.Took()))
 }
 
 // warnings lists what asks for attention.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -94,14 +95,14 @@ func (p *page) flush() error {
 func cut(line string, width int) string {
 	var b strings.Builder
 	for line != "" && width > 0 {
-		if loc := escapes.FindStringIndex(line); loc != nil && loc[0] == 0 {
+		if loc := escapes.FindStringIndex(line); len(loc) == 2 && loc[0] == 0 {
 			b.WriteString(line[:loc[1]])
 			line = line[loc[1]:]
 			continue
 		}
-		r := []rune(line[:min(4, len(line))])[0]
+		r, size := utf8.DecodeRuneInString(line)
 		b.WriteRune(r)
-		line = line[len(string(r)):]
+		line = line[size:]
 		width--
 	}
 	if strings.Contains(b.String(), "\x1b[") {
@@ -119,7 +120,7 @@ func (p *page) color(code, s string) string {
 
 func (p *page) bold(s string) string   { return p.color("1", s) }
 func (p *page) dim(s string) string    { return p.color("2", s) }
-func (p *page) red(s string) string    { return p.color("31", s) }
+func (p *page) cross() string          { return p.color("31", "✗") }
 func (p *page) green(s string) string  { return p.color("32", s) }
 func (p *page) yellow(s string) string { return p.color("33", s) }
 
@@ -135,5 +136,5 @@ func (p *page) mark(o deploy.Outcome) string {
 	case deploy.Held:
 		return p.yellow("‖")
 	}
-	return p.red("✗")
+	return p.cross()
 }

@@ -239,7 +239,8 @@ type Moment struct {
 // environment and brought no image. Telling of it would only cover what the run
 // before has told.
 func (s *Story) idle() bool {
-	return s.Outcome == deploy.Unchanged && len(s.Environments) == 0 && s.Image == nil
+	over := s.Outcome != deploy.Unchanged && s.Outcome != ""
+	return !over && len(s.Environments) == 0 && s.Image == nil
 }
 
 // Environment finds an environment by its name; nil when the run has not come

@@ -25,7 +25,7 @@ import (
 // Repository is the one that the server has, and Token what it takes.
 const (
 	Repository = "acme/hello"
-	Token      = "ghs_loopback"
+	Token      = "ghs_loopback" //nolint:gosec // it opens nothing but this server
 )
 
 // hourly is how many requests a job's token has in an hour.
