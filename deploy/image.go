@@ -19,8 +19,12 @@ type Image struct {
 // Reference is the form by which the image is pulled: repository@digest.
 func (i Image) Reference() string { return i.Repository + "@" + i.Digest }
 
-// String is the reference with the version for people.
+// String is the reference with the version for people. An image that was not
+// pushed anywhere is its version and digest.
 func (i Image) String() string {
+	if i.Repository == "" {
+		return i.Version + "@" + i.Digest
+	}
 	return fmt.Sprintf("%s:%s@%s", i.Repository, i.Version, i.Digest)
 }
 

@@ -90,6 +90,9 @@ func findPrevious(ctx context.Context, w *Work) error {
 		return deploy.Hinted(fmt.Errorf("nothing is live in %s", env.Name), "release a version first")
 	}
 	past, ok := previous(state, w.Request.Version)
+	if !ok && w.Request.Version == state.Live.Image.Version {
+		past, ok = *state.Live, true // unchanged
+	}
 	if !ok {
 		what := "nothing was live before " + state.Live.String()
 		if w.Request.Version != "" {
