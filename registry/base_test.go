@@ -3,6 +3,7 @@ package registry
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -441,5 +442,34 @@ func TestBaseLayerCannotBeRead(t *testing.T) {
 				t.Errorf("%v: is incomplete: %v", err, !test.incomplete)
 			}
 		})
+	}
+}
+
+// What Docker calls a layer is called otherwise in an OCI image.
+func TestTypesOfLayers(t *testing.T) {
+	for have, want := range map[types.MediaType]types.MediaType{
+		types.DockerLayer:             types.OCILayer,
+		types.DockerUncompressedLayer: types.OCIUncompressedLayer,
+		types.DockerForeignLayer:      types.OCIRestrictedLayer,
+		types.OCILayer:                types.OCILayer,
+		types.OCILayerZStd:            types.OCILayerZStd,
+	} {
+		if got := ociType(have); got != want {
+			t.Errorf("%s has become %s, not %s", have, got, want)
+		}
+	}
+}
+
+// A manifest and its configuration have to name the same layers.
+func TestBaseContradictsItself(t *testing.T) {
+	host := serve(t, nil)
+	base := distroless(t, amd64)
+	put(t, host+"/base:1", base)
+	m := *must(base.Manifest())
+	m.Layers = nil
+	rawManifest(t, host+"/base:1", types.DockerManifestSchema2, must(json.Marshal(m)))
+	_, err := impatient().Pack(t.Context(), onBase(folderOf(t, web), host+"/base:1"))
+	if err == nil || !strings.Contains(err.Error(), "it has 0 layers, and its configuration names 1") {
+		t.Errorf("got %v", err)
 	}
 }

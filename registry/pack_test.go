@@ -452,3 +452,17 @@ func TestImageOutlivesItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// However large the files are, packing them ends with its context.
+func TestPackIsInterruptedWhileItReads(t *testing.T) {
+	dir := folderOf(t, map[string]string{"large": ""})
+	if err := os.Truncate(filepath.Join(dir, "large"), 16<<30); err != nil {
+		t.Skipf("no files with holes here: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
+	_, err := impatient().Pack(ctx, Spec{Dir: dir, Build: deploy.Build{Files: []deploy.File{{From: "large", To: "/large"}}}})
+	if err == nil || err.Error() != "pack the image: interrupted" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -342,6 +342,7 @@ func mustBeTried(t *testing.T, requests []string, times int) {
 }
 
 func TestRegistryRefuses(t *testing.T) {
+	p := pack(t, webSpec(folderOf(t, web)))
 	for _, test := range []struct {
 		status      int
 		body        string
@@ -378,9 +379,7 @@ func TestRegistryRefuses(t *testing.T) {
 					}
 					return true
 				}))
-				c := impatient()
-				p := packWith(t, c, webSpec(folderOf(t, web)))
-				_, sent, err := c.Push(t.Context(), p, host+"/acme/hello", "1.4.2")
+				_, sent, err := impatient().Push(t.Context(), p, host+"/acme/hello", "1.4.2")
 				if err == nil || sent {
 					t.Fatalf("sent %v, %v", sent, err)
 				}
