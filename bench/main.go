@@ -102,21 +102,24 @@ func measure(ctx context.Context, o options) (err error) {
 	return errors.Join(failed, b.judge())
 }
 
-// run measures the chapters. What was measured before an error is kept.
+// run measures the chapters. One that cannot be measured to its end does not
+// keep the others from being measured.
 func (b *bench) run(ctx context.Context, only string) error {
+	var errs []error
 	for _, c := range chapters {
-		if !strings.Contains(c.name, only) {
+		if !strings.Contains(c.name, only) || ctx.Err() != nil {
 			continue
 		}
 		b.say("%s", c.name)
 		if err := c.measure(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			b.say("  %v", err)
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
-	if len(b.figures) == 0 {
+	if len(b.figures) == 0 && len(errs) == 0 {
 		return fmt.Errorf("no chapter's name contains %q", only)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (b *bench) say(format string, args ...any) {

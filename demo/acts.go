@@ -59,7 +59,7 @@ func (d *demo) acts() []act {
 	return []act{
 		{
 			title: "1. A first release",
-			about: "One image for all environments: staging first, then the same digest to production.",
+			about: "One image: it is deployed to staging, and then the same digest to production.",
 
 			command: "release --version 1.0.0",
 			before:  func() error { return d.Use("1.0.0") },

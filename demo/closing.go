@@ -66,8 +66,8 @@ func (d *demo) close() error {
 	d.out.title(closingTitle)
 	d.out.line("")
 	d.table(all)
-	d.out.line("\nThe way back from %s took %s, from the decision until users were sent to 1.1.0 again.", bad, short(d.back))
-	d.out.line("Of the users' requests, the last that %s answered was sent %s.\n", bad, after(d.seen))
+	d.out.line("\nThe way back from %s took %s from the decision, by slipway's own report.", bad, short(d.back))
+	d.out.line("The last request that %s answered was sent %s.\n", bad, after(d.seen))
 	var broken []error
 	for _, p := range d.promises(all) {
 		mark := "✓"
@@ -84,9 +84,9 @@ func (d *demo) close() error {
 }
 
 func (d *demo) table(all workshop.Count) {
-	d.out.line("  %-22s%8s%11s%11s%11s%9s%11s%7s", "requests", "sent", "by 1.0.0", "by 1.1.0", "by "+bad, "failed", "on "+bad, "lost")
+	d.out.line("  %-21s%6s%9s%9s%9s%7s%9s%5s", "requests", "sent", "by 1.0.0", "by 1.1.0", "by "+bad, "failed", "on "+bad, "lost")
 	for _, r := range append(d.rows, row{"in all", all}) {
-		d.out.line("  %-22s%8d%11d%11d%11d%9d%11d%7d", r.title, r.Sent, r.Answered["1.0.0"], r.Answered["1.1.0"], r.Answered[bad],
+		d.out.line("  %-21s%6d%9d%9d%9d%7d%9d%5d", r.title, r.Sent, r.Answered["1.0.0"], r.Answered["1.1.0"], r.Answered[bad],
 			r.Failed(), r.Faults[bad], r.Lost)
 	}
 }
