@@ -180,7 +180,7 @@ func (t *workTree) keepsModes() bool {
 }
 
 func (t *workTree) contentChanged(path string, info fs.FileInfo, e *index.Entry) (bool, error) {
-	sameSize := uint32(info.Size()) == e.Size //nolint:gosec // git keeps the low 32 bits
+	sameSize := uint32(info.Size()) == e.Size // git keeps the low 32 bits
 	if sameSize && info.ModTime().Equal(e.ModifiedAt) && e.ModifiedAt.Before(t.indexed) {
 		return false, nil
 	}

@@ -116,7 +116,7 @@ func TestVersionsFollowCommits(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			g := newGraph(t)
-			g.random(rand.New(rand.NewPCG(seed, 1)), 50) //nolint:gosec // to be repeatable
+			g.random(rand.New(rand.NewPCG(seed, 1)), 50) // to be repeatable
 			versions := map[plumbing.Hash]*semver.Version{}
 			for _, c := range g.commits {
 				s := g.at(t.Context(), c)
@@ -155,14 +155,14 @@ func TestDistanceAsGitCounts(t *testing.T) {
 		t.Skip("git is not installed")
 	}
 	g := newGraph(t)
-	g.random(rand.New(rand.NewPCG(7, 7)), 80) //nolint:gosec // to be repeatable
+	g.random(rand.New(rand.NewPCG(7, 7)), 80) // to be repeatable
 	for _, c := range g.commits[len(g.commits)-10:] {
 		s := g.at(t.Context(), c)
 		span := c.String()
 		if s.Base != nil {
 			span = "v" + s.Base.String() + ".." + span
 		}
-		out, err := exec.CommandContext(t.Context(), program, "-C", g.dir, "rev-list", "--count", span).Output() //nolint:gosec // no shell
+		out, err := exec.CommandContext(t.Context(), program, "-C", g.dir, "rev-list", "--count", span).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func (r *testRepo) write(name, content string) {
 	if err := os.MkdirAll(filepath.Dir(r.path(name)), 0o755); err != nil {
 		r.Fatal(err)
 	}
-	if err := os.WriteFile(r.path(name), []byte(content), 0o644); err != nil { //nolint:gosec // as git does
+	if err := os.WriteFile(r.path(name), []byte(content), 0o644); err != nil {
 		r.Fatal(err)
 	}
 }

@@ -55,13 +55,13 @@ func open(dir string) (*repository, error) {
 func (r *repository) close() { _ = r.store.Close() }
 
 // find climbs from dir to the first folder with a .git: the root of the
-// working tree, and the folder in which git keeps its own files.
+// working tree, and the folder in which git keeps its own files. It climbs from
+// where dir is, not from a link to it.
 func find(dir string) (work, gitDir string, err error) {
-	dir, err = filepath.Abs(dir)
-	if err != nil {
+	if dir, err = filepath.Abs(dir); err != nil {
 		return "", "", err
 	}
-	if _, err := os.Stat(dir); err != nil {
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", "", err
 	}
 	for at := dir; ; at = filepath.Dir(at) {
@@ -88,12 +88,24 @@ func gitDirOf(work string) (string, error) {
 		return "", err
 	}
 	if !info.IsDir() {
-		if path, err = pointer(path); err != nil {
-			return "", err
-		}
+		return pointed(path)
 	}
 	if _, err := os.Stat(filepath.Join(path, "HEAD")); err != nil {
 		return "", err // an empty folder named .git is no repository
+	}
+	return path, nil
+}
+
+// pointed is the folder that a .git file names. A missing one is an error of its
+// own: the folder is a working tree, though an incomplete one.
+func pointed(file string) (string, error) {
+	path, err := pointer(file)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(path, "HEAD")); err != nil {
+		return "", deploy.Hinted(fmt.Errorf("%s names %s, where no repository is", file, path),
+			"check out the whole repository, with submodules and linked worktrees where they belong, or give the version: --version 1.4.2")
 	}
 	return path, nil
 }

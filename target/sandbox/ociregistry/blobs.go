@@ -16,7 +16,7 @@ func (r *Registry) getBlob(w http.ResponseWriter, req *http.Request, to route) e
 	if err != nil {
 		return err
 	}
-	f, _, err := r.store.openBlob(h)
+	f, err := r.store.openBlob(h)
 	if errors.Is(err, errAbsent) {
 		return unknownBlob(h)
 	}

@@ -20,7 +20,7 @@ const maxManifest = 4 << 20
 const ociIndex = types.OCIImageIndex
 
 // mediaTypes is wide, but keeps a media type on the line it is stored on.
-var mediaTypes = regexp.MustCompile(`^[!-~][ -~]{0,254}$`)
+var mediaTypes = regexp.MustCompile(`^[[:graph:]][[:print:]]{0,254}$`)
 
 // contents are what a manifest of any kind says of others.
 type contents struct {
@@ -66,7 +66,7 @@ func (c contents) blobs() []v1.Descriptor {
 }
 
 // getManifest answers with a manifest by tag or digest.
-func (r *Registry) getManifest(w http.ResponseWriter, req *http.Request, to route) error {
+func (r *Registry) getManifest(w http.ResponseWriter, _ *http.Request, to route) error {
 	m, err := r.find(to)
 	if err != nil {
 		return err

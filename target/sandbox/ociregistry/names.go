@@ -67,25 +67,38 @@ func split(elems []string) (route, bool) {
 	if n < 3 {
 		return route{}, false
 	}
+	name := strings.Join(elems[:n-2], "/")
 	last := elems[n-1]
-	name := func(n int) string { return strings.Join(elems[:n], "/") }
-	switch {
-	case n >= 4 && elems[n-3] == "blobs" && elems[n-2] == "uploads" && last == "":
-		return route{kindUploads, name(n - 3), ""}, true
-	case n >= 4 && elems[n-3] == "blobs" && elems[n-2] == "uploads":
-		return route{kindUpload, name(n - 3), last}, true
-	case elems[n-2] == "blobs" && last == "uploads":
-		return route{kindUploads, name(n - 2), ""}, true
-	case elems[n-2] == "blobs":
-		return route{kindBlob, name(n - 2), last}, true
-	case elems[n-2] == "manifests":
-		return route{kindManifest, name(n - 2), last}, true
-	case elems[n-2] == "referrers":
-		return route{kindReferrers, name(n - 2), last}, true
-	case elems[n-2] == "tags" && last == "list":
-		return route{kindTags, name(n - 2), ""}, true
+	switch elems[n-2] {
+	case "uploads":
+		return splitUpload(elems)
+	case "blobs":
+		if last == "uploads" {
+			return route{kindUploads, name, ""}, true
+		}
+		return route{kindBlob, name, last}, true
+	case "manifests":
+		return route{kindManifest, name, last}, true
+	case "referrers":
+		return route{kindReferrers, name, last}, true
+	case "tags":
+		return route{kindTags, name, ""}, last == "list"
 	}
 	return route{}, false
+}
+
+// splitUpload takes apart what ends with blobs/uploads/ and an upload, or no
+// upload yet.
+func splitUpload(elems []string) (route, bool) {
+	n := len(elems)
+	if n < 4 || elems[n-3] != "blobs" {
+		return route{}, false
+	}
+	name := strings.Join(elems[:n-3], "/")
+	if last := elems[n-1]; last != "" {
+		return route{kindUpload, name, last}, true
+	}
+	return route{kindUploads, name, ""}, true
 }
 
 // validName reports whether a repository may be called so.

@@ -165,19 +165,19 @@ func (s *store) putBlob(f *os.File, h v1.Hash) error {
 }
 
 // openBlob opens a blob whose content matches its digest.
-func (s *store) openBlob(h v1.Hash) (*os.File, fs.FileInfo, error) {
+func (s *store) openBlob(h v1.Hash) (*os.File, error) {
 	f, err := os.Open(s.blobPath(h))
 	if err != nil {
-		return nil, nil, absent(err)
+		return nil, absent(err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	if err := s.check(f, info, h); err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return f, info, nil
+	return f, nil
 }
 
 // check hashes a blob the first time that it is read.
@@ -202,7 +202,7 @@ func (s *store) check(f *os.File, info fs.FileInfo, h v1.Hash) error {
 
 // hasBlob reports whether a blob is there and sound.
 func (s *store) hasBlob(h v1.Hash) (bool, error) {
-	f, _, err := s.openBlob(h)
+	f, err := s.openBlob(h)
 	if errors.Is(err, errAbsent) {
 		return false, nil
 	}
