@@ -2,13 +2,10 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
 	"github.com/goccy/go-yaml/ast"
-
-	"github.com/slipway-ci/slipway/deploy"
 )
 
 // choice reads what is either a name alone or a mapping with that name as its
@@ -71,50 +68,4 @@ func (r *reader) oneOf(m mark, of, name string, names []string) bool {
 		Valid:   names,
 		Hint:    meant(name, names, "use one of these"),
 	})
-}
-
-// targetNames are the kinds of target that may be named.
-func (r *reader) targetNames() []string {
-	if r.rules.Targets == nil {
-		return keysOf(reflect.TypeFor[targets]()).names
-	}
-	return slices.Sorted(maps.Keys(r.rules.Targets))
-}
-
-// target is a kind with its settings.
-type target struct {
-	kind string
-	port port
-}
-
-func (v *target) read(r *reader, p place) bool {
-	var set targets
-	kind, _, ok := r.choice(p, r.targetNames(), &set)
-	v.kind = kind
-	if set.Sandbox != nil && set.Sandbox.Port != nil {
-		v.port = *set.Sandbox.Port
-	}
-	return ok
-}
-
-// strategy is a kind with its settings.
-type strategy struct {
-	kind deploy.Kind
-	set  strategies
-	// mark is where the kind is written.
-	mark mark
-}
-
-func (v *strategy) read(r *reader, p place) bool {
-	kind, at, ok := r.choice(p, kindNames(deploy.Kinds), &v.set)
-	v.kind, v.mark = deploy.Kind(kind), at
-	return ok
-}
-
-func kindNames(kinds []deploy.Kind) []string {
-	list := make([]string, len(kinds))
-	for i, k := range kinds {
-		list[i] = string(k)
-	}
-	return list
 }

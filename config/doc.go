@@ -2,7 +2,8 @@
 //
 // A file is read as a whole: every mistake in it is found at once, and each is
 // an [Error] with file, line, column, the line itself, the values that would
-// be valid and what to do. Nothing that the file leaves out stays empty; the
+// be valid and what to do. Only YAML that is not well-formed ends the reading
+// at its first mistake. Nothing that the file leaves out stays empty; the
 // defaults are those of package deploy.
 //
 // The types in document.go are the file's form. The reader, the JSON Schema

@@ -31,7 +31,7 @@ func keysOf(t reflect.Type) keys {
 }
 
 // examples show each key with a value that it may have, for hints.
-var examples = map[string]string{
+var examples = map[string]string{ //nolint:gosec // secrets are named here, not told
 	// the file, and merged mappings
 	topName: "app: hello",
 	"<<":    "<<: *common, where &common marks a mapping",
@@ -89,34 +89,44 @@ var examples = map[string]string{
 // sandbox"; empty where it would be right nowhere.
 func homesOf(key string) string { return strings.Join(homes()[key], " or ") }
 
-// homes are the places of each key of the document.
-var homes = sync.OnceValue(func() map[string][]string {
-	all := map[string][]string{}
-	var walk func(t reflect.Type, home string)
-	walk = func(t reflect.Type, home string) {
-		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice && t != reflect.TypeFor[environments]() {
-			t = t.Elem()
-		}
-		switch t {
-		case reflect.TypeFor[environments]():
-			t, home = reflect.TypeFor[environment](), "below an environment"
-		case reflect.TypeFor[target]():
-			t = reflect.TypeFor[targets]()
-		case reflect.TypeFor[strategy]():
-			t = reflect.TypeFor[strategies]()
-		}
-		if t.Kind() != reflect.Struct {
-			return
-		}
-		for i := range t.NumField() {
-			name := t.Field(i).Tag.Get("yaml")
-			if name == "" || slices.Contains(all[name], home) {
-				continue
-			}
-			all[name] = append(all[name], home)
-			walk(t.Field(i).Type, "below "+name)
-		}
-	}
-	walk(reflect.TypeFor[document](), "to the top of the file")
+// homes are the places of each key of the document, by key.
+var homes = sync.OnceValue(func() homesByKey {
+	all := homesByKey{}
+	all.walk(reflect.TypeFor[document](), "to the top of the file")
 	return all
 })
+
+type homesByKey map[string][]string
+
+// walk notes the keys of a type at home, and of all types in it.
+func (all homesByKey) walk(t reflect.Type, home string) {
+	t, home = keyed(t, home)
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	for i := range t.NumField() {
+		name := t.Field(i).Tag.Get("yaml")
+		if name == "" || slices.Contains(all[name], home) {
+			continue
+		}
+		all[name] = append(all[name], home)
+		all.walk(t.Field(i).Type, "below "+name)
+	}
+}
+
+// keyed is the type whose fields are the keys of a type that reads itself or
+// is behind a pointer or in a list.
+func keyed(t reflect.Type, home string) (reflect.Type, string) {
+	switch t {
+	case reflect.TypeFor[environments]():
+		return reflect.TypeFor[environment](), "below an environment"
+	case reflect.TypeFor[target]():
+		return reflect.TypeFor[targets](), home
+	case reflect.TypeFor[strategy]():
+		return reflect.TypeFor[strategies](), home
+	}
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		return keyed(t.Elem(), home)
+	}
+	return t, home
+}

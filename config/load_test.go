@@ -61,14 +61,14 @@ func TestLoadReadsNoMoreThanTheLimit(t *testing.T) {
 // TestParseBounds holds files that are too long for testdata to the first of
 // their mistakes and to how many are told.
 func TestParseBounds(t *testing.T) {
+	many := "app: hello\nbuild: {base: busybox}\nenvironments:\n" + repeat(101, "  e%d: {target: sandbox}\n")
 	for _, c := range []struct {
 		name    string
 		content string
 		want    string
 		many    int
 	}{
-		{"environments", "app: hello\nbuild: {base: busybox}\nenvironments:\n" + repeat(101, "  e%d: {target: sandbox}\n"),
-			"slipway.yaml:3:1: environments: expected at most 100, found 101", 1},
+		{"environments", many, "slipway.yaml:3:1: environments: expected at most 100, found 101", 1},
 		{"mistakes", least + repeat(60, "key%d: 1\n"), `slipway.yaml:4:1: unknown key "key0" in slipway.yaml`, 50},
 		{"values", least + "checks: [" + repeat(20_000, "%d,") + "]\n", "slipway.yaml:4:", 1},
 		{"nesting of blocks", "a:\n" + strings.Repeat("- ", 40) + "a\n", "slipway.yaml:2:", 1},

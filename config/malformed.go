@@ -42,16 +42,11 @@ func (r *reader) tabbed(line int) bool {
 // slipway.yaml. The first whose part is in a message is taken; an empty
 // meaning leaves the message as it is.
 var explanations = []struct{ part, meaning, hint string }{
-	{"mapping value is not allowed", "a key cannot begin inside of a value",
-		"put the value in quotes if a colon is part of it, or indent the next line like this one"},
-	{"value is not allowed in this context. map key-value", "the value ended before this",
-		"put the whole value in one pair of quotes"},
-	{"value is not allowed in this context", "this does not belong to anything before it",
-		"indent this line like the keys beside it, and check brackets and quotes before it"},
-	{"non-map value is specified", "expected a key with a colon here",
-		"write key: value, with a space after the colon"},
-	{"unexpected key name", "expected a key with a colon here",
-		"write key: value, with a space after the colon"},
+	{"mapping value is not allowed", "a key cannot begin inside of a value", "put the value in quotes if a colon is part of it, or indent the next line like this one"},
+	{"value is not allowed in this context. map key-value", "the value ended before this", "put the whole value in one pair of quotes"},
+	{"value is not allowed in this context", "this does not belong to anything before it", "indent this line like the keys beside it, and check brackets and quotes before it"},
+	{"non-map value is specified", "expected a key with a colon here", "write key: value, with a space after the colon"},
+	{"unexpected key name", "expected a key with a colon here", "write key: value, with a space after the colon"},
 	{"end character of single-quoted text", "the text that begins here has no closing quote", "end it with '"},
 	{"end character of double-quoted text", "the text that begins here has no closing quote", `end it with "`},
 	{"unknown escape character", "", `write \\ for a backslash, or put the text in single quotes`},

@@ -38,10 +38,7 @@ func (r *reader) fields(v reflect.Value, p place) bool {
 
 // unknown refuses a key, and says which one was meant or where it belongs.
 func (r *reader) unknown(q pair, in string, valid []string) bool {
-	hint := "remove it"
-	if near := nearest(q.name, valid); near != "" {
-		hint = "did you mean " + near + "?"
-	}
+	hint := meant(q.name, valid, "remove it")
 	if homes := homesOf(q.name); homes != "" {
 		hint = "move it " + homes + ", or remove it"
 	}

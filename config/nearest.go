@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -28,7 +27,7 @@ func fold(s string) string {
 
 // meant is a hint with the nearest valid word, or else the fallback.
 func meant(word string, valid []string, fallback string) string {
-	if near := nearest(word, valid); near != "" && slices.Contains(valid, near) {
+	if near := nearest(word, valid); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return fallback

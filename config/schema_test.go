@@ -90,6 +90,8 @@ var beyondSchema = map[string]string{
 	"after-unknown":               otherKeys,
 	"after-unknown-alone":         otherKeys,
 	"secret-and-variable":         otherKeys,
+	"secret-before-variable":      otherKeys,
+	"key-is-nothing":              yamlAlone,
 	"steps-order":                 otherKeys,
 	"escape":                      characters,
 	"latin1":                      characters,

@@ -23,8 +23,11 @@ func newForm(pattern, expected, hint string) form {
 	return form{pattern: regexp.MustCompile(pattern), expected: expected, hint: hint}
 }
 
-// repositoryPattern is a registry with its port, if any, and a path.
-const repositoryPattern = `([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9][a-z0-9_./-]*`
+// repositoryPattern is a registry with its port, if any, and a path as in the
+// OCI distribution specification 1.1, "Pulling manifests".
+const repositoryPattern = `([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?` + pathPattern + `(/` + pathPattern + `)*`
+
+const pathPattern = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 
 var (
 	labelForm = newForm(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`,
