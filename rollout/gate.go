@@ -201,7 +201,7 @@ func (w *watch) wanted() int {
 }
 
 // observe hands what came in since the last look to the judge, and tells it
-// about once a second.
+// about once a second; what decides is always told.
 func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.Running) {
 	now := w.readingsOf(state)
 	elapsed := time.Since(w.began)
@@ -210,7 +210,8 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	})
 	w.judged = now
-	if w.stage.Share == 0 || time.Since(w.told) < time.Second {
+	due := time.Since(w.told) >= time.Second || w.verdict.Decision == analysis.Revert
+	if w.stage.Share == 0 || !due {
 		return
 	}
 	w.told = time.Now()

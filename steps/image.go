@@ -65,9 +65,6 @@ func (w *Work) created() time.Time {
 
 // pushImage sends what the registry lacks and claims the version's tag.
 func pushImage(ctx context.Context, w *Work) error {
-	if w.DryRun {
-		return nil
-	}
 	repository, err := w.repository(ctx)
 	if err != nil {
 		return err

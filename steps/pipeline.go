@@ -15,6 +15,8 @@ type Step struct {
 	// Name is what it does, in the imperative, for people.
 	Name string
 	Run  func(ctx context.Context, w *Work) error
+	// Writes: it changes something, so a dry run leaves it out.
+	Writes bool
 }
 
 // Pipeline is steps in their order.
@@ -23,11 +25,11 @@ type Pipeline []Step
 // Release brings the commit at hand to all environments of the request.
 func Release(r Request) Pipeline {
 	return append(Pipeline{
-		{"work out the version", findVersion},        // from the input, the tag, or git
-		{"collect the secrets", collectSecrets},      // a missing one is told before anything is built
-		{"look at the environments", inspectTargets}, // whether they can do what the strategy needs
-		{"pack the image", packImage},                // deterministic, nothing sent yet
-		{"push the image", pushImage},                // by digest, then the tag
+		{Name: "work out the version", Run: findVersion},        // from the input, the tag, or git
+		{Name: "collect the secrets", Run: collectSecrets},      // a missing one is told before anything is built
+		{Name: "look at the environments", Run: inspectTargets}, // whether they can do what the strategy needs
+		{Name: "pack the image", Run: packImage},                // deterministic, nothing sent yet
+		{Name: "push the image", Run: pushImage, Writes: true},  // by digest, then the tag
 	}, deployments(r)...)
 }
 
@@ -35,9 +37,9 @@ func Release(r Request) Pipeline {
 // that the environment before it has passed, where there is one.
 func Promote(r Request) Pipeline {
 	return append(Pipeline{
-		{"collect the secrets", collectSecrets},
-		{"look at the environments", inspectTargets},
-		{"find the version", findReleased},
+		{Name: "collect the secrets", Run: collectSecrets},
+		{Name: "look at the environments", Run: inspectTargets},
+		{Name: "find the version", Run: findReleased},
 	}, deployments(r)...)
 }
 
@@ -46,19 +48,19 @@ func Promote(r Request) Pipeline {
 // version, and switches all users at once: going back has to be fast.
 func Rollback(r Request) Pipeline {
 	return append(Pipeline{
-		{"look at the environments", inspectTargets},
-		{"find the revision to go back to", findPrevious},
+		{Name: "look at the environments", Run: inspectTargets},
+		{Name: "find the revision to go back to", Run: findPrevious},
 	}, deployments(r)...)
 }
 
 // Build makes the image alone, and pushes it on request.
 func Build(push bool) Pipeline {
 	p := Pipeline{
-		{"work out the version", findVersion},
-		{"pack the image", packImage},
+		{Name: "work out the version", Run: findVersion},
+		{Name: "pack the image", Run: packImage},
 	}
 	if push {
-		p = append(p, Step{"push the image", pushImage})
+		p = append(p, Step{Name: "push the image", Run: pushImage, Writes: true})
 	}
 	return p
 }
@@ -66,7 +68,7 @@ func Build(push bool) Pipeline {
 func deployments(r Request) Pipeline {
 	var p Pipeline
 	for _, env := range r.Environments {
-		p = append(p, Step{"deploy to " + env.Name, func(ctx context.Context, w *Work) error { return w.deploy(ctx, env) }})
+		p = append(p, Step{Name: "deploy to " + env.Name, Run: func(ctx context.Context, w *Work) error { return w.deploy(ctx, env) }})
 	}
 	return p
 }
@@ -86,6 +88,9 @@ func (p Pipeline) Run(ctx context.Context, w *Work) (deploy.Outcome, error) {
 
 func (p Pipeline) walk(ctx context.Context, w *Work) error {
 	for _, step := range p {
+		if step.Writes && w.DryRun {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("interrupted before it could %s: %w", step.Name, context.Cause(ctx))
 		}

@@ -29,8 +29,8 @@ func Abort(r Request) Pipeline {
 func steer(what string, r Request, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked ...deploy.Outcome) Pipeline {
 	env := r.Environments[0]
 	return Pipeline{
-		{"look at the environments", inspectTargets},
-		{what + " the rollout in " + env.Name, func(ctx context.Context, w *Work) error { return w.steer(ctx, env, do, asked) }},
+		{Name: "look at the environments", Run: inspectTargets},
+		{Name: what + " the rollout in " + env.Name, Run: func(ctx context.Context, w *Work) error { return w.steer(ctx, env, do, asked) }},
 	}
 }
 
@@ -40,6 +40,7 @@ func (w *Work) steer(ctx context.Context, env deploy.Environment, do func(*rollo
 		return deploy.Usage("plan shows what a release would do", "%s has no dry run", w.Run.Operation)
 	}
 	result := do(w.Engine, ctx, d)
+	result.Environment = env.Name
 	if candidate := result.Plan.Candidate; !candidate.IsZero() {
 		w.Version, w.Image = candidate.Image.Version, candidate.Image
 	}
