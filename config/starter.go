@@ -19,8 +19,8 @@ func Starter(folder string) []byte {
 	return []byte(strings.Replace(starter, "app: hello\n", "app: "+appName(folder)+"\n", 1))
 }
 
-// Workflow is a first .github/workflows/slipway.yml, which releases what
-// [Starter] describes.
+// Workflow is a first .github/workflows/slipway.yml, which builds and releases
+// what [Starter] describes. It runs on GitHub's own runners as it stands.
 func Workflow() []byte { return []byte(workflow) }
 
 // appName makes a folder's name into an app's name, in quotes where YAML would
