@@ -48,6 +48,10 @@ func TestDirty(t *testing.T) {
 			r.remove("link")
 			r.write("link", "other")
 		}, true},
+		{"a link that became a folder", func(r *testRepo) {
+			r.remove("link")
+			r.write("link/x", "x")
+		}, true},
 		{"a staged change", func(r *testRepo) {
 			r.write("a", "staged")
 			r.add("a")

@@ -68,8 +68,8 @@ func (g *gitProgram) origin() string {
 	g.Helper()
 	dir := g.TempDir()
 	g.run(dir, "init", "-q")
-	g.file(dir, "src/a", "1")
-	g.file(dir, "docs/b", "1")
+	g.file(dir, "src/a", "1\n")
+	g.file(dir, "docs/b", "1\n")
 	g.run(dir, "tag", "-a", "v1.0.0", "-m", "first")
 	g.file(dir, "src/a", "2")
 	g.file(dir, "src/c", "3")
@@ -181,6 +181,28 @@ func TestRepositoriesThatGitMakes(t *testing.T) {
 			g.file(filepath.Join(outer, "module"), "d", "4")
 			return outer
 		}, "1.0.1-main.3.gSHORT.dirty"},
+		"a submodule that is not checked out": {func(g *gitProgram, origin string) string {
+			outer := g.clone(origin)
+			g.run(outer, "submodule", "--quiet", "add", "file://"+origin, "module")
+			g.run(outer, "commit", "-q", "-m", "add a module")
+			return g.clone(outer)
+		}, "1.0.1-main.3.gSHORT"},
+		"a tag of a tag": {func(g *gitProgram, origin string) string {
+			dir := g.clone(origin)
+			g.run(dir, "tag", "-a", "v2.0.0", "v1.0.0", "-m", "the first again")
+			return dir
+		}, "2.0.1-main.2.gSHORT"},
+		"modes that the file system does not keep": {func(g *gitProgram, origin string) string {
+			dir := g.clone(origin)
+			g.run(dir, "config", "core.fileMode", "false")
+			if err := os.Chmod(filepath.Join(dir, "src/a"), 0o755); err != nil {
+				g.Fatal(err)
+			}
+			return dir
+		}, "1.0.1-main.2.gSHORT"},
+		"lines that end as elsewhere": {func(g *gitProgram, origin string) string {
+			return g.clone(origin, "--config", "core.autocrlf=true")
+		}, "1.0.1-main.2.gSHORT"},
 		"a conflict that is not resolved": {func(g *gitProgram, origin string) string {
 			dir := g.clone(origin)
 			g.run(dir, "checkout", "-q", "-b", "other", "HEAD~1")

@@ -26,6 +26,8 @@ type history struct {
 	repo    *repository
 	shallow map[plumbing.Hash]bool
 	nodes   map[plumbing.Hash]*node
+	// limit is how many commits are read at most.
+	limit int
 }
 
 // node is one commit.
@@ -54,7 +56,7 @@ func (r *repository) history() (*history, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read where the history is cut: %w", err)
 	}
-	h := &history{repo: r, shallow: map[plumbing.Hash]bool{}, nodes: map[plumbing.Hash]*node{}}
+	h := &history{repo: r, shallow: map[plumbing.Hash]bool{}, nodes: map[plumbing.Hash]*node{}, limit: maxCommits}
 	for _, c := range cuts {
 		h.shallow[c] = true
 	}
@@ -66,7 +68,7 @@ func (h *history) node(ctx context.Context, hash plumbing.Hash) (*node, error) {
 	if n, ok := h.nodes[hash]; ok {
 		return n, nil
 	}
-	if len(h.nodes) >= maxCommits {
+	if len(h.nodes) >= h.limit {
 		return nil, deploy.Hinted(ErrTooLong, "tag a commit with a version such as v0.1.0, or give one: --version 1.4.2")
 	}
 	if err := ctx.Err(); err != nil {

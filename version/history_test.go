@@ -2,6 +2,7 @@ package version
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // graph writes commits without files, and remembers them in the order of
@@ -169,6 +172,39 @@ func TestDistanceAsGitCounts(t *testing.T) {
 		if want := strings.TrimSpace(string(out)); want != strconv.Itoa(s.Distance) {
 			t.Errorf("%s: git counts %s, not %d", span, want, s.Distance)
 		}
+	}
+}
+
+// A history without end is walked to a limit, and the error says what to do.
+func TestHistoryIsTooLong(t *testing.T) {
+	g := newGraph(t)
+	at := g.commits[0]
+	for i := range 20 {
+		at = g.grow(time.Date(2024, 1, 1, i, 0, 0, 0, time.UTC), at)
+	}
+	reader := must(open(g.dir))
+	defer reader.close()
+	h := must(reader.history())
+	h.limit = 10
+	_, err := h.distance(t.Context(), at, plumbing.ZeroHash)
+	if !errors.Is(err, ErrTooLong) || !strings.Contains(deploy.HintOf(err), "tag a commit") {
+		t.Errorf("got %v, hint %q", err, deploy.HintOf(err))
+	}
+	h = must(reader.history())
+	h.limit = 21
+	if n, err := h.distance(t.Context(), at, plumbing.ZeroHash); n != 21 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+func TestWalkIsInterrupted(t *testing.T) {
+	g := newGraph(t)
+	reader := must(open(g.dir))
+	defer reader.close()
+	ctx, cancel := contextCancelled(t)
+	defer cancel()
+	if _, err := must(reader.history()).distance(ctx, g.commits[0], plumbing.ZeroHash); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted while walking") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -195,6 +196,15 @@ func TestReadDamaged(t *testing.T) {
 			r.write(".git/config", "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefstorage = reftable\n")
 		},
 		"a broken index": func(r *testRepo) { r.write(".git/index", "nonsense") },
+		"a broken tag": func(r *testRepo) {
+			o := r.Storer.NewEncodedObject()
+			o.SetType(plumbing.TagObject)
+			_, err := must(o.Writer()).Write([]byte("object nonsense\n"))
+			if err != nil {
+				r.Fatal(err)
+			}
+			r.write(".git/refs/tags/v1.0.0", must(r.Storer.SetEncodedObject(o)).String()+"\n")
+		},
 		"a missing parent": func(r *testRepo) {
 			head := must(r.Head())
 			c := must(r.CommitObject(head.Hash()))
