@@ -1,0 +1,71 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestQuantileIsTheNearestRank(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(100 - i) // 100 … 1
+	}
+	for _, c := range []struct {
+		times []time.Duration
+		q     float64
+		want  time.Duration
+	}{
+		{hundred, 0.5, 50},
+		{hundred, 0.99, 99},
+		{hundred, 1, 100},
+		{hundred, 0, 1},
+		{[]time.Duration{7}, 0.99, 7},
+		{[]time.Duration{3, 1, 2}, 0.5, 2},
+		{nil, 0.5, 0},
+	} {
+		if got := quantile(c.times, c.q); got != c.want {
+			t.Errorf("quantile %g of %d times is %d, want %d", c.q, len(c.times), got, c.want)
+		}
+	}
+}
+
+func TestJudgeFailsForWhatIsBrokenAndInALongRunForTimes(t *testing.T) {
+	slow := []time.Duration{time.Second}
+	for name, c := range map[string]struct {
+		short bool
+		add   func(*bench)
+		fails string
+	}{
+		"all is well":             {false, func(b *bench) { b.below("a", slow, 0.5, 2*time.Second); b.none("b", 0, "0 of 9") }, ""},
+		"no limit":                {false, func(b *bench) { b.know("a", "99 of 9") }, ""},
+		"a request was lost":      {false, func(b *bench) { b.none("b", 1, "1 of 9") }, "broken: b: 1 of 9"},
+		"lost, in a short run":    {true, func(b *bench) { b.none("b", 1, "1 of 9") }, "broken: b: 1 of 9"},
+		"too slow":                {false, func(b *bench) { b.below("a", slow, 0.5, time.Second) }, "above the limit: a"},
+		"too slow in a short run": {true, func(b *bench) { b.below("a", slow, 0.5, time.Second) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &bench{short: c.short, log: io.Discard}
+			c.add(b)
+			err := b.judge()
+			if (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("judge says %v, want %q", err, c.fails)
+			}
+		})
+	}
+}
+
+func TestTableMarksWhatIsAboveItsLimit(t *testing.T) {
+	b := &bench{log: io.Discard}
+	b.know("memory", "25 MiB")
+	b.below("start", []time.Duration{60 * time.Millisecond}, 0.5, 50*time.Millisecond)
+	want := "Measured by `make bench` on a machine.\n\n" +
+		"| figure | measured                | limit                          |\n" +
+		"| ------ | ----------------------- | ------------------------------ |\n" +
+		"| memory | 25 MiB                  |                                |\n" +
+		"| start  | p50 60ms, p99 60ms of 1 | p50 < 50ms **above the limit** |\n"
+	if got := b.table("a machine"); got != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+}

@@ -1,0 +1,90 @@
+package workshop
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// app answers in turns as a good version does, as a bad one, and as nobody.
+func app(t *testing.T) (url string, asked *atomic.Int64) {
+	t.Helper()
+	asked = &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked.Add(1) % 4 {
+		case 0:
+			fmt.Fprintln(w, "hello from 1.0.0")
+		case 1:
+			fmt.Fprintln(w, "hello from 1.1.0")
+		case 2:
+			http.Error(w, "error from 1.1.0", http.StatusInternalServerError)
+		case 3:
+			http.Error(w, "hello from a proxy that found nobody", http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, asked
+}
+
+func TestUsersTellAnswersFaultsAndLostRequestsApart(t *testing.T) {
+	url, asked := app(t)
+	users := Send(url, 500)
+	for asked.Load() < 40 {
+		time.Sleep(time.Millisecond)
+	}
+	c := users.End()
+	n := int(asked.Load())
+	if c.Sent != n || len(users.Latencies()) != n {
+		t.Errorf("%d requests were sent with %d latencies, and %d have arrived", c.Sent, len(users.Latencies()), n)
+	}
+	want := Count{
+		Sent: n, Answered: map[string]int{"1.0.0": n / 4, "1.1.0": (n + 3) / 4}, Faults: map[string]int{"1.1.0": (n + 2) / 4}, Lost: (n + 1) / 4,
+	}
+	if diff := cmp.Diff(want, c, cmpopts.IgnoreFields(Count{}, "FirstLost", "Slowest", "Last")); diff != "" {
+		t.Errorf("of %d requests (-want +got):\n%s", n, diff)
+	}
+	if c.Failed() != c.Lost+c.Faults["1.1.0"] || c.FirstLost == "" || c.Last["1.0.0"].IsZero() {
+		t.Errorf("failed %d, first lost %q, last %v", c.Failed(), c.FirstLost, c.Last)
+	}
+}
+
+func TestARequestThatNobodyTakesIsLost(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	users := Send(server.URL, 200)
+	for users.Count().Sent < 5 {
+		time.Sleep(time.Millisecond)
+	}
+	if c := users.End(); c.Lost != c.Sent || c.FirstLost == "" {
+		t.Errorf("%d of %d requests were lost: %q", c.Lost, c.Sent, c.FirstLost)
+	}
+}
+
+func TestCountsAddUp(t *testing.T) {
+	early, late := time.Unix(1, 0), time.Unix(2, 0)
+	a := Count{
+		Sent: 5, Answered: map[string]int{"1": 3}, Faults: map[string]int{"2": 1}, Lost: 1, FirstLost: "x",
+		Slowest: time.Second, Last: map[string]time.Time{"1": early},
+	}
+	b := Count{
+		Sent: 2, Answered: map[string]int{"1": 1, "3": 1}, Faults: map[string]int{},
+		Slowest: time.Minute, Last: map[string]time.Time{"1": late},
+	}
+	sum := a.Plus(b)
+	want := Count{
+		Sent: 7, Answered: map[string]int{"1": 4, "3": 1}, Faults: map[string]int{"2": 1}, Lost: 1, FirstLost: "x",
+		Slowest: time.Minute, Last: map[string]time.Time{"1": late},
+	}
+	if diff := cmp.Diff(want, sum); diff != "" {
+		t.Errorf("sum (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(b, sum.Since(a), cmpopts.IgnoreFields(Count{}, "FirstLost")); diff != "" {
+		t.Errorf("sum less the first (-want +got):\n%s", diff)
+	}
+}
