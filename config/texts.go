@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -205,7 +206,7 @@ func (v *expression) read(r *reader, p place) bool {
 	if err := r.rules.Expression(string(*v)); err != nil {
 		return r.add(p.mark(), Error{
 			Message: fmt.Sprintf("%s: %s", p.name, clean(err.Error())),
-			Hint:    deploy.HintOf(err),
+			Hint:    cmp.Or(deploy.HintOf(err), p.shown()),
 		})
 	}
 	return true
