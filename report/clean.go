@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -26,8 +25,12 @@ var escapes = regexp.MustCompile(`\x1b(?:\[[0-9:;<=>?]*[\x20-\x2f]*[\x40-\x7e]|\
 
 // oneLine makes text safe to stand in a line: no control sequences, no line
 // breaks, no characters that reorder what stands around them. It keeps at most
-// limit characters.
+// limit characters, and does not read much further than it needs to.
 func oneLine(s string, limit int) string {
+	rest := ""
+	if most := 8*limit + 1024; len(s) > most {
+		s, rest = s[:most], "…"
+	}
 	s = strings.ToValidUTF8(s, "�")
 	if strings.ContainsRune(s, '\x1b') {
 		s = escapes.ReplaceAllString(s, "")
@@ -38,7 +41,7 @@ func oneLine(s string, limit int) string {
 		}
 		return r
 	}, s)
-	return shorten(strings.Join(strings.Fields(s), " "), limit)
+	return shorten(strings.Join(strings.Fields(s), " ")+rest, limit)
 }
 
 // logLine is oneLine that keeps the indentation.
@@ -54,11 +57,19 @@ func unsafeRune(r rune) bool {
 
 // shorten cuts text to at most limit characters, the last one an ellipsis.
 func shorten(s string, limit int) string {
-	if utf8.RuneCountInString(s) <= limit {
+	if len(s) <= limit {
 		return s
 	}
-	runes := []rune(s)
-	return string(runes[:max(0, limit-1)]) + "…"
+	n, last := 0, 0
+	for at := range s {
+		if n == limit-1 {
+			last = at
+		}
+		if n++; n > limit {
+			return s[:last] + "…"
+		}
+	}
+	return s
 }
 
 // defuse keeps a line of a log from being read as a workflow command by a

@@ -19,8 +19,10 @@ const (
 	// maxComment is below GitHub's limit of 65,536 characters; counting bytes
 	// is on the safe side.
 	maxComment = 65000
-	// editEvery is how often the comment is edited at most while the run goes on.
-	editEvery = 5 * time.Second
+	// editEvery is how often the comment is edited at most while the run goes
+	// on, and retryEvery where the last edit has failed.
+	editEvery  = 5 * time.Second
+	retryEvery = 30 * time.Second
 	// maxPages bounds the search for the comment: 100 comments each.
 	maxPages = 30
 )
@@ -48,9 +50,9 @@ type Comment struct {
 	number int
 	// id of the comment, once known.
 	id int64
-	// edited is when, and body what, it was last.
-	edited time.Time
-	body   string
+	// next is when it may be edited again, and body what it was last.
+	next time.Time
+	body string
 	// behind: something has happened since that the comment should tell.
 	behind bool
 	denied bool
@@ -82,7 +84,7 @@ func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
 	case deploy.RolloutStarted, deploy.StageStarted, deploy.Reverting, deploy.TrafficBack, deploy.RolloutEnded, deploy.RunEnded:
 		c.behind = true
 	}
-	if !c.behind || c.o.Now().Sub(c.edited) < editEvery {
+	if !c.behind || c.o.Now().Before(c.next) {
 		return nil
 	}
 	return c.write(ctx)
@@ -101,7 +103,7 @@ func (c *Comment) write(ctx context.Context) error {
 	if story.idle() {
 		return nil
 	}
-	c.edited = c.o.Now()
+	c.next = c.o.Now().Add(editEvery)
 	if err := c.findPullRequest(ctx, story.Run); err != nil || c.number < 0 {
 		return c.judge(err)
 	}
@@ -117,8 +119,12 @@ func (c *Comment) write(ctx context.Context) error {
 	return nil
 }
 
-// judge stops the reporter for good where trying again is in vain.
+// judge lets the reporter rest after an error, and stops it for good where
+// trying again is in vain.
 func (c *Comment) judge(err error) error {
+	if err != nil {
+		c.next = c.o.Now().Add(retryEvery)
+	}
 	if _, ok := errors.AsType[*Denied](err); ok {
 		c.denied = true
 	}

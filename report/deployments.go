@@ -52,6 +52,8 @@ type entry struct {
 	posted string
 	// retired: older deployments were made inactive.
 	retired bool
+	// refused: GitHub does not take this one, and would not the next time.
+	refused bool
 }
 
 var _ Slow = (*Deployments)(nil)
@@ -105,9 +107,17 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 	if env == nil || !concerns(env) {
 		return nil
 	}
-	err := d.bring(ctx, &story, env)
-	if denied, ok := errors.AsType[*Denied](err); ok && denied.forGood() {
-		d.denied = true
+	known := d.entries[env.Name]
+	if known == nil {
+		known = &entry{}
+		d.entries[env.Name] = known
+	}
+	if known.refused {
+		return nil
+	}
+	err := d.bring(ctx, &story, env, known)
+	if denied, ok := errors.AsType[*Denied](err); ok {
+		known.refused, d.denied = true, denied.forGood()
 	}
 	return err
 }
@@ -124,12 +134,7 @@ func concerns(env *Environment) bool {
 	return true
 }
 
-func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment) error {
-	known := d.entries[env.Name]
-	if known == nil {
-		known = &entry{}
-		d.entries[env.Name] = known
-	}
+func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment, known *entry) error {
 	if known.id == 0 {
 		id, err := d.findOrCreate(ctx, s, env)
 		if err != nil || id == 0 {

@@ -50,10 +50,13 @@ type GitHub struct {
 	budget      time.Duration
 	limit       time.Duration
 	firstWait   time.Duration
-	// down: the last operation got no answer in spite of all of its attempts.
-	// Until one gets through, each has one attempt, so that a run does not wait
-	// for a GitHub that is away.
+	// down: the last operation failed in spite of all of its attempts. Until one
+	// gets through, each has one attempt, so that a run does not wait for a
+	// GitHub that is away.
 	down atomic.Bool
+	// closed is the rate limit that goes on for longer than anybody waits; nil
+	// while there is none. No request is made until it is over.
+	closed atomic.Pointer[rateLimit]
 }
 
 // attempts bounds how often an operation is tried.
@@ -77,7 +80,7 @@ func NewGitHub(o GitHubOptions) (*GitHub, error) {
 		limit:     orDefault(o.RequestLimit, 10*time.Second),
 		firstWait: orDefault(o.FirstWait, 500*time.Millisecond),
 	}
-	client := &http.Client{Transport: o.Transport, Timeout: g.limit, CheckRedirect: stay(base)}
+	client := &http.Client{Transport: resetless{o.Transport}, Timeout: g.limit, CheckRedirect: stay(base)}
 	g.api = github.NewClient(client).WithAuthToken(o.Token)
 	g.api.BaseURL = base
 	g.api.UserAgent = "slipway"
@@ -89,6 +92,23 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d
+}
+
+// resetless leaves out when the token's limit begins anew while there is some
+// of it left: the library would take that for the end of a secondary limit.
+type resetless struct{ next http.RoundTripper }
+
+// RoundTrip makes a request.
+func (t resetless) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	answer, err := next.RoundTrip(r)
+	if err == nil && answer.Header.Get("X-RateLimit-Remaining") != "0" {
+		answer.Header.Del("X-RateLimit-Reset")
+	}
+	return answer, err
 }
 
 var errElsewhere = errors.New("it redirects to where a token must not go")
@@ -151,6 +171,9 @@ func (d *Denied) hint() string {
 // operation's own affair to find out whether an earlier attempt was done after
 // all.
 func (g *GitHub) do(ctx context.Context, doing, permission string, operation func(context.Context) error) error {
+	if l := g.closed.Load(); l != nil && time.Now().Before(l.until) {
+		return fmt.Errorf("%s: %s", doing, l)
+	}
 	var last error
 	attempt := func() (struct{}, error) {
 		last = operation(ctx)
@@ -180,9 +203,9 @@ func (g *GitHub) again(err error) error {
 		return nil
 	}
 	if l := limitOf(err); l != nil {
-		wait := l.wait
-		if wait <= 0 {
-			wait = 20 * g.firstWait
+		wait := 20 * g.firstWait
+		if !l.until.IsZero() {
+			wait = max(0, time.Until(l.until))
 		}
 		return &backoff.RetryAfterError{Duration: wait}
 	}
@@ -216,8 +239,8 @@ func refusalOf(err error) *refusal {
 type rateLimit struct {
 	// primary: the token's requests for this hour are used up.
 	primary bool
-	// wait is how long GitHub asks to wait; 0 where it does not say.
-	wait time.Duration
+	// until when GitHub asks to wait; zero where it does not say.
+	until time.Time
 }
 
 // limitOf recognises rate limits as
@@ -226,20 +249,20 @@ type rateLimit struct {
 // remains, else with a word about it. The library knows only some of them.
 func limitOf(err error) *rateLimit {
 	if used, ok := errors.AsType[*github.RateLimitError](err); ok {
-		return &rateLimit{primary: true, wait: time.Until(used.Rate.Reset.Time)}
+		return &rateLimit{primary: true, until: used.Rate.Reset.Time}
 	}
 	if slowDown, ok := errors.AsType[*github.AbuseRateLimitError](err); ok {
-		return &rateLimit{wait: slowDown.GetRetryAfter()}
+		return limitFor(slowDown.GetRetryAfter())
 	}
 	r := refusalOf(err)
 	if r == nil || r.status != http.StatusForbidden && r.status != http.StatusTooManyRequests {
 		return nil
 	}
 	if seconds, err := strconv.Atoi(r.header.Get("Retry-After")); err == nil {
-		return &rateLimit{wait: time.Duration(seconds) * time.Second}
+		return limitFor(time.Duration(seconds) * time.Second)
 	}
 	if reset, err := strconv.ParseInt(r.header.Get("X-RateLimit-Reset"), 10, 64); err == nil && r.header.Get("X-RateLimit-Remaining") == "0" {
-		return &rateLimit{primary: true, wait: time.Until(time.Unix(reset, 0))}
+		return &rateLimit{primary: true, until: time.Unix(reset, 0)}
 	}
 	if r.status == http.StatusTooManyRequests || strings.Contains(r.message, "secondary rate limit") {
 		return &rateLimit{}
@@ -247,9 +270,19 @@ func limitOf(err error) *rateLimit {
 	return nil
 }
 
+// limitFor is a secondary limit for a while, or for nobody knows how long.
+func limitFor(wait time.Duration) *rateLimit {
+	if wait <= 0 {
+		return &rateLimit{}
+	}
+	return &rateLimit{until: time.Now().Add(wait)}
+}
+
 // explain turns an error of the library into a sentence with a hint.
 func (g *GitHub) explain(err error, doing, permission string) error {
 	if l := limitOf(err); l != nil {
+		g.down.Store(true)
+		g.closed.Store(l)
 		return fmt.Errorf("%s: %s", doing, l)
 	}
 	r := refusalOf(err)
@@ -268,12 +301,12 @@ func (g *GitHub) explain(err error, doing, permission string) error {
 
 // String says which limit it is.
 func (l *rateLimit) String() string {
+	until := l.until.UTC().Format("15:04 UTC")
 	switch {
 	case l.primary:
-		until := time.Now().Add(l.wait).Round(time.Minute)
-		return "GitHub's rate limit for this token is used up until " + until.UTC().Format("15:04 UTC")
-	case l.wait > 0:
-		return fmt.Sprintf("GitHub asks to slow down for %s (secondary rate limit)", l.wait.Round(time.Second))
+		return "GitHub's rate limit for this token is used up until " + until
+	case !l.until.IsZero():
+		return "GitHub asks to slow down until " + until + " (secondary rate limit)"
 	}
 	return "GitHub asks to slow down (secondary rate limit), also when asked again later"
 }

@@ -139,9 +139,21 @@ func (h *Hub) failed(ctx context.Context, r deploy.Reporter, err error, own bool
 	h.warn(ctx, r, err, own)
 }
 
-// warn makes a warning of an error, once for each reporter and cause, and no
-// more than a few for a reporter. Callers hold mu.
+// warn makes a warning of each error that is joined in err. Callers hold mu.
 func (h *Hub) warn(ctx context.Context, r deploy.Reporter, err error, own bool) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		h.warnOnce(ctx, r, err, own)
+		return
+	}
+	for _, one := range joined.Unwrap() {
+		h.warn(ctx, r, one, own)
+	}
+}
+
+// warnOnce makes a warning of an error, once for each reporter and cause, and
+// no more than a few for a reporter.
+func (h *Hub) warnOnce(ctx context.Context, r deploy.Reporter, err error, own bool) {
 	name := nameOf(r)
 	key := name + ": " + err.Error()
 	if h.told[key] || h.counts[name] >= maxWarnings {

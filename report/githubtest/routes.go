@@ -49,10 +49,14 @@ func (s *Server) listPulls(w http.ResponseWriter, r *http.Request) {
 	from, to := s.page(w, r, len(all))
 	shown := []any{}
 	for _, p := range all[from:to] {
-		shown = append(shown, map[string]any{
+		pull := map[string]any{
 			"number": p.Number, "state": p.State, "merge_commit_sha": p.MergeSHA,
 			"head": map[string]any{"sha": p.HeadSHA},
-		})
+		}
+		if p.Merged {
+			pull["merged_at"] = someTime
+		}
+		shown = append(shown, pull)
 	}
 	answer(w, http.StatusOK, shown)
 }

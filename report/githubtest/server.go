@@ -98,10 +98,12 @@ type Status struct {
 
 // Pull is a pull request that has a commit.
 type Pull struct {
-	Number   int
+	Number int
+	// State is open or closed.
 	State    string
 	HeadSHA  string
 	MergeSHA string
+	Merged   bool
 }
 
 // Comment on an issue or a pull request.
