@@ -42,7 +42,7 @@ type stamp struct {
 // written.
 func openStore(dir string, log *slog.Logger) (*store, error) {
 	s := &store{dir: dir, log: log}
-	if err := os.RemoveAll(s.tmp()); err != nil {
+	if err := empty(s.tmp()); err != nil {
 		return nil, fmt.Errorf("remove what is left of uploads: %w", err)
 	}
 	for _, d := range []string{s.tmp(), s.blobs(), s.repositories()} {
@@ -51,6 +51,19 @@ func openStore(dir string, log *slog.Logger) (*store, error) {
 		}
 	}
 	return s, nil
+}
+
+// empty removes all that is in a folder. The folder itself stays, because on a
+// full disk it could not be made again.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return err
 }
 
 func (s *store) tmp() string          { return filepath.Join(s.dir, "tmp") }
