@@ -1,7 +1,10 @@
 package deploy
 
 import (
+	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +20,9 @@ type App struct {
 	// Environments are in the order in which a release walks them: each one
 	// after the one that it names in After.
 	Environments []Environment
+	// Preview is what the environments of pull requests are made from; nil
+	// where they get none. A release does not walk it.
+	Preview *Preview
 }
 
 // Environment finds an environment by its name.
@@ -107,3 +113,42 @@ const (
 	DefaultStartTimeout = 60 * time.Second
 	DefaultDrain        = 10 * time.Second
 )
+
+// Preview is the pattern of the environments that pull requests get, each one
+// of its own.
+type Preview struct {
+	Environment Environment
+	// TTL is how long a preview stays after its last deployment.
+	TTL time.Duration
+	// Limit is how many there may be at once, 1 at least; the one that was
+	// deployed to longest ago makes room.
+	Limit int
+}
+
+// Defaults of a Preview.
+const (
+	DefaultPreviewTTL   = 72 * time.Hour
+	DefaultPreviewLimit = 10
+)
+
+// PreviewName is the name of the environment under which slipway.yaml keeps the
+// pattern. It is no place that a version is released to.
+const PreviewName = "preview"
+
+// For is the environment of a pull request: pr-12.
+func (p Preview) For(number int) Environment {
+	e := p.Environment
+	e.Name = fmt.Sprintf("pr-%d", number)
+	return e
+}
+
+// PullRequestOf is the number of the pull request that an environment belongs
+// to, and whether it belongs to one.
+func PullRequestOf(environment string) (int, bool) {
+	digits, ok := strings.CutPrefix(environment, "pr-")
+	if !ok {
+		return 0, false
+	}
+	number, err := strconv.Atoi(digits)
+	return number, err == nil && number > 0 && strconv.Itoa(number) == digits
+}

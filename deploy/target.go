@@ -85,6 +85,12 @@ type Locker interface {
 	Unlock(ctx context.Context, o Owner) error
 }
 
+// Remover is a Target that can be removed with all that is in it: replicas,
+// records, address. One that is not there is fine.
+type Remover interface {
+	Remove(ctx context.Context) error
+}
+
 // Witness is a Target that can say what a revision's replicas went through.
 type Witness interface {
 	// Evidence is about the replica that fared worst.
