@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/internal/workshop"
@@ -45,6 +47,11 @@ const patience = 60 * time.Second
 //	field NAME FILE PATH        sets a variable from JSON: environments.0.url
 //	occupy NAME                 sets a variable to a port that is taken
 //	crash                       kills the background process of the sandbox
+//	unsaid VALUE                the last output does not hold the value
+//	nowhere VALUE PATH [NAME]   no file at or below the path holds the value,
+//	                            but for those of the name
+//	private PATH                nobody but its owner can read it
+//	described FILE              the JSON report is as its schema says
 //	git init|commit|tag NAME    makes a repository of the working folder
 func TestScripts(t *testing.T) {
 	needSandbox(t)
@@ -65,6 +72,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
 			"get": get, "field": field, "occupy": occupy, "crash": crash, "git": gitCommand,
+			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
 		},
 	})
 }
@@ -373,4 +381,59 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	ts.Fatalf("the sandbox lives after it was killed")
+}
+
+func unsaid(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: unsaid VALUE")
+	}
+	if strings.Contains(ts.ReadFile("stdout")+ts.ReadFile("stderr"), args[0]) {
+		ts.Fatalf("it was said")
+	}
+}
+
+func nowhere(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: nowhere VALUE PATH [NAME]")
+	}
+	read := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || len(args) == 3 && d.Name() == args[2] {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(content, []byte(args[0])) {
+			err = fmt.Errorf("%s holds it", path)
+		}
+		read++
+		return err
+	}))
+	if read == 0 {
+		ts.Fatalf("there is no file at %s", args[1])
+	}
+}
+
+func private(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: private PATH")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		ts.Fatalf("%s has mode %o", args[0], mode)
+	}
+}
+
+// schema is where the reports' form is described.
+var schema = filepath.Join("..", "..", "report", "report.schema.json")
+
+func described(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: described FILE")
+	}
+	form, err := jsonschema.NewCompiler().Compile(schema)
+	ts.Check(err)
+	report, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	ts.Check(form.Validate(report))
 }

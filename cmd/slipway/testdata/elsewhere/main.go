@@ -1,10 +1,12 @@
-// Command elsewhere is an app that does not listen on the port that PORT names.
+// Command elsewhere is an app that does not listen on the port that PORT names,
+// and tells its log what it should keep for itself.
 package main
 
 import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 )
 
 func main() {
@@ -12,5 +14,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	log.Print("key ", os.Getenv("API_KEY"))
 	log.Fatal(http.Serve(listener, http.NotFoundHandler()))
 }
