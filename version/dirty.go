@@ -1,7 +1,6 @@
 package version
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -191,7 +190,7 @@ func (t *workTree) contentChanged(path string, info fs.FileInfo, e *index.Entry)
 	if err != nil || hash == e.Hash {
 		return false, err
 	}
-	return t.reallyChanged(path, info, e)
+	return t.differsBeyondConversion(path, info, e)
 }
 
 func blobHash(path string, size int64) (plumbing.Hash, error) {
@@ -205,26 +204,4 @@ func blobHash(path string, size int64) (plumbing.Hash, error) {
 		return plumbing.ZeroHash, err
 	}
 	return hasher.Sum(), nil
-}
-
-// maxConverted is the largest file that is looked at for line endings.
-const maxConverted = 16 << 20
-
-// reallyChanged forgives line endings where git is told to convert them: the
-// file on disk then has others than the content under version control.
-func (t *workTree) reallyChanged(path string, info fs.FileInfo, e *index.Entry) (bool, error) {
-	if !t.convertsLines() || info.Size() > maxConverted {
-		return true, nil
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return false, err
-	}
-	unix := bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-	return plumbing.ComputeHash(plumbing.BlobObject, unix) != e.Hash, nil
-}
-
-func (t *workTree) convertsLines() bool {
-	auto := t.config.Raw.Section("core").Option("autocrlf")
-	return auto == "true" || auto == "input"
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -71,8 +72,8 @@ func (g *gitProgram) origin() string {
 	g.file(dir, "src/a", "1\n")
 	g.file(dir, "docs/b", "1\n")
 	g.run(dir, "tag", "-a", "v1.0.0", "-m", "first")
-	g.file(dir, "src/a", "2")
-	g.file(dir, "src/c", "3")
+	g.file(dir, "src/a", "2\n")
+	g.file(dir, "src/c", "3\n")
 	g.run(dir, "tag", "nightly")
 	g.run(dir, "config", "uploadpack.allowFilter", "true")
 	g.run(dir, "config", "uploadpack.allowAnySHA1InWant", "true")
@@ -95,6 +96,32 @@ func (g *gitProgram) checkout(origin, commit, name string) string {
 	g.run(dir, "remote", "add", "origin", "file://"+origin)
 	g.run(dir, "fetch", "-q", "--no-tags", "--depth=1", "origin", "+"+commit+":"+name)
 	g.run(dir, "checkout", "-q", "--force", name)
+	return dir
+}
+
+// touched makes files look newer than the index, as those of a copy do, so that
+// they have to be read.
+func (g *gitProgram) touched(dir string) string {
+	g.Helper()
+	later := time.Now().Add(time.Hour)
+	for _, name := range strings.Split(g.run(dir, "ls-files"), "\n") {
+		if err := os.Chtimes(filepath.Join(dir, name), later, later); err != nil {
+			g.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// largeFile commits a file as Git LFS does.
+func (g *gitProgram) largeFile(origin string) (dir string) {
+	g.Helper()
+	dir = g.clone(origin)
+	g.file(dir, "large", "version https://git-lfs.github.com/spec/v1\noid sha256:"+
+		"d35c416a85b807e9b5384915d6ebb4a9f7352713efd89857b45a242f473728a9\nsize 5\n")
+	if err := os.WriteFile(filepath.Join(dir, "large"), []byte("large"), 0o600); err != nil {
+		g.Fatal(err)
+	}
+	g.run(dir, "update-index", "--cacheinfo", "100644,"+g.run(dir, "rev-parse", "HEAD:large")+",large")
 	return dir
 }
 
@@ -203,6 +230,34 @@ func TestRepositoriesThatGitMakes(t *testing.T) {
 		"lines that end as elsewhere": {func(g *gitProgram, origin string) string {
 			return g.clone(origin, "--config", "core.autocrlf=true")
 		}, "1.0.1-main.2.gSHORT"},
+		"lines that end otherwise by attributes, in a copy": {func(g *gitProgram, origin string) string {
+			dir := g.clone(origin)
+			g.file(dir, ".gitattributes", "src/* text eol=crlf\n")
+			g.run(dir, "rm", "-q", "--cached", "-r", "src")
+			g.run(dir, "reset", "-q", "--hard")
+			if content := must(os.ReadFile(filepath.Join(dir, "src/a"))); string(content) != "2\r\n" {
+				g.Fatalf("git has not converted: %q", content)
+			}
+			return g.touched(dir)
+		}, "1.0.1-main.3.gSHORT"},
+		"a changed line beside attributes": {func(g *gitProgram, origin string) string {
+			dir := g.clone(origin)
+			g.file(dir, ".gitattributes", "src/* text eol=crlf\n")
+			if err := os.WriteFile(filepath.Join(dir, "src/a"), []byte("9\r\n"), 0o600); err != nil {
+				g.Fatal(err)
+			}
+			return g.touched(dir)
+		}, "1.0.1-main.3.gSHORT.dirty"},
+		"a large file, in a copy": {func(g *gitProgram, origin string) string {
+			return g.touched(g.largeFile(origin))
+		}, "1.0.1-main.3.gSHORT"},
+		"a large file that was changed": {func(g *gitProgram, origin string) string {
+			dir := g.largeFile(origin)
+			if err := os.WriteFile(filepath.Join(dir, "large"), []byte("larger"), 0o600); err != nil {
+				g.Fatal(err)
+			}
+			return g.touched(dir)
+		}, "1.0.1-main.3.gSHORT.dirty"},
 		"a conflict that is not resolved": {func(g *gitProgram, origin string) string {
 			dir := g.clone(origin)
 			g.run(dir, "checkout", "-q", "-b", "other", "HEAD~1")
