@@ -42,7 +42,7 @@ type stamp struct {
 // written.
 func openStore(dir string, log *slog.Logger) (*store, error) {
 	s := &store{dir: dir, log: log}
-	if err := empty(s.tmp()); err != nil {
+	if err := clearDir(s.tmp()); err != nil {
 		return nil, fmt.Errorf("remove what is left of uploads: %w", err)
 	}
 	for _, d := range []string{s.tmp(), s.blobs(), s.repositories()} {
@@ -53,9 +53,9 @@ func openStore(dir string, log *slog.Logger) (*store, error) {
 	return s, nil
 }
 
-// empty removes all that is in a folder. The folder itself stays, because on a
+// clearDir removes all that is in a folder. The folder itself stays, because on a
 // full disk it could not be made again.
-func empty(dir string) error {
+func clearDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
