@@ -213,3 +213,27 @@ func TestCatalogPages(t *testing.T) {
 		t.Errorf("%d", res.StatusCode)
 	}
 }
+
+// On a full disk a folder cannot be made again, so the one for uploads stays.
+func TestStartEmptiesTheFolderForUploads(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := serve(t, dir)
+	before, err := os.Stat(r.store.tmp())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []string{"half", "folder/in/it"} {
+		path := filepath.Join(r.store.tmp(), left)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve(t, dir)
+	after, err := os.Stat(r.store.tmp())
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("the folder is another: %v", err)
+	}
+	if left := files(t, dir, "tmp"); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+}
