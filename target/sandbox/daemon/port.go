@@ -32,7 +32,7 @@ func newPorts() *ports { return &ports{taken: map[int]bool{}} }
 func (p *ports) listen() (net.Listener, int, error) {
 	var last error
 	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // G404: a port is no secret
 		if !p.reserve(port) {
 			continue
 		}
@@ -74,8 +74,8 @@ func (p *ports) release(port int) {
 }
 
 // listenOn opens a listener on a port of the loopback interface.
-func listenOn(port int) (net.Listener, error) {
-	return net.Listen("tcp4", address(port))
+func listenOn(port int) (*net.TCPListener, error) {
+	return net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 }
 
 // address is a port of the loopback interface.

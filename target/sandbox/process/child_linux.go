@@ -12,8 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // IsChild reports whether this process was started to be the init of a
@@ -36,9 +37,14 @@ func Child() {
 	}
 	if err := c.run(); err != nil {
 		c.tell(message{Failed: failureOf(err)})
-		os.Exit(1)
+		leave(1)
 	}
-	os.Exit(0) // the kernel ends whatever else runs in here
+	leave(0)
+}
+
+// leave ends the init, and the kernel ends whatever else runs in the replica.
+func leave(code int) {
+	os.Exit(code) //nolint:forbidigo // Child is the main of a process of its own
 }
 
 // child is an init at work.
@@ -86,7 +92,7 @@ func (c *child) run() error {
 // more: the kernel closes the other end of the pipe however it died.
 func (c *child) holdOn() {
 	_, _ = io.Copy(io.Discard, c.control)
-	os.Exit(1)
+	leave(1)
 }
 
 // tell sends a message. A caller that is gone does not hear it, which holdOn

@@ -64,7 +64,7 @@ func find(r request) (string, error) {
 	}
 	path := searchPath(r.Env)
 	for _, folder := range filepath.SplitList(path) {
-		file := filepath.Join("/", folder, name)
+		file := filepath.Clean("/" + folder + "/" + name)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return file, nil
 		}

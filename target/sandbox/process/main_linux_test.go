@@ -21,8 +21,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // The environment of a test binary that has another task than to test.
@@ -156,7 +157,8 @@ func beFull(folder string) error {
 // what any user may read of every process below this one.
 func beSecretive(root string) error {
 	p, err := Start(context.Background(), Spec{
-		ID: "secretive", Root: root, Argv: []string{"/app", "sleep"}, Env: []string{"KEY=hunter2"}})
+		ID: "secretive", Root: root, Argv: []string{"/app", "sleep"}, Env: []string{"KEY=hunter2"},
+	})
 	if err != nil {
 		return err
 	}
@@ -230,8 +232,10 @@ func layer(t testing.TB, entries ...entry) v1.Layer {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Typeflag: e.kind, Mode: e.mode, Linkname: e.link, Size: int64(len(e.body)),
-			Format: tar.FormatPAX, ModTime: time.Unix(1700000000, 0)}
+		h := &tar.Header{
+			Name: e.name, Typeflag: e.kind, Mode: e.mode, Linkname: e.link, Size: int64(len(e.body)),
+			Format: tar.FormatPAX, ModTime: time.Unix(1700000000, 0),
+		}
 		if h.Typeflag == 0 {
 			h.Typeflag = tar.TypeReg
 		}

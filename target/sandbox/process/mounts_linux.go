@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // host is where the host's root is while a replica's is being built. It lies
@@ -130,7 +131,7 @@ func (b *builder) dev() error {
 
 // bindDevice shows a device of the host's. Only /dev/null cannot be missed.
 func bindDevice(name string) error {
-	target := filepath.Join("/dev", name)
+	target := "/dev/" + name
 	if err := os.WriteFile(target, nil, 0o600); err != nil {
 		return err
 	}

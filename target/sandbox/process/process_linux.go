@@ -12,8 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 const (
@@ -59,7 +60,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.ID, err)
 	}
-	var log io.Writer = io.Discard
+	log := io.Discard
 	if s.Log != nil {
 		log = s.Log
 	}
@@ -229,7 +230,7 @@ func (p *Process) acknowledge(inside int) error {
 		return err
 	}
 	p.pid = pid
-	if _, err := p.control.Write([]byte("\n")); err != nil {
+	if _, err := p.control.WriteString("\n"); err != nil {
 		return p.early(err)
 	}
 	return nil

@@ -20,8 +20,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // Tests whose names begin with TestReplica run as root, if that runs them, and
@@ -80,8 +81,10 @@ func TestReplicaIsSupportedHere(t *testing.T) {
 
 func TestReplicaSeesOnlyItself(t *testing.T) {
 	secret := []string{"KEY=hunter2", "PATH=/bin:/"}
-	p, log := run(t, Spec{Root: root(t, entry{name: "srv/", kind: '5', mode: 0o755}), ID: "hello-3", Env: secret,
-		Dir: "/srv", Argv: []string{"app", "look", "x", "y z", ""}})
+	p, log := run(t, Spec{
+		Root: root(t, entry{name: "srv/", kind: '5', mode: 0o755}), ID: "hello-3", Env: secret,
+		Dir: "/srv", Argv: []string{"app", "look", "x", "y z", ""},
+	})
 	if got := ended(t, p); got.Code != 0 || got.Signal != "" {
 		t.Fatalf("%s\n%s", got, text(t, log))
 	}

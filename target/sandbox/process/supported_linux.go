@@ -8,8 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/slipway-ci/slipway/deploy"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // Supported is nil if this machine lets this user run replicas. It tries, which

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 

@@ -108,8 +108,10 @@ func TestUnpack(t *testing.T) {
 		{name: "links in a circle", layers: [][]entry{{
 			{name: "a", kind: l, link: "b"}, {name: "b", kind: l, link: "a"}, {name: "a/x"},
 		}}, err: "more than 40 links"},
-		{name: "hard link", layers: [][]entry{{{name: "a", body: "1"}, {name: "d/b", kind: h, link: "/a"}}},
-			want: "a, d/, d/b", bodies: map[string]string{"d/b": "1"}},
+		{
+			name: "hard link", layers: [][]entry{{{name: "a", body: "1"}, {name: "d/b", kind: h, link: "/a"}}},
+			want: "a, d/, d/b", bodies: map[string]string{"d/b": "1"},
+		},
 		{name: "hard link to a lower layer, whose file is replaced above", layers: [][]entry{
 			{{name: "a", body: "old"}}, {{name: "b", kind: h, link: "a"}}, {{name: "a", body: "new"}},
 		}, want: "a, b", bodies: map[string]string{"a": "new", "b": "old"}},
@@ -130,8 +132,10 @@ func TestUnpack(t *testing.T) {
 		}}, want: "a, d, f/, f/x", bodies: map[string]string{"a": "2", "d": "3"}},
 		{name: "a name too long", layers: [][]entry{{{name: "a/" + long}}}, err: "name too long"},
 		{name: "a path too long", layers: [][]entry{{{name: strings.Repeat("d/", 2048) + "x"}}}, err: "name too long"},
-		{name: "a long path", layers: [][]entry{{{name: strings.Repeat("d/", 100) + "x"}}},
-			want: deep(100) + strings.Repeat("d/", 100) + "x"},
+		{
+			name: "a long path", layers: [][]entry{{{name: strings.Repeat("d/", 100) + "x"}}},
+			want: deep(100) + strings.Repeat("d/", 100) + "x",
+		},
 		{name: "whiteouts", layers: [][]entry{
 			{{name: "a"}, {name: "b"}, {name: "d/x"}, {name: "d/y"}, {name: "e/x"}},
 			{{name: ".wh.a"}, {name: "d/.wh.x"}, {name: ".wh.e"}, {name: ".wh.nothing"}, {name: "no/.wh.where"}, {name: ".wh..wh.plnk/", kind: d}},

@@ -146,7 +146,7 @@ func (f *flight) place() int {
 		f.position = positionOf(f.req, f.router.options.Cookie)
 	}
 	if f.position < 0 {
-		f.position, f.placed = rand.IntN(positions), true
+		f.position, f.placed = rand.IntN(positions), true //nolint:gosec // G404: users may choose their side by the cookie anyway
 	}
 	return f.position
 }
@@ -227,7 +227,7 @@ func (f *flight) answered(res *http.Response) error {
 
 // cookie keeps the position at the user for the session.
 func (f *flight) cookie() string {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // G124: not Secure, because the sandbox speaks plain HTTP on loopback
 		Name: f.router.options.Cookie, Value: strconv.Itoa(f.position),
 		Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
