@@ -90,6 +90,10 @@ var cases = []struct {
 	{"a lock is extended by its owner", lockExtended},
 	{"a lock that has run out is taken over", lockExpires},
 	{"of many who lock one succeeds", lockRace},
+	// Signaller
+	{"the last signal is told to every process", signalled},
+	// Remover
+	{"a removed environment is empty, and can be used again", removed},
 }
 
 // Run holds a kind of target against the contracts of package deploy.

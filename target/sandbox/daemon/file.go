@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,14 +16,15 @@ import (
 // leave behind; they are removed at the next start.
 const temporary = ".tmp-"
 
-// writeJSON replaces a file at once and for good: after a crash at any moment
-// it holds either all of the old content or all of the new.
-func writeJSON(path string, value any) error {
+// writeJSON replaces a file at once and for good, by replace or
+// replaceInRoom: after a crash at any moment it holds either all of the old
+// content or all of the new.
+func writeJSON(path string, value any, by func(path string, data []byte) error) error {
 	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := replace(path, data); err != nil {
+	if err := by(path, data); err != nil {
 		return diskError(path, err)
 	}
 	return nil
@@ -78,7 +80,9 @@ func readJSON(path string, value any) (absent bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := json.Unmarshal(data, value); err != nil {
+	// A document that was being lengthened when the machine died may end in
+	// zeros.
+	if err := json.Unmarshal(bytes.TrimRight(data, " \x00"), value); err != nil {
 		return false, fmt.Errorf("read %s: %w", path, err)
 	}
 	return false, nil
@@ -99,9 +103,9 @@ func removeTree(path string) error {
 	if os.RemoveAll(path) == nil {
 		return nil
 	}
-	err := filepath.WalkDir(path, func(p string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(path, func(p string, d os.DirEntry, _ error) error {
 		if d != nil && d.IsDir() {
-			_ = os.Chmod(p, 0o700) // the walk reads the folder after this
+			_ = os.Chmod(p, 0o700) //nolint:gosec // G122: nobody else writes below the state folder. The walk reads the folder after this
 		}
 		return nil
 	})

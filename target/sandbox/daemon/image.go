@@ -162,7 +162,7 @@ func (i *images) pull(ctx context.Context, image deploy.Image) error {
 	}
 	c := config.Config
 	u := unpacked{Digest: digest, Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir}
-	if err := writeJSON(filepath.Join(dir, imageFile), u); err != nil {
+	if err := writeJSON(filepath.Join(dir, imageFile), u, replace); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, i.folder(image.Digest)); err != nil {
@@ -244,15 +244,17 @@ func (i *images) prune(inUse map[string]bool) {
 }
 
 // removeUnpinned moves an image out of the way at once, so that nobody can
-// find half of it, and then removes it.
+// find half of it, and then removes it. It needs no room on the disk.
 func (i *images) removeUnpinned(digest string) error {
-	trash, err := os.MkdirTemp(i.dir, temporary)
-	if err != nil {
+	folder := i.folder(digest)
+	trash := filepath.Join(i.dir, temporary+filepath.Base(folder))
+	if err := removeTree(trash); err != nil { // of an earlier try
 		return err
 	}
 	i.mu.Lock()
+	var err error
 	if i.pins[digest] == 0 {
-		err = os.Rename(i.folder(digest), filepath.Join(trash, "image"))
+		err = os.Rename(folder, trash)
 	}
 	i.mu.Unlock()
 	return errors.Join(err, removeTree(trash))

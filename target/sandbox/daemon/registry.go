@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/sandbox/ociregistry"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
@@ -28,19 +29,28 @@ func openRegistry(home wire.Home, p *ports, log *slog.Logger) (*registry, error)
 	}
 	r, path := &registry{}, home.Dir("registry.json")
 	if _, err := readJSON(path, r); err != nil {
-		return nil, err
+		return nil, deploy.Hinted(err, "restore the file; or remove it, and the registry is at another port, where revisions from before are not looked for")
 	}
 	l, port, err := r.listen(p, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the registry: %w", err)
 	}
-	r.Ports = append(slices.DeleteFunc(r.Ports, func(old int) bool { return old == port }), port)
-	if err := writeJSON(path, r); err != nil {
+	if err := r.remember(port, path); err != nil {
 		_ = l.Close()
 		return nil, err
 	}
 	r.front = newFront(l, handler, log)
 	return r, nil
+}
+
+// remember notes the port. One that it had needs no room on a disk that may
+// be full.
+func (r *registry) remember(port int, path string) error {
+	if len(r.Ports) > 0 && r.Ports[len(r.Ports)-1] == port {
+		return nil
+	}
+	r.Ports = append(slices.DeleteFunc(r.Ports, func(old int) bool { return old == port }), port)
+	return writeJSON(path, r, replace)
 }
 
 // listen opens the last port, or another where that is taken.

@@ -34,7 +34,8 @@ func (k key) dir(base string) string {
 }
 
 // store keeps the documents and secrets of all environments in a folder:
-// APP/ENVIRONMENT/state.json and secrets.json.
+// APP/ENVIRONMENT/state.json and secrets.json. A document can be replaced on a
+// full disk; see replaceInRoom.
 type store struct{ dir string }
 
 func (s store) statePath(k key) string   { return filepath.Join(k.dir(s.dir), "state.json") }
@@ -61,7 +62,10 @@ func (s store) keys() ([]key, error) {
 // load reads an environment; one that is not stored is empty.
 func (s store) load(k key) (document, map[string]string, error) {
 	doc, secrets := document{}, map[string]string{}
-	_, err := readJSON(s.statePath(k), &doc)
+	absent, err := readJSON(s.statePath(k), &doc)
+	if err == nil && !absent && (doc.App != k.app || doc.Environment != k.name) {
+		err = fmt.Errorf("%s is not about this environment", s.statePath(k))
+	}
 	if err == nil {
 		_, err = readJSON(s.secretsPath(k), &secrets)
 	}
@@ -81,7 +85,7 @@ func (s store) save(k key, doc document) error {
 	if err := s.prepare(k); err != nil {
 		return err
 	}
-	return writeJSON(s.statePath(k), doc)
+	return writeJSON(s.statePath(k), doc, replaceInRoom)
 }
 
 // saveSecrets writes the values of secrets, by name@version.
@@ -89,7 +93,7 @@ func (s store) saveSecrets(k key, secrets map[string]string) error {
 	if err := s.prepare(k); err != nil {
 		return err
 	}
-	return writeJSON(s.secretsPath(k), secrets)
+	return writeJSON(s.secretsPath(k), secrets, replace)
 }
 
 // prepare makes the environment's folder.

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // TryLock takes a file for this process alone, without waiting. The hold ends
@@ -16,7 +18,7 @@ import (
 func TryLock(path string) (*os.File, bool, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, false, fmt.Errorf("open the lock: %w", err)
+		return nil, false, deploy.Hinted(fmt.Errorf("open the lock: %w", err), "set SLIPWAY_HOME to a folder that can be written")
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {

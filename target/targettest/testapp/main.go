@@ -6,6 +6,7 @@
 //	GET /healthz       200, or 503 when it is sick
 //	GET /env?NAME      the value of an environment variable
 //	GET /slow?DURATION headers and name at once, the end of the body after that
+//	GET /say?LINES     its name, after it has printed so many lines of 100 bytes
 //	GET /fail          500
 //	GET /sick          from now on it is sick
 //	GET /exit          it ends at once, without an answer
@@ -19,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -106,6 +108,7 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("/healthz", a.health)
 	mux.HandleFunc("/slow", a.slow)
 	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getenv(r.URL.RawQuery)) })
+	mux.HandleFunc("/say", a.prints)
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { a.sick.Store(true) })
 	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
@@ -116,6 +119,19 @@ func (a *app) health(w http.ResponseWriter, _ *http.Request) {
 	if a.sick.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+}
+
+// prints does not answer before all that it prints was taken.
+func (a *app) prints(w http.ResponseWriter, r *http.Request) {
+	lines, err := strconv.Atoi(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for i := range lines {
+		fmt.Printf("%099d\n", i)
+	}
+	fmt.Fprint(w, a.name)
 }
 
 // slow lets the client see that its request has arrived before it waits.
