@@ -24,6 +24,9 @@ var (
 	_ deploy.Journal  = (*Target)(nil)
 	_ deploy.Locker   = (*Target)(nil)
 	_ deploy.Witness  = (*Target)(nil)
+	_ deploy.Remover  = (*Target)(nil)
+
+	_ deploy.Signaller = (*Target)(nil)
 )
 
 // Kinds are the strategies that the sandbox can do: all of them.
@@ -88,6 +91,14 @@ func (t *Target) Lock(ctx context.Context, o deploy.Owner, ttl time.Duration) er
 func (t *Target) Unlock(ctx context.Context, o deploy.Owner) error {
 	return t.act(ctx, wire.ActUnlock, wire.Request{Owner: o}, nil, "unlock %s", t)
 }
+
+// Signal leaves a word for the run that is at work in the environment.
+func (t *Target) Signal(ctx context.Context, s deploy.Signal) error {
+	return t.act(ctx, wire.ActSignal, wire.Request{Signal: &s}, nil, "signal the run in %s", t)
+}
+
+// Remove ends everything that runs in the environment and forgets it.
+func (t *Target) Remove(ctx context.Context) error { return t.client.Remove(ctx, t.app, t.env.Name) }
 
 // Evidence is about the replica of a revision that fared worst.
 func (t *Target) Evidence(ctx context.Context, r deploy.Revision) (deploy.Evidence, error) {

@@ -53,6 +53,12 @@ var reads = map[string]act{
 	wire.ActStop: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
 		return nil, e.stop(ctx, r.Revision)
 	},
+	wire.ActSignal: func(_ context.Context, e *environment, r wire.Request) (any, error) {
+		if r.Signal == nil {
+			return nil, errors.New("no signal to give")
+		}
+		return nil, e.signal(*r.Signal)
+	},
 	wire.ActUnlock: func(_ context.Context, e *environment, r wire.Request) (any, error) {
 		return nil, e.unlock(r.Owner)
 	},

@@ -30,6 +30,8 @@ type document struct {
 	Record  deploy.Record   `json:"record"`
 	History []deploy.Record `json:"history,omitempty"`
 	Lock    *hold           `json:"lock,omitempty"`
+	// Signal is the last one that a run was given.
+	Signal *deploy.Signal `json:"signal,omitempty"`
 }
 
 // wanted is a revision that is to run in a number of replicas.
@@ -100,7 +102,7 @@ func (d *document) drop(id string) {
 
 // settle appends a record to the history and lets go of what is too old.
 func (d *document) settle(r deploy.Record) {
-	all := append(d.History, r)
+	all := slices.Concat(d.History, []deploy.Record{r})
 	promoted := 0
 	kept := []deploy.Record{}
 	for i, record := range slices.Backward(all) {

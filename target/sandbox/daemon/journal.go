@@ -51,6 +51,13 @@ func (e *environment) lock(port int, o deploy.Owner, ttl time.Duration) error {
 	return nil
 }
 
+// signal leaves a word for the run that holds the environment.
+func (e *environment) signal(s deploy.Signal) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.update(func(d *document) { d.Signal = &s })
+}
+
 // unlock ends the owner's lock.
 func (e *environment) unlock(o deploy.Owner) error {
 	e.mu.Lock()

@@ -14,7 +14,7 @@ func (e *environment) state() deploy.State {
 	d := e.doc
 	s := deploy.State{
 		Live: d.Live, Candidate: d.Candidate, Share: d.Share, URL: e.url(),
-		Record: d.Record, History: slices.Clone(d.History),
+		Record: d.Record, History: slices.Clone(d.History), Signal: d.Signal,
 	}
 	if d.Lock.holds(now()) {
 		lock := d.Lock.Lock

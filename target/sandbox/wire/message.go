@@ -33,6 +33,7 @@ const (
 	ActLock     = "lock"
 	ActUnlock   = "unlock"
 	ActEvidence = "evidence"
+	ActSignal   = "signal"
 	ActRemove   = "remove"
 )
 
@@ -61,6 +62,8 @@ type Request struct {
 	Batch deploy.Batch `json:"batch,omitzero"`
 	// Record: write.
 	Record *deploy.Record `json:"record,omitempty"`
+	// Signal: signal.
+	Signal *deploy.Signal `json:"signal,omitempty"`
 	// Owner: lock, unlock. TTL: lock.
 	Owner deploy.Owner  `json:"owner,omitzero"`
 	TTL   time.Duration `json:"ttl,omitempty"`
