@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -13,23 +14,36 @@ import (
 // reference after it has rendered the Markdown, where a backslash is gone.
 const zeroWidth = "\u200b"
 
-var (
-	// punctuation is what can begin Markdown or HTML within a line.
-	punctuation = regexp.MustCompile("[\\\\`*_{}\\[\\]<>()+!|~&:#$^]")
-	// bareLinks are recognised without any punctuation of Markdown.
-	bareLinks = regexp.MustCompile(`(?i)www\.`)
-	// references are GH-12.
-	references = regexp.MustCompile(`(?i)\bgh-(\d)`)
-)
+// punctuation is what can begin Markdown or HTML within a line.
+const punctuation = "\\`*_{}[]<>()+!|~&:#$^"
+
+// loose are what GitHub makes links of without any punctuation of Markdown:
+// addresses without a scheme, and references such as GH-12.
+var loose = regexp.MustCompile(`(?i)(www)\.|\b(gh-)(\d)`)
 
 // inline makes text safe within a line of Markdown: it formats, links and
 // mentions nothing. It keeps at most limit characters of the text.
 func inline(s string, limit int) string {
-	s = punctuation.ReplaceAllString(oneLine(s, limit), `\$0`)
-	s = bareLinks.ReplaceAllStringFunc(s, func(m string) string { return m[:3] + `\.` })
-	s = references.ReplaceAllString(s, "GH-"+zeroWidth+"$1")
-	s = strings.ReplaceAll(s, "@", "@"+zeroWidth)
-	return strings.ReplaceAll(s, `\#`, `\#`+zeroWidth)
+	var b strings.Builder
+	for _, r := range oneLine(s, limit) {
+		if r < utf8.RuneSelf && strings.ContainsRune(punctuation, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+		if r == '@' || r == '#' {
+			b.WriteString(zeroWidth)
+		}
+	}
+	s = b.String()
+	if lower := strings.ToLower(s); !strings.Contains(lower, "www.") && !strings.Contains(lower, "gh-") {
+		return s
+	}
+	return loose.ReplaceAllStringFunc(s, func(m string) string {
+		if address, ok := strings.CutSuffix(m, "."); ok {
+			return address + `\.`
+		}
+		return m[:len(m)-1] + zeroWidth + m[len(m)-1:]
+	})
 }
 
 // code is text in a code span.

@@ -23,17 +23,19 @@ func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * fl
 type Story struct {
 	// Schema is the version of this form.
 	Schema int `json:"schema"`
-	Run    Run `json:"run"`
-	// Outcome of the whole: promoted, unchanged, failed, reverted, held or
-	// unknown. Empty while the run is under way.
+	// Run is the execution that the report is about.
+	Run Run `json:"run"`
+	// Outcome of the whole; absent while the run is under way.
 	Outcome deploy.Outcome `json:"outcome,omitempty"`
 	// Message is one sentence about the outcome.
 	Message string `json:"message,omitempty"`
 	// Hint says what to do next.
-	Hint    string    `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"`
+	// Started is when the run began.
 	Started time.Time `json:"started,omitzero"`
-	Ended   time.Time `json:"ended,omitzero"`
-	// Took is how long the run took.
+	// Ended is when it ended; absent while it is under way.
+	Ended time.Time `json:"ended,omitzero"`
+	// Took is how many seconds the run took.
 	Took Seconds `json:"took"`
 	// Image is what was built or found; absent before that.
 	Image *Image `json:"image,omitempty"`
@@ -46,7 +48,8 @@ type Story struct {
 	// Warnings ask for attention. What could not be reported is among them.
 	Warnings []Warning `json:"warnings"`
 	// Events are all that happened, oldest first, but for observations, of
-	// which each stage keeps its last one. Beyond 2000 the rest is left out.
+	// which each stage keeps its last one. Beyond 2000 the rest is left out, as
+	// it is in every other list here.
 	Events []Moment `json:"events"`
 }
 
@@ -58,38 +61,47 @@ type Run struct {
 	URL string `json:"url,omitempty"`
 	// Operation is the command: release, promote, rollback, …
 	Operation string `json:"operation"`
-	App       string `json:"app"`
+	// App is its name in slipway.yaml.
+	App string `json:"app"`
 	// Who began it.
 	Who string `json:"who,omitempty"`
 	// Repository is owner/name on GitHub.
 	Repository string `json:"repository,omitempty"`
 	// Commit is the full SHA.
 	Commit string `json:"commit,omitempty"`
-	// Ref is the branch or tag.
+	// Ref is the branch or tag, such as refs/heads/main.
 	Ref string `json:"ref,omitempty"`
 }
 
 // Image is the immutable image that the run is about.
 type Image struct {
+	// Repository is registry and path, such as ghcr.io/acme/hello.
 	Repository string `json:"repository"`
-	Digest     string `json:"digest"`
-	Version    string `json:"version"`
+	// Digest is the manifest's, such as sha256:9f86d0….
+	Digest string `json:"digest"`
+	// Version is the semver that its tag names.
+	Version string `json:"version"`
 }
 
 // Version is a revision as people tell it from others.
 type Version struct {
+	// Version is the semver of its image.
 	Version string `json:"version"`
-	Digest  string `json:"digest"`
+	// Digest is that of its image.
+	Digest string `json:"digest"`
 	// Revision is the hash of image, configuration and versions of secrets.
 	Revision string `json:"revision"`
 }
 
 // Step is one step of the pipeline.
 type Step struct {
-	Name    string    `json:"name"`
+	// Name says what it does.
+	Name string `json:"name"`
+	// Started is when it began.
 	Started time.Time `json:"started,omitzero"`
-	Took    Seconds   `json:"took"`
-	// State is running, passed or failed.
+	// Took is how many seconds it took.
+	Took Seconds `json:"took"`
+	// State is how far it has come.
 	State State `json:"state"`
 }
 
@@ -105,26 +117,33 @@ const (
 
 // Environment is what happened in one environment.
 type Environment struct {
+	// Name is that of slipway.yaml.
 	Name string `json:"name"`
 	// URL is the stable address of the environment.
 	URL string `json:"url,omitempty"`
-	// Outcome is empty while the deployment is under way.
+	// Outcome is absent while the deployment is under way.
 	Outcome deploy.Outcome `json:"outcome,omitempty"`
 	// Reason is one sentence about the outcome.
 	Reason string `json:"reason,omitempty"`
 	// Hint says what to do next.
-	Hint     string      `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"`
+	// Strategy by which the version was brought in.
 	Strategy deploy.Kind `json:"strategy,omitempty"`
 	// Candidate is the version that was brought in.
 	Candidate *Version `json:"candidate,omitempty"`
 	// Previous was live before; absent on a first deployment.
 	Previous *Version `json:"previous,omitempty"`
 	// Share is the percentage of the users that the candidate has.
-	Share   deploy.Percent `json:"share"`
-	Started time.Time      `json:"started,omitzero"`
-	Ended   time.Time      `json:"ended,omitzero"`
-	Took    Seconds        `json:"took"`
-	Stages  []Stage        `json:"stages"`
+	Share deploy.Percent `json:"share"`
+	// Started is when the deployment began; absent where this run has only
+	// ended what another began.
+	Started time.Time `json:"started,omitzero"`
+	// Ended is when it ended.
+	Ended time.Time `json:"ended,omitzero"`
+	// Took is how many seconds it took.
+	Took Seconds `json:"took"`
+	// Stages that were begun, in their order.
+	Stages []Stage `json:"stages"`
 	// Checks that belong to no stage.
 	Checks []Check `json:"checks,omitempty"`
 	// Notices are lines about this environment, such as those of a dry run.
@@ -142,16 +161,21 @@ type Stage struct {
 	// Number counts from 1.
 	Number int `json:"number"`
 	// Name says what the stage does.
-	Name string     `json:"name"`
-	Act  deploy.Act `json:"act,omitempty"`
+	Name string `json:"name"`
+	// Act is how it moves traffic.
+	Act deploy.Act `json:"act,omitempty"`
 	// Share is the percentage of the users that the candidate is meant to have.
-	Share   deploy.Percent `json:"share"`
-	State   State          `json:"state"`
-	Started time.Time      `json:"started"`
-	Ended   time.Time      `json:"ended,omitzero"`
+	Share deploy.Percent `json:"share"`
+	// State is how far it has come.
+	State State `json:"state"`
+	// Started is when it began.
+	Started time.Time `json:"started"`
+	// Ended is when it ended; absent while it runs.
+	Ended time.Time `json:"ended,omitzero"`
 	// Observation is the last one of the stage.
 	Observation *Observation `json:"observation,omitempty"`
-	Checks      []Check      `json:"checks,omitempty"`
+	// Checks that were run in it.
+	Checks []Check `json:"checks,omitempty"`
 }
 
 // Took is how long the stage took, or zero while it runs.
@@ -164,21 +188,27 @@ func (s Stage) Took() time.Duration {
 
 // Observation is what the gate of a stage saw.
 type Observation struct {
-	Share     deploy.Percent `json:"share"`
-	Live      Traffic        `json:"live"`
-	Candidate Traffic        `json:"candidate"`
+	// Share is the percentage of the users that the candidate had.
+	Share deploy.Percent `json:"share"`
+	// Live is what the users of the old version got.
+	Live Traffic `json:"live"`
+	// Candidate is what the users of the new version got.
+	Candidate Traffic `json:"candidate"`
 	// Ready of Replicas candidate replicas can serve.
-	Ready    int `json:"ready"`
+	Ready int `json:"ready"`
+	// Replicas of the candidate that there are to be.
 	Replicas int `json:"replicas"`
 	// Elapsed of Hold, in seconds.
 	Elapsed Seconds `json:"elapsed"`
-	Hold    Seconds `json:"hold"`
+	// Hold is for how many seconds the stage is watched.
+	Hold Seconds `json:"hold"`
 	// Verdict is what the judge says of it.
 	Verdict string `json:"verdict,omitempty"`
 }
 
 // Traffic counts requests of one side since the stage began.
 type Traffic struct {
+	// Requests that were answered or lost.
 	Requests uint64 `json:"requests"`
 	// Errors are answers of 5xx, Lost among them.
 	Errors uint64 `json:"errors"`
@@ -188,26 +218,32 @@ type Traffic struct {
 
 // Check is what came of one check.
 type Check struct {
-	Name   string `json:"name"`
-	Passed bool   `json:"passed"`
+	// Name is that of slipway.yaml.
+	Name string `json:"name"`
+	// Passed is whether the version answered well.
+	Passed bool `json:"passed"`
 	// Detail says why it failed.
-	Detail   string  `json:"detail,omitempty"`
-	Attempts int     `json:"attempts"`
-	Took     Seconds `json:"took"`
+	Detail string `json:"detail,omitempty"`
+	// Attempts is how often it was tried.
+	Attempts int `json:"attempts"`
+	// Took is how many seconds all attempts took.
+	Took Seconds `json:"took"`
 }
 
 // Revert is the way back.
 type Revert struct {
+	// At is when it was decided.
 	At time.Time `json:"at"`
 	// Reason for the decision, in one sentence.
 	Reason string `json:"reason"`
-	// TrafficBack is how long it took, from the decision, until no user was
-	// sent to the candidate any more; absent where users had not been sent.
+	// TrafficBack is how many seconds it took, from the decision, until no user
+	// was sent to the candidate any more; absent where none had been.
 	TrafficBack *Seconds `json:"trafficBack,omitempty"`
 }
 
 // Evidence is what is known of a replica that failed.
 type Evidence struct {
+	// Replica is its name.
 	Replica string `json:"replica,omitempty"`
 	// Reason is one sentence.
 	Reason string `json:"reason"`
@@ -217,22 +253,34 @@ type Evidence struct {
 
 // Warning asks for attention.
 type Warning struct {
-	At          time.Time `json:"at"`
-	Environment string    `json:"environment,omitempty"`
-	Message     string    `json:"message"`
-	Hint        string    `json:"hint,omitempty"`
+	// At is when it was given.
+	At time.Time `json:"at"`
+	// Environment that it is about; absent where it is about none.
+	Environment string `json:"environment,omitempty"`
+	// Message is one sentence.
+	Message string `json:"message"`
+	// Hint says what to do.
+	Hint string `json:"hint,omitempty"`
 }
 
 // Moment is one event.
 type Moment struct {
-	At          time.Time        `json:"at"`
-	Kind        deploy.EventKind `json:"kind"`
-	Environment string           `json:"environment,omitempty"`
-	Message     string           `json:"message"`
-	Stage       int              `json:"stage,omitempty"`
-	Share       deploy.Percent   `json:"share,omitempty"`
-	Outcome     deploy.Outcome   `json:"outcome,omitempty"`
-	Took        Seconds          `json:"took,omitempty"`
+	// At is when it happened.
+	At time.Time `json:"at"`
+	// Kind says what it is about.
+	Kind deploy.EventKind `json:"kind"`
+	// Environment that it is about; absent where it is about the run.
+	Environment string `json:"environment,omitempty"`
+	// Message is one sentence.
+	Message string `json:"message"`
+	// Stage that it is about, counted from 1.
+	Stage int `json:"stage,omitempty"`
+	// Share is the percentage of the users that the candidate is meant to have.
+	Share deploy.Percent `json:"share,omitempty"`
+	// Outcome of what has ended.
+	Outcome deploy.Outcome `json:"outcome,omitempty"`
+	// Took is how many seconds it took.
+	Took Seconds `json:"took,omitempty"`
 }
 
 // idle is a run that had nothing to do, as settle mostly has: it came to no
