@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
@@ -80,9 +83,7 @@ func (c *CLI) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return deploy.Usage(fmt.Sprintf("%s --help lists the flags", cmd.CommandPath()), "%s", err.Error())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(
 		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
 		c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
@@ -90,6 +91,29 @@ func (c *CLI) root() *cobra.Command {
 		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
 	)
 	return root
+}
+
+// wrongFlag refuses a flag, with the one that was probably meant.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if near := nearestFlag(cmd.Flags(), unknown.GetSpecifiedName()); near != "" {
+			hint = "did you mean --" + near + "?"
+		}
+	}
+	return deploy.Usage(hint, "%s", err.Error())
+}
+
+// nearestFlag is the flag whose name is at most two typing errors away, empty
+// where there is none.
+func nearestFlag(flags *pflag.FlagSet, name string) string {
+	nearest, least := "", 3
+	flags.VisitAll(func(f *pflag.Flag) {
+		if d := levenshtein.ComputeDistance(name, f.Name); d < least && !f.Hidden {
+			nearest, least = f.Name, d
+		}
+	})
+	return nearest
 }
 
 // noArguments refuses arguments, with the commands to choose from where a
@@ -101,6 +125,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if !cmd.HasSubCommands() {
 		return deploy.Usage(cmd.CommandPath()+" --help lists the flags", "%s takes no argument: %q", cmd.CommandPath(), args[0])
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	hint := cmd.CommandPath() + " --help lists the commands"
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"

@@ -136,7 +136,7 @@ func environ() {
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
+	if neg || len(args) == 0 {
 		ts.Fatalf("usage: exits CODE ARGUMENT...")
 	}
 	err := ts.Exec("slipway", args[1:]...)
