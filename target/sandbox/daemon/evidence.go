@@ -76,7 +76,7 @@ func (x *replica) late() *deploy.Doomed {
 	}
 	return &deploy.Doomed{
 		Revision: x.run.revision, Evidence: evidence,
-		Hint: "look at the log; startTimeout in slipway.yaml allows an app more time",
+		Hint: "look at the log; start-timeout in slipway.yaml allows an app more time",
 	}
 }
 
