@@ -37,7 +37,7 @@ func (t *Taken) Error() string {
 
 func taken(t *Taken) error {
 	return deploy.Hinted(t, "a version names one image for ever. Give this build another version, "+
-		"or release what is there: slipway promote --version %s", t.Version)
+		"or bring what is there to an environment: slipway promote --version %s --environment …", t.Version)
 }
 
 // NotFound means that a repository has no such version or digest.

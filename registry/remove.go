@@ -1,0 +1,68 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Remove removes the images of all versions that begin with a prefix, such as
+// "0.0.0-pr.12.", and names them. What another version's tag names, too, keeps
+// its content where the registry can remove a tag alone; elsewhere the prefix
+// has to be one that no other version's image is shared with. A repository that
+// is not there has nothing to remove.
+func (c *Client) Remove(ctx context.Context, repository, prefix string) ([]string, error) {
+	if prefix == "" {
+		return nil, errors.New("no prefix: all versions would be removed")
+	}
+	repo, err := name.NewRepository(repository, name.WeakValidation)
+	if err != nil {
+		return nil, deploy.Usage("write it like ghcr.io/acme/hello", "%q is not a repository: %w", repository, err)
+	}
+	ctx, cancel := limited(ctx, lookupLimit, repo.RegistryStr()+" to remove versions of "+repo.Name())
+	defer cancel()
+	conn, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	tags, err := conn.puller.List(ctx, repo)
+	if statusOf(err) == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(ctx, "list the versions of "+repo.Name(), repo, err)
+	}
+	var removed []string
+	for _, tag := range tags {
+		if !strings.HasPrefix(tag, prefix) {
+			continue
+		}
+		if err := conn.remove(ctx, repo.Tag(tag)); err != nil {
+			return removed, explain(ctx, "remove "+repo.Tag(tag).Name(), repo, err)
+		}
+		removed = append(removed, tag)
+	}
+	return removed, nil
+}
+
+// remove removes a tag, or else the manifest that it names: not every registry
+// can do the former.
+func (c *connection) remove(ctx context.Context, tag name.Tag) error {
+	err := c.pusher.Delete(ctx, tag)
+	switch statusOf(err) {
+	case http.StatusNotFound:
+		return nil
+	case http.StatusMethodNotAllowed, http.StatusBadRequest:
+		digest, err := c.head(ctx, tag)
+		if err != nil {
+			return err
+		}
+		return c.pusher.Delete(ctx, tag.Digest(digest.String()))
+	}
+	return err
+}
