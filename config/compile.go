@@ -18,10 +18,17 @@ func (r *reader) compile(d *document) deploy.App {
 		app.Repository = string(*d.Image)
 	}
 	checks := r.checks(d.Checks)
+	var walked environments
 	for i := range d.Environments {
-		app.Environments = append(app.Environments, r.environment(d, &d.Environments[i], checks))
+		e := &d.Environments[i]
+		made := r.environment(d, e, checks)
+		if e.name == deploy.PreviewName {
+			app.Preview = r.preview(e, made)
+			continue
+		}
+		walked, app.Environments = append(walked, *e), append(app.Environments, made)
 	}
-	newWalk(r, d.Environments).order(app.Environments)
+	newWalk(r, walked).order(app.Environments)
 	return app
 }
 

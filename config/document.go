@@ -9,7 +9,7 @@ type document struct {
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
-	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one."`
+	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one to release to, besides preview."`
 }
 
 type build struct {
@@ -47,6 +47,8 @@ type check struct {
 	Attempts *count      `yaml:"attempts" jsonschema_description:"How often it is tried before it counts as failed. Left out: 3."`
 }
 
+// environment has the keys of all environments; refusals says which of them one
+// may not have.
 type environment struct {
 	Target   target     `yaml:"target" jsonschema:"required" jsonschema_description:"Where it runs."`
 	After    *reference `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
@@ -56,6 +58,8 @@ type environment struct {
 	Replicas *count     `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
 	Checks   *[]check   `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
 	Strategy *strategy  `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
+	TTL      *lifetime  `yaml:"ttl" jsonschema_description:"How long a preview stays after its last deployment. Left out: 72h."`
+	Limit    *count     `yaml:"limit" jsonschema_description:"How many previews there may be at once; the one deployed to longest ago makes room. Left out: 10."`
 }
 
 // targets are the kinds that have settings.

@@ -48,6 +48,13 @@ func keysBelow(path string, s shape) map[string]string {
 // inherited are keys that an environment has in the same form as the app.
 var inherited = regexp.MustCompile(`^environments\.\*\.(service\.|checks\[\]\.)`)
 
+// repeated reports a key that preview has in the same form as the other
+// environments.
+func repeated(key, description string, all map[string]string) bool {
+	rest, ofPreview := strings.CutPrefix(key, "environments.preview.")
+	return ofPreview && all["environments.*."+rest] == description
+}
+
 var keyRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]* \\| (.*) \\|$")
 
 // TestDocumentationListsEveryKey holds the tables of docs/configuration.md
@@ -61,8 +68,11 @@ func TestDocumentationListsEveryKey(t *testing.T) {
 	if err := json.Unmarshal(content, &schema); err != nil {
 		t.Fatal(err)
 	}
-	want := keysBelow("", schema)
-	maps.DeleteFunc(want, func(key, _ string) bool { return inherited.MatchString(key) })
+	all := keysBelow("", schema)
+	want := maps.Clone(all)
+	maps.DeleteFunc(want, func(key, description string) bool {
+		return inherited.MatchString(key) || repeated(key, description, all)
+	})
 
 	page, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -67,22 +68,36 @@ func releasable(t *testing.T, app deploy.App) {
 			t.Errorf("%s comes before %s", e.Name, e.After)
 		}
 		passed[e.Name] = true
-		s := e.Service
-		if e.Name == "" || e.Target.Kind == "" || s.Port < 1 || s.Replicas < 1 || s.StartTimeout <= 0 || s.Drain < 0 {
-			t.Errorf("%+v is not complete", e)
+		if _, taken := deploy.PullRequestOf(e.Name); taken || e.Name == deploy.PreviewName {
+			t.Errorf("%s is released to, though it belongs to previews", e.Name)
 		}
-		for _, name := range s.Secrets {
-			if _, plain := s.Env[name]; plain {
-				t.Errorf("%s is a secret and a variable", name)
-			}
-		}
-		for _, c := range e.Checks {
-			if (c.Get == "") == (len(c.Run) == 0) || c.Attempts < 1 || c.Timeout <= 0 {
-				t.Errorf("%+v asks nothing, or two things", c)
-			}
-		}
-		ascending(t, e.Strategy)
+		complete(t, e)
 	}
+	if p := app.Preview; p != nil {
+		if e := p.Environment; e.Name != deploy.PreviewName || e.After != "" || e.Target.Port != 0 || p.TTL < time.Minute || p.Limit < 1 {
+			t.Errorf("%+v is no pattern of previews", p)
+		}
+		complete(t, p.Environment)
+	}
+}
+
+func complete(t *testing.T, e deploy.Environment) {
+	t.Helper()
+	s := e.Service
+	if e.Name == "" || e.Target.Kind == "" || s.Port < 1 || s.Replicas < 1 || s.StartTimeout <= 0 || s.Drain < 0 {
+		t.Errorf("%+v is not complete", e)
+	}
+	for _, name := range s.Secrets {
+		if _, plain := s.Env[name]; plain {
+			t.Errorf("%s is a secret and a variable", name)
+		}
+	}
+	for _, c := range e.Checks {
+		if (c.Get == "") == (len(c.Run) == 0) || c.Attempts < 1 || c.Timeout <= 0 {
+			t.Errorf("%+v asks nothing, or two things", c)
+		}
+	}
+	ascending(t, e.Strategy)
 }
 
 func ascending(t *testing.T, s deploy.Strategy) {

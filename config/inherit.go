@@ -12,7 +12,7 @@ import (
 func (r *reader) environment(d *document, e *named, checks []deploy.Check) deploy.Environment {
 	out := deploy.Environment{
 		Name:     e.name,
-		Target:   deploy.TargetSpec{Kind: e.Target.kind, Port: int(e.Target.port)},
+		Target:   deploy.TargetSpec{Kind: e.Target.kind, Port: int(or(e.Target.port, 0))},
 		After:    string(or(e.After, "")),
 		Service:  r.service(&d.Service, e),
 		Checks:   slices.Clone(checks),

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // keys are what a struct of the document calls its fields.
@@ -26,6 +28,17 @@ func keysOf(t reflect.Type) keys {
 		if slices.Contains(strings.Split(t.Field(i).Tag.Get("jsonschema"), ","), "required") {
 			k.required = append(k.required, name)
 		}
+	}
+	return k
+}
+
+// without are the keys less those that are refused.
+func (k keys) without(refused map[string]refusal) keys {
+	is := func(name string) bool { _, refuses := refused[name]; return refuses }
+	k.names = slices.DeleteFunc(k.names, is)
+	k.required = slices.DeleteFunc(k.required, is)
+	for name := range refused {
+		delete(k.index, name)
 	}
 	return k
 }
@@ -72,6 +85,8 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"target":   "target: sandbox",
 	"after":    "after: staging",
 	"strategy": "strategy: {canary: {steps: [10%, 50%, 100%], hold: 30s}}",
+	"ttl":      "ttl: 72h",
+	"limit":    "limit: 10",
 	// targets and strategies
 	"sandbox":    "sandbox: {port: 18080}",
 	"recreate":   "recreate: {hold: 10s}",
@@ -104,12 +119,20 @@ func (all homesByKey) walk(t reflect.Type, home string) {
 	if t.Kind() != reflect.Struct {
 		return
 	}
+	var elsewhere map[string]refusal
+	if t == reflect.TypeFor[environment]() {
+		elsewhere = refusals("")
+	}
 	for i := range t.NumField() {
 		name := t.Field(i).Tag.Get("yaml")
-		if name == "" || slices.Contains(all[name], home) {
+		at := home
+		if _, refused := elsewhere[name]; refused {
+			at = "below " + deploy.PreviewName
+		}
+		if name == "" || slices.Contains(all[name], at) {
 			continue
 		}
-		all[name] = append(all[name], home)
+		all[name] = append(all[name], at)
 		all.walk(t.Field(i).Type, "below "+name)
 	}
 }

@@ -9,14 +9,21 @@ import (
 )
 
 // fields reads a mapping into a struct, whose yaml tags are the keys.
-func (r *reader) fields(v reflect.Value, p place) bool {
-	keys := keysOf(v.Type())
+func (r *reader) fields(v reflect.Value, p place) bool { return r.fieldsBut(v, p, nil) }
+
+// fieldsBut refuses some of the keys that the struct has.
+func (r *reader) fieldsBut(v reflect.Value, p place, refused map[string]refusal) bool {
+	keys := keysOf(v.Type()).without(refused)
 	pairs, ok := r.pairs(p)
 	if pairs == nil && !ok {
 		return false
 	}
 	given := map[string]bool{}
 	for _, q := range pairs {
+		if no, refuses := refused[q.name]; refuses {
+			ok = r.refuse(q, no, keys.names)
+			continue
+		}
 		i, known := keys.index[q.name]
 		if !known {
 			ok = r.unknown(q, p.name, keys.names)
@@ -34,6 +41,17 @@ func (r *reader) fields(v reflect.Value, p place) bool {
 		}
 	}
 	return ok
+}
+
+// refusal is why a key has no place where it would be expected, and what to do.
+type refusal struct{ why, hint string }
+
+func (r *reader) refuse(q pair, no refusal, valid []string) bool {
+	return r.add(markOf(q.key), Error{
+		Message: fmt.Sprintf("%s: %s", q.name, no.why),
+		Valid:   valid,
+		Hint:    no.hint,
+	})
 }
 
 // unknown refuses a key, and says which one was meant or where it belongs.

@@ -101,10 +101,12 @@ func (v *owner) read(r *reader, p place) bool {
 	return true
 }
 
-// The durations: a limit bounds something and cannot be nothing, a pause can.
+// The durations: a limit bounds something and cannot be nothing, a pause can. A
+// lifetime outlasts the run that began it.
 type (
-	limit time.Duration
-	pause time.Duration
+	limit    time.Duration
+	pause    time.Duration
+	lifetime time.Duration
 )
 
 func (v *limit) read(r *reader, p place) bool {
@@ -113,6 +115,10 @@ func (v *limit) read(r *reader, p place) bool {
 
 func (v *pause) read(r *reader, p place) bool {
 	return readDuration(r, p, v, 0, 24*time.Hour, "a duration from 0s to 24h")
+}
+
+func (v *lifetime) read(r *reader, p place) bool {
+	return readDuration(r, p, v, time.Minute, 365*24*time.Hour, "a duration from 1m to 8760h")
 }
 
 func readDuration[T ~int64](r *reader, p place, into *T, low, high time.Duration, expected string) bool {

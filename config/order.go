@@ -63,6 +63,12 @@ func (w walk) follows(e *named) bool {
 	return true
 }
 
+// isPreview reports whether a name is that of the pattern or of a preview.
+func isPreview(name string) bool {
+	_, made := deploy.PullRequestOf(name)
+	return made || name == deploy.PreviewName
+}
+
 // noSuch is the mistake of one environment to come after another that there is
 // not.
 func (w walk) noSuch(after, of string) Error {
@@ -75,6 +81,13 @@ func (w walk) noSuch(after, of string) Error {
 	hint := "add " + after + " to environments, or remove after"
 	if len(others) > 0 {
 		hint = meant(after, others, "name one of this file, or remove after")
+	}
+	if isPreview(after) {
+		return Error{
+			Message: fmt.Sprintf("after: %s belongs to pull requests, a release does not pass it", after),
+			Valid:   others,
+			Hint:    "name an environment that releases pass, or remove after",
+		}
 	}
 	return Error{
 		Message: fmt.Sprintf("after: there is no environment %s", quote(after)),

@@ -53,7 +53,6 @@ func (f form) schema() *jsonschema.Schema {
 
 // JSONSchema implements the hook of the schema library; so do those below.
 func (label) JSONSchema() *jsonschema.Schema      { return labelForm.schema() }
-func (reference) JSONSchema() *jsonschema.Schema  { return referenceForm.schema() }
 func (repository) JSONSchema() *jsonschema.Schema { return repositoryForm.schema() }
 func (platform) JSONSchema() *jsonschema.Schema   { return platformForm.schema() }
 func (imagePath) JSONSchema() *jsonschema.Schema  { return imagePathForm.schema() }
@@ -64,6 +63,16 @@ func (argument) JSONSchema() *jsonschema.Schema   { return argumentForm.schema()
 func (owner) JSONSchema() *jsonschema.Schema      { return ownerForm.schema() }
 func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
+func (lifetime) JSONSchema() *jsonschema.Schema   { return durationForm.schema() }
+
+// previewNames are those that deploy.PullRequestOf knows.
+const previewNames = `pr-[1-9][0-9]{0,17}`
+
+func (reference) JSONSchema() *jsonschema.Schema {
+	s := referenceForm.schema()
+	s.Not = &jsonschema.Schema{Pattern: "^(" + deploy.PreviewName + "|" + previewNames + ")$"}
+	return s
+}
 
 func (baseImage) JSONSchema() *jsonschema.Schema {
 	s := baseForm.schema()
@@ -124,12 +133,53 @@ func (variables) JSONSchema() *jsonschema.Schema {
 }
 
 func (environments) JSONSchema() *jsonschema.Schema {
+	names := labelForm.schema()
+	names.Not = &jsonschema.Schema{Pattern: "^" + previewNames + "$"}
+	preview := jsonschema.NewProperties()
+	preview.Set(deploy.PreviewName, previewSchema())
+	alone := &jsonschema.Schema{Required: []string{deploy.PreviewName}}
 	return &jsonschema.Schema{
 		Type:                 "object",
 		MinProperties:        at(1),
 		MaxProperties:        at(maxEnvironments),
-		PropertyNames:        labelForm.schema(),
-		AdditionalProperties: inline(&environment{}),
+		AnyOf:                []*jsonschema.Schema{{Not: alone}, {MinProperties: at(2)}},
+		PropertyNames:        names,
+		Properties:           preview,
+		AdditionalProperties: environmentSchema(""),
+	}
+}
+
+// environmentSchema is the schema of the environment of that name.
+func environmentSchema(name string) *jsonschema.Schema {
+	s := inline(&environment{})
+	for key := range refusals(name) {
+		s.Properties.Delete(key)
+	}
+	return s
+}
+
+// previewSchema is that of an environment that is a pattern.
+func previewSchema() *jsonschema.Schema {
+	s := environmentSchema(deploy.PreviewName)
+	s.Description = "What the environments of pull requests are made from, pr-12 and so on. Left out: they get none."
+	if strategy, ok := s.Properties.Get("strategy"); ok {
+		strategy.Description = "How a push gets to the preview. Left out: blue-green that keeps no old side."
+	}
+	if target, ok := s.Properties.Get("target"); ok {
+		withoutPort(target)
+	}
+	return s
+}
+
+// withoutPort takes the fixed port from a target that many share.
+func withoutPort(target *jsonschema.Schema) {
+	for _, form := range target.OneOf {
+		if form.Properties == nil { // the name alone
+			continue
+		}
+		if sandbox, ok := form.Properties.Get("sandbox"); ok {
+			sandbox.Properties.Delete("port")
+		}
 	}
 }
 

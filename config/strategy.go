@@ -31,7 +31,7 @@ func kindNames(kinds []deploy.Kind) []string {
 
 // strategy is the environment's, if its target can do it.
 func (r *reader) strategy(e *named) deploy.Strategy {
-	s, at := deploy.DefaultStrategy(), r.at(&e.Target).mark()
+	s, at := defaultStrategy(e.name), r.at(&e.Target).mark()
 	if e.Strategy != nil {
 		s, at = e.Strategy.compile(), e.Strategy.mark
 	}

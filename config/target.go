@@ -9,15 +9,15 @@ import (
 // target is a kind with its settings.
 type target struct {
 	kind string
-	port port
+	port *port
 }
 
 func (v *target) read(r *reader, p place) bool {
 	var set targets
 	kind, _, ok := r.choice(p, r.targetNames(), &set)
 	v.kind = kind
-	if set.Sandbox != nil && set.Sandbox.Port != nil {
-		v.port = *set.Sandbox.Port
+	if set.Sandbox != nil {
+		v.port = set.Sandbox.Port
 	}
 	return ok
 }
