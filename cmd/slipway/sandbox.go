@@ -124,12 +124,20 @@ func (c *CLI) showSandbox(ctx context.Context, client *sandbox.Client) error {
 	for _, env := range status.Environments {
 		printReplicas(w, env)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, env := range status.Environments {
+		if env.Problem != "" {
+			_, _ = fmt.Fprintf(c.Stdout, "\n%s: %s\n", env.Name, env.Problem)
+		}
+	}
+	return nil
 }
 
 func printReplicas(w io.Writer, env wire.Environment) {
 	if env.Problem != "" {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t-\t%s\t-\t%s\n", env.App, env.Name, orDash(env.Live), env.Problem, orDash(env.URL))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t-\tcannot serve\t-\t%s\n", env.App, env.Name, orDash(env.Live), orDash(env.URL))
 	}
 	for _, r := range env.Replicas {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", env.App, env.Name, r.Version, r.Name, r.Status, r.Restarts, env.URL)

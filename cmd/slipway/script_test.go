@@ -43,9 +43,11 @@ const patience = 60 * time.Second
 //	visit ENVIRONMENT           users begin to send requests to hello ...
 //	unharmed [VERSION]          ... of which none was lost nor failed, but for
 //	                            errors of that version itself
-//	get ENVIRONMENT             prints what hello answers
+//	get ENVIRONMENT             prints what hello answers, once it does
 //	field NAME FILE PATH        sets a variable from JSON: environments.0.url
-//	occupy NAME                 sets a variable to a port that is taken
+//	occupy NAME [ADDRESS]       takes a port and sets a variable to it; ADDRESS
+//	                            may be a URL
+//	vacate                      frees the ports that were taken
 //	crash                       kills the background process of the sandbox
 //	unsaid VALUE                the last output does not hold the value
 //	nowhere VALUE PATH [NAME]   no file at or below the path holds the value,
@@ -71,7 +73,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
-			"get": get, "field": field, "occupy": occupy, "crash": crash, "git": gitCommand,
+			"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
 			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
 		},
 	})
@@ -307,6 +309,9 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	state, err := stageOf(ts).state(args[0])
 	ts.Check(err)
 	body, err := fetch(state.URL)
+	for end := time.Now().Add(patience); !neg && err != nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		body, err = fetch(state.URL)
+	}
 	_, _ = fmt.Fprint(ts.Stdout(), body)
 	if neg != (err != nil) {
 		ts.Fatalf("get %s: %v", args[0], err)
@@ -351,14 +356,26 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func occupy(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: occupy NAME")
+	if neg || len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: occupy NAME [ADDRESS]")
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	address := strings.TrimPrefix(append(args, "127.0.0.1:0")[1], "http://")
+	l, err := net.Listen("tcp4", address)
 	ts.Check(err)
 	s := stageOf(ts)
 	s.held = append(s.held, l)
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func vacate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: vacate")
+	}
+	s := stageOf(ts)
+	for _, l := range s.held {
+		ts.Check(l.Close())
+	}
+	s.held = nil
 }
 
 // crash kills the sandbox's process, and waits until its socket is dead.
