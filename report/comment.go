@@ -269,15 +269,16 @@ func own(user *github.User, login string) bool {
 	return user.GetType() == "Bot"
 }
 
-// marker is the first line of the comment of an app. Readers do not see it.
+// marker is the first line of the comment of an app. Readers do not see it. Two
+// hyphens could end it; as names of apps have no '_', it stays theirs alone.
 func marker(app string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
 			return r
 		}
-		return '-'
+		return '_'
 	}, strings.ToLower(app))
-	return "<!-- slipway:" + strings.ReplaceAll(name, "--", "-") + " -->"
+	return "<!-- slipway:" + strings.ReplaceAll(name, "--", "-_") + " -->"
 }
 
 // CommentMarkdown renders a story for the comment, in fewer than 65,536

@@ -150,11 +150,13 @@ func TestARunGoesOnWithTheDeploymentThatItFinds(t *testing.T) {
 		},
 		"somebody else's": {
 			githubtest.Deployment{SHA: commit, Environment: "production", Payload: json.RawMessage(`"{\"run\": \"77-1\"}"`)},
-			"in_progress", tellSettled(), []string{"production: in_progress"},
+			"in_progress", tellSettled(),
+			[]string{"production: in_progress"},
 		},
 		"a payload that is no object": {
 			githubtest.Deployment{SHA: commit, Environment: "production", Payload: json.RawMessage(`"run"`)},
-			"in_progress", tellUnknown(), []string{"production: in_progress", "production: in_progress error"},
+			"in_progress", tellUnknown(),
+			[]string{"production: in_progress", "production: in_progress error"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
