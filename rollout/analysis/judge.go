@@ -13,10 +13,28 @@ type Judge interface {
 
 // Sample is what came in since the one before it.
 type Sample struct {
+	// At is how long the rollout has lasted at the end of the sample, all of
+	// its stages together. Where it is zero, it is added up from Elapsed.
+	At time.Duration
 	// Elapsed since the stage's share was reached.
 	Elapsed time.Duration
 	// Share that the candidate is meant to have.
 	Share           deploy.Percent
+	Live, Candidate deploy.Traffic
+	// Others are metrics besides the traffic as a whole, in any order.
+	Others []Measure
+	// Dispersion is how many times more the error counts of replicas of the
+	// same version vary than independent requests would; see Dispersion. It is
+	// used from the next sample on. Below 1 counts as 1.
+	Dispersion float64
+}
+
+// Measure is one more metric of a sample: the traffic of one route, or events
+// that nobody counts the occasions of, such as restarts or lines in a log.
+// Events are Errors without Requests; they are held against the share that the
+// requests of the sample had.
+type Measure struct {
+	Name            string
 	Live, Candidate deploy.Traffic
 }
 
@@ -25,12 +43,17 @@ type Decision string
 
 // The decisions.
 const (
-	// Continue: nothing is wrong, and the time has not come to say more.
+	// Continue: nothing is wrong, and it is not known yet that all is well.
 	Continue Decision = "continue"
+	// Hold: something looks wrong, and it is not certain. The share must not
+	// grow meanwhile.
+	Hold Decision = "hold"
 	// Advance: the stage may end.
 	Advance Decision = "advance"
 	// Revert: the candidate is worse than is allowed.
 	Revert Decision = "revert"
+	// Promote: the last gate has passed, the candidate may have all users.
+	Promote Decision = "promote"
 )
 
 // Verdict is a decision with its reason.
@@ -38,6 +61,17 @@ type Verdict struct {
 	Decision Decision
 	// Metric is what decided, such as "errors".
 	Metric string
+	// Evidence is against the candidate: how many times likelier the numbers
+	// are if it is worse than if it is not. On a version that is not worse it
+	// reaches x at any time with a chance of at most 1 in x. Zero where a judge
+	// has no such number.
+	Evidence float64
+	// ETA is how much longer the present gate will take at the present
+	// traffic: zero when it has decided, Unknown when nothing can be said.
+	ETA time.Duration
 	// Why is one sentence with numbers.
 	Why string
 }
+
+// Unknown is an ETA of which nothing can be said.
+const Unknown time.Duration = -1

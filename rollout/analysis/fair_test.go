@@ -1,0 +1,190 @@
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// binomial is the chance of each number of successes among n.
+func binomial(n int, p float64) []float64 {
+	chances := make([]float64, n+1)
+	for k := range chances {
+		chances[k] = math.Exp(logChoose(uint64(n), uint64(k)) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
+	}
+	return chances
+}
+
+// meanOf what a batch with so many requests multiplies a bet by, over all of
+// its outcomes, when the versions fail with these chances.
+func meanOf(candidate, live int, pc, pl float64, bet func(candidateBad, candidateGood, liveBad, liveGood float64) float64) float64 {
+	sum := 0.0
+	chances := binomial(live, pl)
+	for x, chance := range binomial(candidate, pc) {
+		for y, other := range chances {
+			sum += chance * other * math.Exp(bet(float64(x), float64(candidate-x), float64(y), float64(live-y)))
+		}
+	}
+	return sum
+}
+
+// The heart of it: whatever was expected, and whatever the two versions really
+// do, no batch makes any expert richer in the mean as long as the candidate is
+// not worse. This is exact, by going through all outcomes of small batches.
+func TestNoExpertGainsOnAVersionThatIsNotWorse(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		candidate, live := 1+r.IntN(8), 1+r.IntN(8)
+		pl := r.Float64()*0.98 + 0.01
+		pc := pl * r.Float64()
+		if r.IntN(2) == 0 {
+			pc = pl
+		}
+		m := newMetric("errors", kindErrors, 0)
+		m.bind(Rule{}, nil, nil)
+		m.seen[0], m.seen[1] = float64(r.IntN(1000)), float64(r.IntN(100))
+		m.live.expect(m.seen, m.prior)
+		rho := float64(candidate) / float64(candidate+live)
+		for j, e := range m.experts {
+			e.ratios(&m.live, m.ratios)
+			mean := meanOf(candidate, live, pc, pl, func(cb, cg, lb, lg float64) float64 {
+				return gain(m.ratios, []float64{cg, cb}, []float64{lg, lb}, rho)
+			})
+			if mean > 1+1e-9 {
+				t.Fatalf("expert %d grows to %g of itself with %d+%d requests failing at %g and %g", j, mean, candidate, live, pc, pl)
+			}
+		}
+	}
+}
+
+func TestNoToleratedDefectMakesAnExpertGain(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 1))
+	for range 500 {
+		candidate, live := 1+r.IntN(8), 1+r.IntN(8)
+		tolerance := r.Float64() * 0.2
+		pl := r.Float64()*0.7 + 0.01
+		pc := min(pl+tolerance*float64(r.IntN(2)), 0.99)
+		l := r.Float64()*0.5 + 0.01
+		c := min(l+tolerance+r.Float64()*0.3, 0.98)
+		g := betOn(c, l, tolerance, float64(candidate)/float64(candidate+live))
+		if mean := meanOf(candidate, live, pc, pl, g.of); mean > 1+1e-9 {
+			t.Fatalf("grows to %g with %d+%d requests failing at %g and %g, %g is tolerated, the bet is on %g and %g",
+				mean, candidate, live, pc, pl, tolerance, c, l)
+		}
+	}
+}
+
+func TestNoClaimGainsOnAVersionThatIsWorseByTheMargin(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 1))
+	for range 500 {
+		candidate, live := 1+r.IntN(8), 1+r.IntN(8)
+		margin := r.Float64()*0.3 + 1e-3
+		pl := r.Float64() * (0.99 - margin)
+		pc := pl + margin + (0.99-pl-margin)*r.Float64()*float64(r.IntN(2))
+		q := r.Float64()*0.5 + 1e-4
+		g := betOn(q, q, margin, float64(candidate)/float64(candidate+live))
+		if mean := meanOf(candidate, live, pc, max(pl, 1e-9), g.of); mean > 1+1e-9 {
+			t.Fatalf("grows to %g with %d+%d requests failing at %g and %g, the margin is %g, the bet is on %g", mean, candidate, live, pc, pl, margin, q)
+		}
+	}
+}
+
+// The live version's durations are drawn from anything, the candidate's from
+// the same or from something faster; every expert must lose in the mean.
+func TestNoLatencyExpertGainsOnAVersionThatIsNotSlower(t *testing.T) {
+	const buckets = 4
+	r := rand.New(rand.NewPCG(4, 1))
+	for range 300 {
+		live, candidate := anyChances(r, buckets), make([]float64, buckets)
+		copy(candidate, live)
+		if r.IntN(2) == 0 {
+			faster(r, candidate)
+		}
+		l := known(r, buckets)
+		rho := r.Float64()*0.98 + 0.01
+		ratios := make([]float64, buckets)
+		for j, e := range latencyExperts() {
+			e.ratios(&l, ratios)
+			mean := 0.0
+			for k, ratio := range ratios {
+				if k > 0 && ratio < ratios[k-1] {
+					t.Fatalf("expert %d: ratios fall: %v", j, ratios)
+				}
+				mean += (rho*candidate[k]*ratio + (1-rho)*live[k]) / (1 + rho*(ratio-1))
+			}
+			if mean > 1+1e-12 {
+				t.Fatalf("expert %d grows to %g a request at a split of %g: live %v, candidate %v", j, mean, rho, live, candidate)
+			}
+		}
+	}
+}
+
+func anyChances(r *rand.Rand, n int) []float64 {
+	p := make([]float64, n)
+	for k := range p {
+		p[k] = -math.Log(r.Float64())
+	}
+	sum := total(p)
+	for k := range p {
+		p[k] /= sum
+	}
+	return p
+}
+
+// faster moves chance from slow buckets to fast ones.
+func faster(r *rand.Rand, p []float64) {
+	for k := 1; k < len(p); k++ {
+		moved := p[k] * r.Float64()
+		p[k] -= moved
+		p[r.IntN(k)] += moved
+	}
+}
+
+// known is what somebody may expect of the live version.
+func known(r *rand.Rand, n int) live {
+	counts := make([]float64, n)
+	for k := range counts {
+		counts[k] = float64(r.IntN(1000) * r.IntN(2))
+	}
+	l := live{mass: make([]float64, n), below: make([]float64, n+1)}
+	l.expect(counts, level(n))
+	return l
+}
+
+// What is placed and what is idle always add up to one while nobody bets.
+func TestStakesAddUpToOne(t *testing.T) {
+	for _, experts := range [][]expert{errorExperts(), latencyExperts(), eventExperts()} {
+		w := newWealth(experts, 10)
+		for _, at := range []float64{0, 39, 40, 41, 1000, 1e6, 1e9} {
+			w.until(at)
+			w.change()
+			if got := w.log(); math.Abs(got) > 1e-9 {
+				t.Errorf("after %g s there is exp(%g), not 1", at, got)
+			}
+			if w.idle <= 0 {
+				t.Errorf("after %g s nothing is left", at)
+			}
+		}
+	}
+}
+
+// The nearest pair of the set really is nearest.
+func TestNearestIsNearest(t *testing.T) {
+	distance := func(q, p float64) float64 { return q*math.Log(q/p) + (1-q)*math.Log((1-q)/(1-p)) }
+	r := rand.New(rand.NewPCG(5, 1))
+	for range 1000 {
+		margin, rho := r.Float64()*0.5, r.Float64()*0.98+0.01
+		l := r.Float64()*0.4 + 1e-5
+		c := r.Float64()*0.9 + 1e-5
+		at := func(p float64) float64 { return rho*distance(c, p+margin) + (1-rho)*distance(l, p) }
+		p := nearest(c, l, margin, rho)
+		if p <= 0 || p+margin >= 1 {
+			t.Fatalf("nearest(%g, %g, %g, %g) = %g is not between 0 and 1-margin", c, l, margin, rho, p)
+		}
+		for _, other := range []float64{p * 0.999, min(p*1.001, (1-margin)*(1-1e-9))} {
+			if at(other) < at(p)-1e-12 {
+				t.Fatalf("nearest(%g, %g, %g, %g) = %g, and %g is nearer", c, l, margin, rho, p, other)
+			}
+		}
+	}
+}

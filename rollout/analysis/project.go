@@ -1,0 +1,64 @@
+package analysis
+
+import "math"
+
+// gains are what one request adds to the logarithm of a bet on two kinds of
+// outcome: by version, and by whether the request was bad.
+type gains struct{ candidateBad, candidateGood, liveBad, liveGood float64 }
+
+// of a batch.
+func (g gains) of(candidateBad, candidateGood, liveBad, liveGood float64) float64 {
+	return times(candidateBad, g.candidateBad) + times(candidateGood, g.candidateGood) +
+		times(liveBad, g.liveBad) + times(liveGood, g.liveGood)
+}
+
+// mean of one request, if the shares of bad ones are c and l.
+func (g gains) mean(c, l, rho float64) float64 {
+	return rho*(c*g.candidateBad+(1-c)*g.candidateGood) + (1-rho)*(l*g.liveBad+(1-l)*g.liveGood)
+}
+
+// times is the product, and nothing where nothing was counted.
+func times(count, gain float64) float64 {
+	if count == 0 {
+		return 0
+	}
+	return count * gain
+}
+
+// betOn is the bet that the candidate's share of bad requests is c and the live
+// version's is l, held against all pairs on the line candidate = live + margin
+// and on its other side from (c, l). rho is the candidate's share of the
+// requests. It is the likelihood ratio against the nearest pair of that set,
+// which no pair of the set makes grow in the mean (Grünwald, de Heide, Koolen:
+// Safe testing; Turner, Ly, Grünwald: Generic e-variables).
+func betOn(c, l, margin, rho float64) gains {
+	p := nearest(c, l, margin, rho)
+	return gains{
+		candidateBad: math.Log(c / (p + margin)), candidateGood: math.Log((1 - c) / (1 - p - margin)),
+		liveBad: math.Log(l / p), liveGood: math.Log((1 - l) / (1 - p)),
+	}
+}
+
+// nearest is the live version's part p of the pair (p + margin, p) that has the
+// least Kullback-Leibler distance from (c, l) at the split rho. c and l are
+// above 0 and below 1.
+func nearest(c, l, margin, rho float64) float64 {
+	if margin == 0 {
+		return rho*c + (1-rho)*l
+	}
+	slope := func(p float64) float64 { // of the distance, times what is positive
+		return rho*(p+margin-c)*p*(1-p) + (1-rho)*(p-l)*(p+margin)*(1-p-margin)
+	}
+	low := max(min(c-margin, l), 0)
+	high := min(max(c-margin, l), 1-margin)
+	for range 60 {
+		middle := (low + high) / 2
+		if slope(middle) < 0 {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	// An end of the range is no pair of shares that both can happen.
+	return min(max((low+high)/2, math.SmallestNonzeroFloat64), (1-margin)*(1-1e-12))
+}
