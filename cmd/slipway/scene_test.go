@@ -108,6 +108,16 @@ func (s *scene) state(t *testing.T) deploy.State {
 	return state
 }
 
+// status is what slipway status says.
+func (s *scene) status(t *testing.T) string {
+	t.Helper()
+	out, err := s.run("status", "--json")
+	if err != nil {
+		t.Fatalf("slipway status: %v\n%s", err, out)
+	}
+	return out
+}
+
 // reset makes 1.0.0 the live version again, whatever is there.
 func (s *scene) reset(t *testing.T) {
 	t.Helper()
