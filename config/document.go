@@ -91,12 +91,14 @@ type rolling struct {
 }
 
 type blueGreen struct {
-	Keep   *pause     `yaml:"keep" jsonschema_description:"How long the old side is kept after the switch, so that going back is instant. Left out: 30s."`
-	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Keep    *pause     `yaml:"keep" jsonschema_description:"How long the old side is kept after the switch, so that going back is instant. Left out: 30s."`
+	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Approve approvals  `yaml:"approve" jsonschema_description:"Where a person has to say resume: 0% alone, before the first user. Left out: nowhere."`
 }
 
 type canary struct {
-	Steps  steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
-	Hold   *pause     `yaml:"hold" jsonschema_description:"How long each step is watched. Left out: 30s."`
-	Errors *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Steps   steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
+	Hold    *pause     `yaml:"hold" jsonschema_description:"How long each step is watched. Left out: 30s."`
+	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Approve approvals  `yaml:"approve" jsonschema_description:"The shares at which, once they have passed, a person has to say resume, ascending: 0% (before the first user) and steps below 100%. Left out: nowhere."`
 }

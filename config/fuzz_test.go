@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,14 @@ func ascending(t *testing.T, s deploy.Strategy) {
 	if s.Kind != deploy.Canary {
 		return
 	}
-	before := deploy.Percent(0)
+	before := deploy.Percent(-1)
+	for _, at := range s.Approve {
+		if at <= before || at != 0 && !slices.Contains(s.Steps, at) || at == 100 {
+			t.Errorf("%v asks a person at %v", s.Steps, s.Approve)
+		}
+		before = at
+	}
+	before = 0
 	for _, step := range s.Steps {
 		if step <= before {
 			t.Errorf("%v does not ascend", s.Steps)

@@ -98,6 +98,7 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"batch":      "batch: 1",
 	"keep":       "keep: 30s",
 	"steps":      "steps: [10%, 50%, 100%]",
+	"approve":    "approve: [0%]",
 }
 
 // homesOf says where a key would be right, such as "below service or below

@@ -134,10 +134,12 @@ func readDuration[T ~int64](r *reader, p place, into *T, low, high time.Duration
 	return true
 }
 
-// The percentages: a share of users is not nothing, a tolerance may be.
+// The percentages: a share of users is not nothing, a tolerance may be, and an
+// approval is before the first user or at a share.
 type (
 	share     deploy.Percent
 	tolerance deploy.Percent
+	approval  deploy.Percent
 )
 
 func (v *share) read(r *reader, p place) bool {
@@ -149,6 +151,10 @@ func (v *share) read(r *reader, p place) bool {
 
 func (v *tolerance) read(r *reader, p place) bool {
 	return readPercent(r, p, v, "a percentage from 0% to 100%")
+}
+
+func (v *approval) read(r *reader, p place) bool {
+	return readPercent(r, p, v, "a percentage from 0% to below 100%")
 }
 
 func readPercent[T ~float64](r *reader, p place, into *T, expected string) bool {
@@ -175,21 +181,36 @@ func (v *steps) read(r *reader, p place) bool {
 	if len(*list) == 0 {
 		return r.wrong(p, "at least one step", "write steps: [10%, 50%, 100%], or leave steps out")
 	}
-	ok := true
-	for i := 1; i < len(*list); i++ {
-		if before, now := (*list)[i-1], (*list)[i]; now <= before {
-			ok = r.add(r.at(&(*list)[i]).mark(), Error{
-				Message: fmt.Sprintf("%s: %s is not above %s, the step before", p.name, deploy.Percent(now), deploy.Percent(before)),
-				Hint:    "write the steps in ascending order, each once",
-			})
-		}
-	}
+	ok := ascending(r, p, *list, "step")
 	last := len(*list) - 1
 	if ok && (*list)[last] != 100 {
 		ok = r.add(r.at(&(*list)[last]).mark(), Error{
 			Message: fmt.Sprintf("%s: the last step is %s, so that the new version would never get all users", p.name, deploy.Percent((*list)[last])),
 			Hint:    "end with 100%",
 		})
+	}
+	return ok
+}
+
+// approvals are the shares at which a rollout waits for a person.
+type approvals []approval
+
+func (v *approvals) read(r *reader, p place) bool {
+	list := (*[]approval)(v)
+	return r.into(list, p) && ascending(r, p, *list, "share")
+}
+
+// ascending holds percentages that were read to their order; each is called a
+// what.
+func ascending[T ~float64](r *reader, p place, list []T, what string) bool {
+	ok := true
+	for i := 1; i < len(list); i++ {
+		if before, now := list[i-1], list[i]; now <= before {
+			ok = r.add(r.at(&list[i]).mark(), Error{
+				Message: fmt.Sprintf("%s: %s is not above %s, the %s before", p.name, deploy.Percent(now), deploy.Percent(before), what),
+				Hint:    fmt.Sprintf("write the %ss in ascending order, each once", what),
+			})
+		}
 	}
 	return ok
 }

@@ -107,9 +107,15 @@ func (fileMode) JSONSchema() *jsonschema.Schema {
 	return oneOfThese(modeForm.schema(), &jsonschema.Schema{Type: "integer", Minimum: number(1), Maximum: number(777)})
 }
 
+// The percentages of all users and of none, as texts.
+const (
+	allUsers = `^100(\.0+)?%?$`
+	noUsers  = `^0+(\.0+)?%?$`
+)
+
 func (share) JSONSchema() *jsonschema.Schema {
 	text := percentForm.schema()
-	text.Not = &jsonschema.Schema{Pattern: `^0+(\.0+)?%?$`}
+	text.Not = &jsonschema.Schema{Pattern: noUsers}
 	return oneOfThese(text, &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), Maximum: number(100)})
 }
 
@@ -117,11 +123,29 @@ func (tolerance) JSONSchema() *jsonschema.Schema {
 	return oneOfThese(percentForm.schema(), &jsonschema.Schema{Type: "number", Minimum: number(0), Maximum: number(100)})
 }
 
+func (approval) JSONSchema() *jsonschema.Schema {
+	text := percentForm.schema()
+	text.Not = &jsonschema.Schema{Pattern: allUsers}
+	return oneOfThese(text, &jsonschema.Schema{Type: "number", Minimum: number(0), ExclusiveMaximum: number(100)})
+}
+
+func (approvals) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "array", Items: approval(0).JSONSchema(), UniqueItems: true}
+}
+
+// JSONSchemaExtend knows 0% alone as a share to ask a person at.
+func (blueGreen) JSONSchemaExtend(s *jsonschema.Schema) {
+	if list, ok := s.Properties.Get("approve"); ok {
+		list.Items = oneOfThese(&jsonschema.Schema{Type: "string", Pattern: noUsers}, &jsonschema.Schema{Const: 0})
+		list.MaxItems = at(1)
+	}
+}
+
 func oneOfThese(s ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Schema{OneOf: s} }
 
 func (steps) JSONSchema() *jsonschema.Schema {
-	all := oneOfThese(&jsonschema.Schema{Type: "string", Pattern: `^100(\.0+)?%?$`}, &jsonschema.Schema{Const: 100})
-	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1), Contains: all}
+	end := oneOfThese(&jsonschema.Schema{Type: "string", Pattern: allUsers}, &jsonschema.Schema{Const: 100})
+	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1), Contains: end}
 }
 
 func (variables) JSONSchema() *jsonschema.Schema {

@@ -34,6 +34,7 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 	s, at := defaultStrategy(e.name), r.at(&e.Target).mark()
 	if e.Strategy != nil {
 		s, at = e.Strategy.compile(), e.Strategy.mark
+		r.approvable(e.Strategy, s.Steps)
 	}
 	kind, known := r.rules.Targets[e.Target.kind]
 	if !known || s.Kind == "" || slices.Contains(kind.Strategies, s.Kind) {
@@ -71,10 +72,14 @@ func (v *strategy) compile() deploy.Strategy {
 	case set.BlueGreen != nil:
 		put(&s.Keep, set.BlueGreen.Keep)
 		put(&s.Errors, set.BlueGreen.Errors)
+		s.Approve = percents(set.BlueGreen.Approve)
 	case set.Canary != nil:
-		s.Steps = set.Canary.Steps.shares(s.Steps)
+		if len(set.Canary.Steps) > 0 {
+			s.Steps = percents(set.Canary.Steps)
+		}
 		put(&s.Hold, set.Canary.Hold)
 		put(&s.Errors, set.Canary.Errors)
+		s.Approve = percents(set.Canary.Approve)
 	}
 	return s
 }
@@ -86,14 +91,46 @@ func put[D, S ~int | ~int64 | ~float64](to *D, from *S) {
 	}
 }
 
-// shares are the steps, or the default where none are written.
-func (v steps) shares(def []deploy.Percent) []deploy.Percent {
-	if len(v) == 0 {
-		return def
+// percents are what is written as the deployment knows it; nil for none.
+func percents[T ~float64](list []T) []deploy.Percent {
+	if len(list) == 0 {
+		return nil
 	}
-	out := make([]deploy.Percent, len(v))
-	for i, s := range v {
-		out[i] = deploy.Percent(s)
+	out := make([]deploy.Percent, len(list))
+	for i, p := range list {
+		out[i] = deploy.Percent(p)
 	}
 	return out
+}
+
+// approvable holds the shares at which a person is asked to those that the
+// strategy stops at before all users have the new version.
+func (r *reader) approvable(v *strategy, steps []deploy.Percent) {
+	switch set := v.set; {
+	case set.BlueGreen != nil:
+		r.stopsAt(set.BlueGreen.Approve, []deploy.Percent{0}, "write 0%: after it, all users are switched at once")
+	case set.Canary != nil:
+		if at := r.at(&set.Canary.Steps); at.value != nil && !r.good(&set.Canary.Steps) {
+			return // what is valid is not known
+		}
+		stops := append([]deploy.Percent{0}, steps[:len(steps)-1]...)
+		r.stopsAt(set.Canary.Approve, stops, "choose 0%, before the first user, or a step below 100%")
+	}
+}
+
+// stopsAt refuses approvals at other shares than these.
+func (r *reader) stopsAt(list approvals, stops []deploy.Percent, hint string) {
+	valid := make([]string, len(stops))
+	for i, s := range stops {
+		valid[i] = s.String()
+	}
+	for i := range list {
+		if at := deploy.Percent(list[i]); r.good(&list[i]) && !slices.Contains(stops, at) {
+			r.add(r.at(&list[i]).mark(), Error{
+				Message: fmt.Sprintf("approve: the rollout does not stop at %s", at),
+				Valid:   valid,
+				Hint:    hint,
+			})
+		}
+	}
 }
