@@ -340,7 +340,7 @@ func counts(o *Observation) string {
 	if o == nil {
 		return ""
 	}
-	ready := fmt.Sprintf("%d of %d ready", o.Ready, o.Replicas)
+	ready := fmt.Sprintf("%d/%d ready", o.Ready, o.Replicas)
 	if o.Candidate.Requests == 0 {
 		return ready
 	}

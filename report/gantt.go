@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // ganttTime is how times are written, and ganttFormat the same for Mermaid.
@@ -71,7 +73,11 @@ func ganttBack(e *Environment) string {
 		at = at.Add(back.Duration())
 		text = ganttTask("users back", "active", e.Revert.At, at)
 	}
-	if !e.Ended.IsZero() {
+	switch {
+	case e.Ended.IsZero():
+	case e.Outcome == deploy.Unknown:
+		text += ganttTask("way back", "crit", at, e.Ended)
+	default:
 		text += ganttTask("clear away", "done", at, e.Ended)
 	}
 	return text

@@ -156,6 +156,9 @@ func felt(e *Environment) string {
 	if e.Previous != nil && old.Errors > 0 {
 		text += ", and " + old.in(previous(e), "meanwhile")
 	}
+	if e.Strategy == deploy.Recreate && e.Previous != nil {
+		text += "; they waited while one version stopped and the other started"
+	}
 	return text + wayBack(e)
 }
 

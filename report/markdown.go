@@ -179,7 +179,10 @@ func environmentTable(s *Story) string {
 
 func environmentRow(e *Environment) string {
 	share := ""
-	if e.Candidate != nil {
+	switch {
+	case e.Outcome == deploy.Unknown:
+		share = "?"
+	case e.Candidate != nil:
 		share = e.Share.String()
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n",
