@@ -69,6 +69,9 @@ const (
 	TrafficBack EventKind = "traffic-back"
 	// RolloutEnded: Outcome, Message the reason, Plan what was walked.
 	RolloutEnded EventKind = "rollout-ended"
+	// Removed: an environment was removed with all that was in it; Message is
+	// why.
+	Removed EventKind = "removed"
 	// Notice is good to know; Warning asks for attention.
 	Notice  EventKind = "notice"
 	Warning EventKind = "warning"

@@ -7,9 +7,34 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/slipway-ci/slipway/deploy"
 )
+
+// Versions lists the tags of a repository in no order; none where there is no
+// such repository.
+func (c *Client) Versions(ctx context.Context, repository string) ([]string, error) {
+	repo, err := parseRepository(repository)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := limited(ctx, lookupLimit, repo.RegistryStr()+" to list the versions of "+repo.Name())
+	defer cancel()
+	conn, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	return conn.versions(ctx, repo)
+}
+
+func (c *connection) versions(ctx context.Context, repo name.Repository) ([]string, error) {
+	tags, err := c.puller.List(ctx, repo)
+	if statusOf(err) == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(ctx, "list the versions of "+repo.Name(), repo, err)
+	}
+	return tags, nil
+}
 
 // Remove removes the images of all versions that begin with a prefix, such as
 // "0.0.0-pr.12.", and names them. What another version's tag names, too, keeps
@@ -20,9 +45,9 @@ func (c *Client) Remove(ctx context.Context, repository, prefix string) ([]strin
 	if prefix == "" {
 		return nil, errors.New("no prefix: all versions would be removed")
 	}
-	repo, err := name.NewRepository(repository, name.WeakValidation)
+	repo, err := parseRepository(repository)
 	if err != nil {
-		return nil, deploy.Usage("write it like ghcr.io/acme/hello", "%q is not a repository: %w", repository, err)
+		return nil, err
 	}
 	ctx, cancel := limited(ctx, lookupLimit, repo.RegistryStr()+" to remove versions of "+repo.Name())
 	defer cancel()
@@ -30,12 +55,9 @@ func (c *Client) Remove(ctx context.Context, repository, prefix string) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	tags, err := conn.puller.List(ctx, repo)
-	if statusOf(err) == http.StatusNotFound {
-		return nil, nil
-	}
+	tags, err := conn.versions(ctx, repo)
 	if err != nil {
-		return nil, explain(ctx, "list the versions of "+repo.Name(), repo, err)
+		return nil, err
 	}
 	var removed []string
 	for _, tag := range tags {

@@ -11,7 +11,7 @@ import (
 )
 
 // collectSecrets finds the values of all secrets of all environments.
-func collectSecrets(_ context.Context, w *Work) error {
+func collectSecrets(ctx context.Context, w *Work) error {
 	var missing []string
 	for _, env := range w.Environments {
 		for _, name := range env.Service.Secrets {
@@ -22,6 +22,10 @@ func collectSecrets(_ context.Context, w *Work) error {
 			}
 			w.Secrets[env.Name] = append(w.Secrets[env.Name], deploy.NewSecret(w.App.Name, env.Name, name, value))
 		}
+	}
+	if len(missing) > 0 && w.DryRun {
+		w.notice(ctx, "no value here for the secret %s: whether it changes is not known", strings.Join(missing, ", "))
+		return nil
 	}
 	if len(missing) > 0 {
 		return deploy.Usage("give each as an environment variable; in a workflow: env: {NAME: ${{ secrets.NAME }}}",
@@ -47,13 +51,7 @@ func inspectTargets(ctx context.Context, w *Work) error {
 
 // deploy brings the revision to one environment, or plans it on a dry run.
 func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
-	d := rollout.Deployment{
-		Target: w.Targets[env.Name], Candidate: w.revision(env), Strategy: env.Strategy, Checks: env.Checks,
-		Owner: w.Owner, Operation: w.Run.Operation,
-	}
-	if w.Past != nil {
-		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors}, nil
-	}
+	d := w.deployment(env)
 	if w.DryRun {
 		return w.plan(ctx, d)
 	}
@@ -63,6 +61,18 @@ func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
 		return &stopped{result}
 	}
 	return nil
+}
+
+// deployment is what is to be done to an environment.
+func (w *Work) deployment(env deploy.Environment) rollout.Deployment {
+	d := rollout.Deployment{
+		Target: w.Targets[env.Name], Candidate: w.revision(env), Strategy: env.Strategy, Checks: env.Checks,
+		Owner: w.Owner, Operation: w.Run.Operation,
+	}
+	if w.Past != nil {
+		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors}, nil
+	}
+	return d
 }
 
 func (w *Work) revision(env deploy.Environment) deploy.Revision {

@@ -7,23 +7,24 @@ import (
 	"strings"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/version"
 )
 
 // findReleased finds the image of the version to promote. Where an environment
 // comes after another, it is the digest that passed there, whatever the tag
-// says now; otherwise it is the one that the tag names.
+// says now; otherwise, and where somebody leaves out the order on purpose, it
+// is the one that the tag names.
 func findReleased(ctx context.Context, w *Work) error {
 	env := w.Environments[0]
-	if env.After == "" {
+	if env.After == "" || w.SkipOrder {
 		return w.findTagged(ctx)
 	}
-	before, ok := w.App.Environment(env.After)
-	if !ok {
-		return fmt.Errorf("%s comes after %s, which is not in the file", env.Name, env.After)
-	}
-	history, err := w.history(ctx, before)
+	before, history, err := w.before(ctx, env)
 	if err != nil {
 		return err
+	}
+	if w.Version, err = choose(w.Request.Version, passedVersions(history)); err != nil {
+		return fmt.Errorf("of those that have passed %s: %w", before.Name, err)
 	}
 	for _, record := range slices.Backward(history) {
 		if record.Outcome == deploy.Promoted && record.Candidate.Image.Version == w.Version {
@@ -36,10 +37,67 @@ func findReleased(ctx context.Context, w *Work) error {
 		"%s; or bring it there first: slipway promote --version %s --environment %s", passed(before.Name, history), w.Version, before.Name)
 }
 
+// choose turns what somebody asks for into a version: one by its number stays
+// what it is, also where it is not among those to choose from.
+func choose(wanted string, from []string) (string, error) {
+	if version.Exact(wanted) {
+		return wanted, nil
+	}
+	return version.Choose(wanted, from)
+}
+
+// before is the environment that env comes after, with its history.
+func (w *Work) before(ctx context.Context, env deploy.Environment) (deploy.Environment, []deploy.Record, error) {
+	before, ok := w.App.Environment(env.After)
+	if !ok {
+		return before, nil, fmt.Errorf("%s comes after %s, which is not in the file", env.Name, env.After)
+	}
+	history, err := w.history(ctx, before)
+	return before, history, err
+}
+
+// keepOrder refuses a release to an environment whose predecessor is not part
+// of it, unless the very same image has passed there.
+func keepOrder(ctx context.Context, w *Work) error {
+	for _, env := range w.Environments {
+		if !w.jumps(env) {
+			continue
+		}
+		before, history, err := w.before(ctx, env)
+		if err != nil {
+			return err
+		}
+		passedThere := slices.ContainsFunc(history, func(r deploy.Record) bool {
+			return r.Outcome == deploy.Promoted && r.Candidate.Image.Digest == w.Image.Digest
+		})
+		if !passedThere {
+			return deploy.Usage("release without --environment, which goes through all of them; or, with a reason that is recorded: --skip-order --reason WHY",
+				"this build of %s has not passed %s, which %s comes after", w.Version, before.Name, env.Name)
+		}
+	}
+	return nil
+}
+
+// jumps reports whether the request goes to an environment without the one that
+// it comes after.
+func (r Request) jumps(env deploy.Environment) bool {
+	return env.After != "" && !r.SkipOrder &&
+		!slices.ContainsFunc(r.Environments, func(e deploy.Environment) bool { return e.Name == env.After })
+}
+
 func (w *Work) findTagged(ctx context.Context) error {
 	repository, err := w.repository(ctx)
 	if err != nil {
 		return err
+	}
+	if !version.Exact(w.Request.Version) {
+		tags, err := w.Images.Versions(ctx, repository)
+		if err != nil {
+			return err
+		}
+		if w.Version, err = choose(w.Request.Version, tags); err != nil {
+			return fmt.Errorf("in %s: %w", repository, err)
+		}
 	}
 	if w.Image, err = w.Images.Resolve(ctx, repository, w.Version); err != nil {
 		return err
@@ -48,14 +106,20 @@ func (w *Work) findTagged(ctx context.Context) error {
 	return nil
 }
 
-// passed names the versions to choose from, newest first.
-func passed(environment string, history []deploy.Record) string {
+// passedVersions are those that were promoted, newest first.
+func passedVersions(history []deploy.Record) []string {
 	var versions []string
 	for _, record := range slices.Backward(history) {
 		if v := record.Candidate.Image.Version; record.Outcome == deploy.Promoted && !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
 	}
+	return versions
+}
+
+// passed names the versions to choose from, newest first.
+func passed(environment string, history []deploy.Record) string {
+	versions := passedVersions(history)
 	if len(versions) == 0 {
 		return "no version has passed " + environment + " yet"
 	}
@@ -89,14 +153,18 @@ func findPrevious(ctx context.Context, w *Work) error {
 	if state.Live == nil {
 		return deploy.Hinted(fmt.Errorf("nothing is live in %s", env.Name), "release a version first")
 	}
-	past, ok := previous(state, w.Request.Version)
-	if !ok && w.Request.Version == state.Live.Image.Version {
+	wanted, err := w.wanted(state)
+	if err != nil {
+		return fmt.Errorf("of those that were live in %s: %w", env.Name, err)
+	}
+	past, ok := previous(state, wanted)
+	if !ok && wanted == state.Live.Image.Version {
 		past, ok = *state.Live, true // unchanged
 	}
 	if !ok {
 		what := "nothing was live before " + state.Live.String()
-		if w.Request.Version != "" {
-			what = w.Request.Version + " has not been live"
+		if wanted != "" {
+			what = wanted + " has not been live"
 		}
 		return deploy.Hinted(fmt.Errorf("%s in %s", what, env.Name), "%s", passed(env.Name, state.History))
 	}
@@ -105,11 +173,21 @@ func findPrevious(ctx context.Context, w *Work) error {
 	return nil
 }
 
+// wanted is the version to go back to; empty is the one before.
+func (w *Work) wanted(s deploy.State) (string, error) {
+	asked := w.Request.Version
+	if asked == "" || asked == version.Previous {
+		return "", nil
+	}
+	others := slices.DeleteFunc(passedVersions(s.History), func(v string) bool { return v == s.Live.Image.Version })
+	return choose(asked, others)
+}
+
 // previous finds the revision to bring back. With a version, it is the last one
 // of that version that was live. Without, the history is read as a stack: what
 // was rolled back from is no longer on it, so that rolling back twice goes two
 // versions back, never forward to what was just left.
-func previous(s deploy.State, version string) (deploy.Revision, bool) {
+func previous(s deploy.State, wanted string) (deploy.Revision, bool) {
 	var stack []deploy.Revision
 	for _, record := range s.History {
 		if record.Outcome != deploy.Promoted {
@@ -119,14 +197,14 @@ func previous(s deploy.State, version string) (deploy.Revision, bool) {
 		switch {
 		case len(stack) == 0 && !record.Previous.IsZero(): // older records have been dropped
 			stack = append(stack, record.Previous, record.Candidate)
-		case record.Operation == "rollback" && at >= 0 && version == "":
+		case record.Operation == "rollback" && at >= 0 && wanted == "":
 			stack = stack[:at+1]
 		default:
 			stack = append(stack, record.Candidate)
 		}
 	}
 	for _, r := range slices.Backward(stack) {
-		if r.ID != s.Live.ID && (version == "" || r.Image.Version == version) {
+		if r.ID != s.Live.ID && (wanted == "" || r.Image.Version == wanted) {
 			return r, true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -24,13 +25,24 @@ type Pipeline []Step
 
 // Release brings the commit at hand to all environments of the request.
 func Release(r Request) Pipeline {
-	return append(Pipeline{
+	p := Pipeline{
 		{Name: "work out the version", Run: findVersion},        // from the input, the tag, or git
 		{Name: "collect the secrets", Run: collectSecrets},      // a missing one is told before anything is built
 		{Name: "look at the environments", Run: inspectTargets}, // whether they can do what the strategy needs
 		{Name: "pack the image", Run: packImage},                // deterministic, nothing sent yet
-		{Name: "push the image", Run: pushImage, Writes: true},  // by digest, then the tag
-	}, deployments(r)...)
+	}
+	jumps := slices.ContainsFunc(r.Environments, r.jumps)
+	if r.DryRun || r.Agreed != nil || jumps {
+		p = append(p, Step{Name: "work out the digest", Run: digestImage}) // a push would find it
+	}
+	if jumps {
+		p = append(p, Step{Name: "keep to the order of environments", Run: keepOrder})
+	}
+	if r.Agreed != nil {
+		p = append(p, Step{Name: "compare with the plan", Run: compareWithPlan}) // exactly what was agreed to, or nothing
+	}
+	p = append(p, Step{Name: "push the image", Run: pushImage, Writes: true}) // by digest, then the tag
+	return append(p, deployments(r)...)
 }
 
 // Promote brings a version that has been built to an environment: the digest
@@ -54,15 +66,15 @@ func Rollback(r Request) Pipeline {
 }
 
 // Build makes the image alone, and pushes it on request.
-func Build(push bool) Pipeline {
+func Build(r Request, push bool) Pipeline {
 	p := Pipeline{
 		{Name: "work out the version", Run: findVersion},
 		{Name: "pack the image", Run: packImage},
 	}
-	if push {
-		p = append(p, Step{Name: "push the image", Run: pushImage, Writes: true})
+	if push && !r.DryRun {
+		return append(p, Step{Name: "push the image", Run: pushImage})
 	}
-	return p
+	return append(p, Step{Name: "work out the digest", Run: digestImage})
 }
 
 func deployments(r Request) Pipeline {

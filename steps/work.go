@@ -26,6 +26,14 @@ type Request struct {
 	// Ref is what a runner says that is checked out, such as refs/heads/main;
 	// empty asks git.
 	Ref string
+	// PullRequest is the number of the one that a preview is of; 0 elsewhere.
+	PullRequest int
+	// Agreed is the plan that a release has to keep to; nil where none was
+	// given.
+	Agreed *Agreement
+	// SkipOrder leaves out what an environment comes after. Owner.Reason says
+	// why.
+	SkipOrder bool
 	// DryRun plans and changes nothing.
 	DryRun bool
 	Run    deploy.Run
@@ -38,6 +46,10 @@ type Tools struct {
 	Engine *rollout.Engine
 	// Target opens an environment.
 	Target func(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error)
+	// List names the app's environments at the kind of target that env has.
+	List func(ctx context.Context, app string, env deploy.Environment) ([]string, error)
+	// Pull asks the forge about a pull request; nil where there is none to ask.
+	Pull func(ctx context.Context, number int) (Pull, error)
 	// Repository is where images go for an app that names none.
 	Repository func(ctx context.Context, app string) (string, error)
 	// Secret is the value of a secret, and whether there is one.

@@ -86,7 +86,7 @@ func (c *CLI) root() *cobra.Command {
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(
 		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
-		c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
+		c.planCommand(), c.previewCommand(), c.reapCommand(), c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
 		c.statusCommand(), c.historyCommand(), c.settleCommand(),
 		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
 	)

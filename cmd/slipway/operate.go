@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/steps"
+	versions "github.com/slipway-ci/slipway/version"
 )
 
 func (c *CLI) releaseCommand() *cobra.Command {
@@ -20,6 +21,8 @@ func (c *CLI) releaseCommand() *cobra.Command {
 	o.versionFlag(f, "version", "semver of this release (default: the tag, or computed from git)")
 	o.environmentFlag(f, "only these environments (default: all of the file)")
 	o.deployFlags(f)
+	o.orderFlag(f)
+	f.StringVar(&o.plan, "plan", "", "do exactly what this file of slipway plan --out says, or nothing")
 	return cmd
 }
 
@@ -31,9 +34,10 @@ func (c *CLI) promoteCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.configFlag(f)
-	o.versionFlag(f, "version", "semver to promote (required)")
+	o.versionFlag(f, "version", "semver to promote (required), or which: ~1.4, latest")
 	o.environmentFlag(f, "environment to promote to (required)")
 	o.deployFlags(f)
+	o.orderFlag(f)
 	return cmd
 }
 
@@ -45,7 +49,7 @@ func (c *CLI) rollbackCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.configFlag(f)
-	o.versionFlag(f, "to", "semver to go back to (default: the one before)")
+	o.versionFlag(f, "to", "semver to go back to, or which: ~1.4 (default: previous, the one before)")
 	o.environmentFlag(f, "environment to roll back (required)")
 	f.StringVar(&o.reason, "reason", "", "why, for the lock and the reports")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen and change nothing")
@@ -68,6 +72,9 @@ func (c *CLI) buildCommand() *cobra.Command {
 }
 
 func (c *CLI) release(ctx context.Context, o options) error {
+	if err := o.exact(); err != nil {
+		return err
+	}
 	return c.operate(ctx, o, "release", steps.Release)
 }
 
@@ -78,6 +85,12 @@ func (c *CLI) promote(ctx context.Context, o options) error {
 	if o.version == "" {
 		return deploy.Usage("name it with --version, such as --version 1.4.2", "promote needs a version")
 	}
+	if err := o.wanted(); err != nil {
+		return err
+	}
+	if o.version == versions.Previous {
+		return deploy.Usage("go back with: slipway rollback --environment "+o.environment[0], "promote brings a version in; previous is for rollback")
+	}
 	return c.operate(ctx, o, "promote", steps.Promote)
 }
 
@@ -85,14 +98,20 @@ func (c *CLI) rollback(ctx context.Context, o options) error {
 	if err := o.one("rollback"); err != nil {
 		return err
 	}
+	if err := o.wanted(); err != nil {
+		return err
+	}
 	return c.operate(ctx, o, "rollback", steps.Rollback)
 }
 
 func (c *CLI) build(ctx context.Context, o options) error {
-	return c.operate(ctx, o, "build", func(steps.Request) steps.Pipeline { return steps.Build(o.push) })
+	if err := o.exact(); err != nil {
+		return err
+	}
+	return c.operate(ctx, o, "build", func(r steps.Request) steps.Pipeline { return steps.Build(r, o.push) })
 }
 
-// operate runs a pipeline and reports it everywhere.
+// operate runs a pipeline on the environments that the options name.
 func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline func(steps.Request) steps.Pipeline) error {
 	s, err := c.open(o, operation)
 	if err != nil {
@@ -102,6 +121,11 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	if err != nil {
 		return err
 	}
+	return s.perform(ctx, request, pipeline)
+}
+
+// perform runs a pipeline and reports it everywhere.
+func (s *session) perform(ctx context.Context, request steps.Request, pipeline func(steps.Request) steps.Pipeline) error {
 	reports, err := s.reports()
 	if err != nil {
 		return err
@@ -110,10 +134,10 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	outcome, err := pipeline(request).Run(ctx, work)
 	reports.close(ctx)
 	if told := s.outputs(work, outcome, reports); told != nil {
-		c.log.Warn("set the outputs", "error", told)
+		s.log.Warn("set the outputs", "error", told)
 	}
 	if closing := work.Close(); closing != nil {
-		c.log.Warn("remove temporary files", "error", closing)
+		s.log.Warn("remove temporary files", "error", closing)
 	}
 	if err != nil {
 		return &ended{err: err, outcome: outcome, shown: true}

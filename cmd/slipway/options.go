@@ -22,14 +22,18 @@ type options struct {
 	dryRun      bool
 	push        bool
 	output      string
-	json        bool
+	// plan is the path of the plan to keep to.
+	plan string
+	// skipOrder leaves out what an environment comes after.
+	skipOrder bool
+	json      bool
 	// dir is the folder to work in; empty is the process's.
 	dir string
 	// token is for GitHub; empty reports nothing there.
 	token string
 	// ref is what a runner says is checked out.
 	ref string
-	// pullRequest is the number that the event names; 0 asks GitHub.
+	// pullRequest is the number that is named, by the event too; 0 asks GitHub.
 	pullRequest int
 }
 
@@ -60,20 +64,39 @@ func kinds() []string {
 	return names
 }
 
+func (o *options) orderFlag(f *pflag.FlagSet) {
+	f.BoolVar(&o.skipOrder, "skip-order", false, "do without the environment that this one comes after; needs --reason")
+}
+
 // checked refuses values that no file is needed for to see that they are wrong.
 func (o *options) checked() error {
 	if o.strategy != "" && !slices.Contains(kinds(), o.strategy) {
 		return deploy.Usage("use one of "+strings.Join(kinds(), ", "), "there is no strategy %q", o.strategy)
 	}
+	if o.skipOrder && o.reason == "" {
+		return deploy.Usage("say why with --reason, such as --reason 'hotfix for the outage'", "--skip-order needs a reason, which is recorded")
+	}
+	return nil
+}
+
+// exact reads the version of a release, which is one by its number.
+func (o *options) exact() error {
 	if o.version == "" {
 		return nil
 	}
 	v, err := versions.Parse(o.version)
-	if err != nil {
-		return err
-	}
 	o.version = v
-	return nil
+	return err
+}
+
+// wanted reads a version that is chosen from those that there are.
+func (o *options) wanted() error {
+	if o.version == "" {
+		return nil
+	}
+	v, err := versions.ParseWanted(o.version)
+	o.version = v
+	return err
 }
 
 // one is the single environment that a command is about.

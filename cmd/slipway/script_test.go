@@ -25,6 +25,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/internal/workshop"
+	"github.com/slipway-ci/slipway/report/githubtest"
 	"github.com/slipway-ci/slipway/target/sandbox"
 )
 
@@ -54,6 +55,8 @@ const patience = 60 * time.Second
 //	                            but for those of the name
 //	private PATH                nobody but its owner can read it
 //	described FILE              the JSON report is as its schema says
+//
+// and, for what runs on GitHub, onrunner, github, atgithub, refuse and output.
 //	git init|commit|tag NAME    makes a repository of the working folder
 func TestScripts(t *testing.T) {
 	needSandbox(t)
@@ -74,6 +77,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
 			"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
+			"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
 			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
 		},
 	})
@@ -88,6 +92,7 @@ type stage struct {
 	out        bytes.Buffer
 	users      *workshop.Users
 	held       []net.Listener
+	github     *githubtest.Server
 }
 
 // stageKey is where testscript keeps it.

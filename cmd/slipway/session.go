@@ -109,6 +109,9 @@ func (s *session) owner() deploy.Owner {
 	if s.options.version != "" {
 		reason += " " + s.options.version
 	}
+	if s.options.skipOrder {
+		reason += ", not in order"
+	}
 	if s.options.reason != "" {
 		reason += ": " + s.options.reason
 	}
@@ -121,10 +124,16 @@ func (s *session) request() (steps.Request, error) {
 	if err != nil {
 		return steps.Request{}, err
 	}
+	r := s.newRequest(environments)
+	r.Agreed, err = s.options.agreed()
+	return r, err
+}
+
+func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 	return steps.Request{
-		App: s.file.App, Dir: s.dir, Environments: environments, Version: s.options.version,
+		App: s.file.App, Dir: s.dir, Environments: environments, Version: s.options.version, SkipOrder: s.options.skipOrder,
 		Ref: s.options.ref, DryRun: s.options.dryRun, Run: s.run, Owner: s.owner(),
-	}, nil
+	}
 }
 
 // tools are the parts that pipelines work with.
@@ -133,6 +142,7 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 		Images:     &registry.Client{Keychain: authn.DefaultKeychain, Log: s.log},
 		Engine:     s.engine(reporter),
 		Target:     s.target,
+		List:       s.list,
 		Repository: s.repository,
 		Secret: func(name string) (string, bool) {
 			value := s.Getenv(name)
@@ -176,6 +186,28 @@ func (c *CLI) unused() bool {
 	}
 	entries, err := os.ReadDir(wire.Home(home).Dir("environments"))
 	return errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0
+}
+
+// list names the app's environments in the sandbox.
+func (s *session) list(ctx context.Context, app string, _ deploy.Environment) ([]string, error) {
+	client, err := s.connect(ctx)
+	if errors.Is(err, sandbox.ErrDown) && s.unused() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, env := range status.Environments {
+		if env.App == app {
+			names = append(names, env.Name)
+		}
+	}
+	return names, nil
 }
 
 func (s *session) repository(ctx context.Context, app string) (string, error) {

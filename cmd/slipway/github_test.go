@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-ci/slipway/report/githubtest"
+)
+
+// sha is the commit that the runner of scripts has checked out.
+const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+
+// onRunner makes the script's environment that of a GitHub runner: onrunner
+// EVENT REF [PAYLOAD]. Payloads are GitHub's own examples, by name, or files of
+// the script. What the step before wrote is forgotten.
+func onRunner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: onrunner EVENT REF [PAYLOAD]")
+	}
+	payload := append(args, args[0])[2]
+	path, err := filepath.Abs(filepath.Join("..", "..", "action", "testdata", "events", payload+".json"))
+	ts.Check(err)
+	if _, err := os.Stat(path); err != nil {
+		path = ts.MkAbs(payload)
+	}
+	work := ts.Getenv("WORK")
+	for name, value := range map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": args[0], "GITHUB_REF": args[1], "GITHUB_EVENT_PATH": path,
+		"GITHUB_SHA": sha, "GITHUB_REPOSITORY": githubtest.Repository, "GITHUB_ACTOR": "octocat", "GITHUB_WORKSPACE": work,
+		"GITHUB_RUN_ID": "4711", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SERVER_URL": "https://github.com",
+		"GITHUB_OUTPUT": filepath.Join(work, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(work, "summary.md"),
+	} {
+		ts.Setenv(name, value)
+	}
+	for _, name := range []string{"output", "summary.md"} {
+		ts.Check(os.WriteFile(filepath.Join(work, name), nil, 0o644))
+	}
+}
+
+// github starts a GitHub with one pull request for the commit, and gives the
+// script's action its token.
+func github(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: github")
+	}
+	s := stageOf(ts)
+	s.github = githubtest.New(s.t)
+	s.github.AddPull(sha, githubtest.Pull{Number: 7, State: "closed", HeadSHA: sha, MergeSHA: sha, Merged: true})
+	ts.Setenv("GITHUB_API_URL", s.github.URL)
+	ts.Setenv("INPUT_GITHUB-TOKEN", githubtest.Token)
+}
+
+// atGitHub prints what GitHub has been told: the deployments with their
+// statuses, then the comments.
+func atGitHub(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) > 0 || s.github == nil {
+		ts.Fatalf("usage: atgithub, after github")
+	}
+	for _, d := range s.github.Deployments() {
+		var states []string
+		for _, status := range d.Statuses {
+			states = append(states, status.State)
+		}
+		last := d.Statuses[len(d.Statuses)-1]
+		_, _ = fmt.Fprintf(ts.Stdout(), "deployment %d of %s to %s: %s, at %s, log %s\n",
+			d.ID, d.SHA, d.Environment, strings.Join(states, " "), last.EnvironmentURL, last.LogURL)
+	}
+	for _, c := range s.github.Comments() {
+		_, _ = fmt.Fprintf(ts.Stdout(), "comment on #%d, edited %d times:\n%s\n", c.Issue, c.Edits, c.Body)
+	}
+}
+
+// refuse makes GitHub answer everything with a status from now on; 0 ends that.
+func refuse(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	var status int
+	if _, err := fmt.Sscan(strings.Join(args, " "), &status); neg || err != nil || s.github == nil {
+		ts.Fatalf("usage: refuse STATUS, after github")
+	}
+	s.github.Recover()
+	if status != 0 {
+		s.github.Fail(githubtest.Fault{Match: ".", Times: -1, Status: status})
+	}
+}
+
+// output sets a variable to an output of the step, the last one of the name.
+func output(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: output VARIABLE NAME")
+	}
+	lines := strings.Split(ts.ReadFile(ts.Getenv("GITHUB_OUTPUT")), "\n")
+	value, found := "", false
+	for i := 0; i < len(lines); i++ {
+		name, end, begins := strings.Cut(lines[i], "<<")
+		if !begins {
+			continue
+		}
+		var content []string
+		for i++; i < len(lines) && lines[i] != end; i++ {
+			content = append(content, lines[i])
+		}
+		if name == args[1] {
+			value, found = strings.Join(content, "\n"), true
+		}
+	}
+	if !found {
+		ts.Fatalf("the step has no output %s", args[1])
+	}
+	ts.Setenv(args[0], value)
+}
