@@ -65,21 +65,31 @@ func (b *bench) lostRequests(ctx context.Context) error {
 }
 
 func (b *bench) tell(m move, rounds int, c workshop.Count) {
-	measured := fmt.Sprintf("%d of %d; slowest answer %s", c.Lost, c.Sent, short(c.Slowest))
-	if m.kind == reverted {
-		measured += fmt.Sprintf("; %d failed on the bad version itself", c.Faults[bad])
-	}
-	if c.Lost > 0 {
-		b.say("  the first that was lost, %s", c.FirstLost)
-	}
-	name := "requests lost, " + m.name
+	name, measured := "requests lost, "+m.name, received(c)
 	if m.kind == interrupted {
 		down := time.Duration(c.Lost) * time.Second / perSecond / time.Duration(rounds)
 		b.know(name, "%s; about %s each time", measured, short(down))
 		return
 	}
-	// A version that is not bad has no right to fail.
-	b.none(name, c.Failed()-c.Faults[bad], "%s", measured)
+	b.unbroken(name, c)
+}
+
+// unbroken adds what users got where nothing may be lost, and no version but
+// the bad one has a right to fail.
+func (b *bench) unbroken(name string, c workshop.Count) {
+	if c.Lost > 0 {
+		b.say("  the first that was lost, %s", c.FirstLost)
+	}
+	b.none(name, c.Failed()-c.Faults[bad], "%s", received(c))
+}
+
+// received is what users got, in words.
+func received(c workshop.Count) string {
+	s := fmt.Sprintf("%d of %d; slowest answer %s", c.Lost, c.Sent, short(c.Slowest))
+	if n := c.Faults[bad]; n > 0 {
+		s += fmt.Sprintf("; %d failed on the bad version itself", n)
+	}
+	return s
 }
 
 // move makes a move once, with users before, meanwhile and after.

@@ -103,7 +103,7 @@ func speaker(r *vegeta.Result) (version string, good bool) {
 // fate says what became of a request that was lost.
 func fate(r *vegeta.Result) string {
 	body := strings.TrimSpace(string(r.Body))
-	return fmt.Sprintf("after %s: %s %q", r.Latency.Round(time.Millisecond), r.Error, body[:min(len(body), 200)])
+	return fmt.Sprintf("sent at %s, after %s: %s %q", r.Timestamp.Format(time.RFC3339Nano), r.Latency.Round(time.Millisecond), r.Error, body[:min(len(body), 200)])
 }
 
 // Count is what came of the requests so far.
