@@ -57,6 +57,7 @@ const patience = 60 * time.Second
 //	described FILE              the JSON report is as its schema says
 //
 // and, for what runs on GitHub, onrunner, github, atgithub, refuse and output.
+//
 //	git init|commit|tag NAME    makes a repository of the working folder
 func TestScripts(t *testing.T) {
 	needSandbox(t)
