@@ -10,13 +10,13 @@ import (
 
 // accusation says in one sentence why the candidate is reverted.
 func (j *Sequential) accusation(m *metric, log float64) string {
-	return fmt.Sprintf("%s; chance of this on an equal version below 1 in %s", m.worse(m.suspect()), atMost(told(log)))
+	return fmt.Sprintf("%s; chance of this on an equal version below 1 in %s", m.worse(m.suspect()), atMost(evidence(log)))
 }
 
 // suspicion says why the candidate is held.
 func (j *Sequential) suspicion(m *metric, log float64) string {
 	return fmt.Sprintf("%s; an equal version shows this with a chance below 1 in %s, which is too much to go on and too little to revert",
-		m.worse(m.suspect()), atMost(told(log)))
+		m.worse(m.suspect()), atMost(evidence(log)))
 }
 
 // unknown says what is missing.
@@ -37,7 +37,7 @@ func (j *Sequential) shown(m *metric, c *claim) string {
 func (m *metric) soFar() string {
 	n, seconds := total(m.judgedCandidate), m.pace.at
 	if n == 0 {
-		return fmt.Sprintf("no %s of both versions at the same time", m.name)
+		return "nothing to compare the " + m.name + " of both versions by"
 	}
 	t := trail{candidate: m.judgedCandidate, live: m.judgedLive, at: seconds}
 	return m.compared(t)

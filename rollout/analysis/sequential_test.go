@@ -246,9 +246,9 @@ func TestNoDataIsNeverAPass(t *testing.T) {
 		want   string
 	}{
 		{"nothing at all", Sample{Share: 5}, "no user request has reached the new version"},
-		{"only the live version", Sample{Share: 5, Live: live}, "no errors of both versions"},
-		{"only the candidate", Sample{Share: 5, Candidate: live}, "no errors of both versions"},
-		{"all on the candidate", Sample{Share: 100, Candidate: live}, "no errors of both versions"},
+		{"only the live version", Sample{Share: 5, Live: live}, "nothing to compare the errors"},
+		{"only the candidate", Sample{Share: 5, Candidate: live}, "nothing to compare the errors"},
+		{"all on the candidate", Sample{Share: 100, Candidate: live}, "nothing to compare the errors"},
 		{"only events", Sample{Share: 5, Others: []Measure{{Name: "restarts", Live: deploy.Traffic{Errors: 1}}}}, "nothing is measured"},
 	}
 	for _, tt := range tests {

@@ -11,12 +11,12 @@ import (
 // most evidence that is told, so that it stays a number.
 const mostEvidence = 1e300
 
-func told(log float64) float64 { return math.Exp(min(log, math.Log(mostEvidence))) }
+func evidence(log float64) float64 { return math.Exp(min(log, math.Log(mostEvidence))) }
 
 // decide says what follows from all that was seen.
 func (j *Sequential) decide(s Sample, at float64) Verdict {
 	log := j.log()
-	v := Verdict{Decision: Continue, Evidence: told(log), ETA: Unknown}
+	v := Verdict{Decision: Continue, Evidence: evidence(log), ETA: Unknown}
 	switch {
 	case len(j.metrics) == 0 || log == math.Inf(-1):
 		v.Evidence = 1
