@@ -81,7 +81,7 @@ func (c *Comment) Slow() {}
 func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
 	c.timeline.Add(e)
 	switch e.Kind {
-	case deploy.RolloutStarted, deploy.StageStarted, deploy.Reverting, deploy.TrafficBack, deploy.RolloutEnded, deploy.RunEnded:
+	case deploy.RolloutStarted, deploy.StageStarted, deploy.Reverting, deploy.TrafficBack, deploy.RolloutEnded, deploy.Removed, deploy.RunEnded:
 		c.behind = true
 	}
 	if !c.behind || c.o.Now().Before(c.next) {
@@ -227,7 +227,10 @@ func (c *Comment) create(ctx context.Context, app, body string) error {
 
 // find looks through all comments for the first that is ours.
 func (c *Comment) find(ctx context.Context, app string) (int64, error) {
-	login := c.whoAmI(ctx)
+	login, err := c.whoAmI(ctx)
+	if err != nil {
+		return 0, err
+	}
 	opts := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: 100}}
 	for range maxPages {
 		comments, response, err := c.github.api.Issues.ListComments(ctx, c.github.owner, c.github.name, c.number, opts)
@@ -249,15 +252,16 @@ func (c *Comment) find(ctx context.Context, app string) (int64, error) {
 
 // whoAmI is the login of the token's user. The token of an app, such as a job's
 // own, may not ask: then it is empty.
-func (c *Comment) whoAmI(ctx context.Context) string {
-	if c.login == nil {
-		user, _, err := c.github.api.Users.Get(ctx, "")
-		if err != nil {
-			user = nil
-		}
-		c.login = github.String(user.GetLogin())
+func (c *Comment) whoAmI(ctx context.Context) (string, error) {
+	if c.login != nil {
+		return *c.login, nil
 	}
-	return *c.login
+	user, _, err := c.github.api.Users.Get(ctx, "")
+	if r := refusalOf(err); err != nil && (r == nil || r.status >= 500 || limitOf(err) != nil) {
+		return "", err // to be asked again: a guess could lead to a second comment
+	}
+	c.login = github.String(user.GetLogin())
+	return *c.login, nil
 }
 
 // own reports whether a comment by the user may be edited: anybody can write

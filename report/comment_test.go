@@ -164,6 +164,27 @@ func TestOfTwoRunsAtTheSameTimeOneCommentStays(t *testing.T) {
 	}
 }
 
+func TestWhoseTokenItIsIsNotGuessed(t *testing.T) {
+	for name, fault := range map[string]githubtest.Fault{
+		"5xx":               {Match: "^GET /user$", Times: 3, Status: 502},
+		"a secondary limit": {Match: "^GET /user$", Times: 2, Status: 403, Secondary: true},
+		"a broken line":     {Match: "^GET /user$", Times: 2, Drop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := reviewed(t)
+			server.Login = "octocat"
+			id := server.AddComment(pullRequest, githubtest.User{Login: "octocat", Type: "User"}, marker("hello")+"\nold")
+			server.Fail(fault)
+			if errs := run(t, NewComment(connect(t, server.URL), CommentOptions{}), tellPromoted()); len(errs) > 0 {
+				t.Error(errs)
+			}
+			if c := onlyComment(t, server); c.ID != id {
+				t.Errorf("another comment: %+v", c)
+			}
+		})
+	}
+}
+
 func TestWhichPullRequest(t *testing.T) {
 	pull := func(number int, state, head, merge string) githubtest.Pull {
 		return githubtest.Pull{Number: number, State: state, HeadSHA: head, MergeSHA: merge, Merged: merge != ""}

@@ -114,6 +114,7 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 	deploy.Reverting:      (*Console).reverting,
 	deploy.TrafficBack:    (*Console).trafficBack,
 	deploy.RolloutEnded:   (*Console).rolloutEnded,
+	deploy.Removed:        (*Console).removed,
 	deploy.Notice:         (*Console).notice,
 	deploy.Warning:        (*Console).warning,
 	deploy.RunEnded:       (*Console).runEnded,
@@ -145,6 +146,10 @@ func (c *Console) reverting(p *page, e deploy.Event) {
 
 func (c *Console) trafficBack(p *page, e deploy.Event) {
 	p.line("  %s %s", p.yellow("↩"), oneLine(e.Message, 400))
+}
+
+func (c *Console) removed(p *page, e deploy.Event) {
+	p.line("  %s %s", p.green("✓"), "removed: "+oneLine(e.Message, 400))
 }
 
 func (c *Console) notice(p *page, e deploy.Event) { p.line("    %s", oneLine(e.Message, 1000)) }

@@ -80,10 +80,11 @@ func (d *Deployments) IDs() map[string]int64 {
 // Report brings GitHub up to date with an event.
 func (d *Deployments) Report(ctx context.Context, e deploy.Event) error {
 	d.timeline.Add(e)
-	if e.Kind != deploy.RolloutStarted && e.Kind != deploy.Reverting && e.Kind != deploy.RolloutEnded {
-		return nil
+	switch e.Kind {
+	case deploy.RolloutStarted, deploy.Reverting, deploy.RolloutEnded, deploy.Removed:
+		return d.sync(ctx, e.Environment)
 	}
-	return d.sync(ctx, e.Environment)
+	return nil
 }
 
 // Flush tries once more what GitHub does not know yet. The deployment of a run
@@ -125,6 +126,9 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 // concerns leaves out what brought nothing anywhere: dry runs, what was live
 // already, and what ended before it began.
 func concerns(env *Environment) bool {
+	if env.Removed != "" {
+		return true
+	}
 	switch env.Outcome {
 	case deploy.Unchanged:
 		return false
@@ -135,6 +139,9 @@ func concerns(env *Environment) bool {
 }
 
 func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment, known *entry) error {
+	if env.Removed != "" {
+		return d.clear(ctx, env, known)
+	}
 	if known.id == 0 {
 		id, err := d.findOrCreate(ctx, s, env)
 		if err != nil || id == 0 {
@@ -185,8 +192,9 @@ type payload struct {
 	Revision string `json:"revision,omitempty"`
 }
 
-// of is what a deployment carries; zero for one that Slipway did not make.
-func (payload) of(d *github.Deployment) payload {
+// payloadOf is what a deployment carries; zero for one that Slipway did not
+// make.
+func payloadOf(d *github.Deployment) payload {
 	var p payload
 	if err := json.Unmarshal(d.Payload, &p); err != nil {
 		return payload{}
@@ -198,7 +206,7 @@ func (payload) of(d *github.Deployment) payload {
 // GitHub answered with 5xx may have been done after all. What another run began
 // and this one only ends has a deployment already, or none: the id is 0.
 func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environment) (id int64, err error) {
-	if s.Run.Commit == "" && s.Run.Ref == "" {
+	if s.Run.Commit == "" && s.Run.Ref == "" && env.began() {
 		return 0, fmt.Errorf("create the deployment to %s: GitHub wants a commit, and none is known", env.Name)
 	}
 	err = d.github.do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
@@ -228,7 +236,7 @@ func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int
 	}
 	var left []int64
 	for _, candidate := range all {
-		p := payload{}.of(candidate)
+		p := payloadOf(candidate)
 		if p.Run == "" || env.Candidate != nil && p.Revision != env.Candidate.Revision {
 			continue
 		}
@@ -311,21 +319,37 @@ const maxRetired = 30
 // to one of ours that is inactive already: those before it were dealt with in
 // its time. GitHub's own auto_inactive leaves out production.
 func (d *Deployments) retire(ctx context.Context, s *Story, env *Environment, id int64) error {
-	var older []*github.Deployment
-	err := d.github.do(ctx, "list the older deployments to "+env.Name, deploymentsPermission, func(ctx context.Context) (err error) {
-		older, _, err = d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
-			Environment: env.Name, ListOptions: github.ListOptions{PerPage: maxRetired},
+	why := "replaced by " + orElse(s.Version(), "a newer version")
+	return d.retireEach(ctx, env.Name, why, func(old int64) bool { return old < id })
+}
+
+// clear makes every deployment to an environment that was removed inactive;
+// GitHub shows one that was transient as destroyed.
+func (d *Deployments) clear(ctx context.Context, env *Environment, known *entry) error {
+	if known.retired {
+		return nil
+	}
+	err := d.retireEach(ctx, env.Name, "removed: "+env.Removed, func(int64) bool { return true })
+	known.retired = err == nil
+	return err
+}
+
+func (d *Deployments) retireEach(ctx context.Context, environment, why string, which func(id int64) bool) error {
+	var all []*github.Deployment
+	err := d.github.do(ctx, "list the deployments to "+environment, deploymentsPermission, func(ctx context.Context) (err error) {
+		all, _, err = d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
+			Environment: environment, ListOptions: github.ListOptions{PerPage: maxRetired},
 		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, old := range older {
-		if old.GetID() >= id {
+	for _, one := range all {
+		if !which(one.GetID()) {
 			continue
 		}
-		done, err := d.retireOne(ctx, s, old)
+		done, err := d.retireOne(ctx, one, why)
 		if err != nil || done {
 			return err
 		}
@@ -336,9 +360,9 @@ func (d *Deployments) retire(ctx context.Context, s *Story, env *Environment, id
 // retireOne makes one deployment inactive if it was a success, or if a run of
 // ours has left it in progress. It reports whether those before it were dealt
 // with already.
-func (d *Deployments) retireOne(ctx context.Context, s *Story, old *github.Deployment) (done bool, err error) {
+func (d *Deployments) retireOne(ctx context.Context, old *github.Deployment, why string) (done bool, err error) {
 	const doing = "make an older deployment inactive"
-	ours := payload{}.of(old).Run != ""
+	ours := payloadOf(old).Run != ""
 	var state string
 	err = d.github.do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
 		state, err = d.lastState(ctx, old.GetID())
@@ -354,7 +378,6 @@ func (d *Deployments) retireOne(ctx context.Context, s *Story, old *github.Deplo
 		return false, nil
 	}
 	return false, d.status(ctx, old.GetID(), doing, &github.DeploymentStatusRequest{
-		State: github.String("inactive"), AutoInactive: github.Bool(false),
-		Description: github.String(oneLine("replaced by "+orElse(s.Version(), "a newer version"), 140)),
+		State: github.String("inactive"), AutoInactive: github.Bool(false), Description: github.String(oneLine(why, 140)),
 	})
 }

@@ -22,6 +22,8 @@ func TestDeploymentsOfEachStory(t *testing.T) {
 		"resumed":   {"production: in_progress success"},
 		"under-way": {"staging: in_progress success", "production: in_progress"},
 		"hostile":   {"staging: in_progress failure"},
+		"stopped":   {"staging: in_progress success"},
+		"removed":   nil,
 		"settled":   nil,
 		"unchanged": nil,
 		"dry-run":   nil,
@@ -112,6 +114,22 @@ func TestASuccessMakesOlderDeploymentsInactive(t *testing.T) {
 		"production: success inactive", "production: inactive", "production: in_progress", "production: in_progress inactive",
 		"staging: success inactive", "qa: success", "staging: in_progress success", "production: in_progress success",
 	)
+}
+
+func TestWhatWasRemovedIsInactive(t *testing.T) {
+	server := githubtest.New(t)
+	candidate := newRevision("1.5.0")
+	server.AddDeployment(older("pr-7", "70-1", candidate), "failure")
+	server.AddDeployment(older("pr-7", "71-1", candidate), "in_progress")
+	server.AddDeployment(older("pr-7", "72-1", candidate), "success")
+	server.AddDeployment(older("pr-8", "72-1", candidate), "success")
+	if errs := run(t, NewDeployments(connect(t, server.URL), DeploymentsOptions{Transient: true}), tellRemoved()); len(errs) > 0 {
+		t.Error(errs)
+	}
+	checkStates(t, server, "pr-7: failure", "pr-7: in_progress inactive", "pr-7: success inactive", "pr-8: success")
+	if got := server.Deployments()[2].Statuses[1].Description; got != "removed: pull request #7: it was merged" {
+		t.Error(got)
+	}
 }
 
 func TestAFailureLeavesTheOlderDeploymentActive(t *testing.T) {

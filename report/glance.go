@@ -34,9 +34,14 @@ func glance(s *Story) []fact {
 	return known
 }
 
-// subject is the environment that the outcome is about: the last one that the
-// run came to; nil before the first.
+// subject is the environment that the outcome is about: the last one that did
+// not end well, else the last one that the run came to; nil before the first.
 func subject(s *Story) *Environment {
+	for i := len(s.Environments) - 1; i >= 0; i-- {
+		if o := s.Environments[i].Outcome; o != "" && !good(o) {
+			return &s.Environments[i]
+		}
+	}
 	if n := len(s.Environments); n > 0 {
 		return &s.Environments[n-1]
 	}
@@ -87,6 +92,9 @@ func liveNow(s *Story) string {
 // done or asked.
 func live(s *Story, e *Environment) string {
 	in := " in " + e.Name
+	if e.Removed != "" {
+		return "nothing" + in
+	}
 	switch e.Outcome {
 	case deploy.Promoted:
 		return candidate(e) + in
@@ -243,7 +251,7 @@ func happened(s *Story) string {
 	case deploy.Unchanged:
 		return unchanged(s, what)
 	case deploy.Failed:
-		return fmt.Sprintf("%s of %s failed: nothing changed for users", orElse(s.Run.Operation, "run"), in(what, last.Name))
+		return failed(orElse(s.Run.Operation, "run")+" of "+what, last)
 	case deploy.Reverted:
 		return reverted(what, last)
 	case deploy.Held:
@@ -254,18 +262,37 @@ func happened(s *Story) string {
 	return strings.TrimSuffix(what+" is on its way to "+last.Name, " to ")
 }
 
-func in(what, environment string) string {
-	if environment == "" {
-		return what
+// failed tells a run that failed in an environment from one that failed before
+// the first, or after one that had ended well.
+func failed(what string, e Environment) string {
+	switch {
+	case e.Name == "":
+		return what + " failed: nothing changed for users"
+	case good(e.Outcome):
+		return what + " failed after " + e.Name + ": nothing changed for other users"
 	}
-	return what + " in " + environment
+	return what + " in " + e.Name + " failed: nothing changed for users"
 }
 
 func unchanged(s *Story, what string) string {
 	if s.Image != nil && len(s.Environments) == 0 {
 		return what + " is built"
 	}
+	if names := removed(s); len(names) > 0 {
+		return s.Run.App + ": removed " + strings.Join(names[:min(maxListed, len(names))], ", ")
+	}
 	return s.Run.App + ": " + orElse(s.Message, "nothing had to change")
+}
+
+// removed are the environments that are no more.
+func removed(s *Story) []string {
+	var names []string
+	for _, e := range s.Environments {
+		if e.Removed != "" {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 func reverted(what string, e Environment) string {

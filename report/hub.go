@@ -200,9 +200,9 @@ func (h *Hub) Close(ctx context.Context) error {
 
 // late tells that a reporter did not get done.
 func (h *Hub) late(ctx context.Context, w *worker) error {
-	err := fmt.Errorf("%s: gave up with %d events unreported, for the time was over", nameOf(w.reporter), w.waiting())
+	err := fmt.Errorf("gave up with %d events unreported, for the time was over", w.waiting())
 	h.failed(context.WithoutCancel(ctx), w.reporter, err, false)
-	return err
+	return fmt.Errorf("%s: %w", nameOf(w.reporter), err)
 }
 
 // join waits for the goroutines, whose context is cancelled.

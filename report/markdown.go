@@ -166,7 +166,7 @@ func commitURL(r Run) string {
 func environmentTable(s *Story) string {
 	var rows []string
 	for i := range s.Environments {
-		if e := &s.Environments[i]; e.began() || e.Outcome != "" || e.Revert != nil {
+		if e := &s.Environments[i]; e.began() || e.Outcome != "" || e.Revert != nil || e.Removed != "" {
 			rows = append(rows, environmentRow(e))
 		}
 	}
@@ -202,6 +202,9 @@ func state(e *Environment) string {
 	signs := map[deploy.Outcome]string{
 		deploy.Promoted: "✅ live", deploy.Unchanged: "✅ unchanged", deploy.Failed: "❌ failed, nothing changed",
 		deploy.Reverted: "↩️ reverted", deploy.Held: "✋ held", deploy.Unknown: "⚠️ unknown",
+	}
+	if e.Removed != "" {
+		return "🧹 removed: " + inline(e.Removed, 200)
 	}
 	if sign, ok := signs[e.Outcome]; ok {
 		return sign

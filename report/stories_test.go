@@ -158,6 +158,8 @@ func stories() map[string][]deploy.Event {
 		"built":     tellBuilt(),
 		"broken":    tellBroken(),
 		"under-way": tellUnderWay(),
+		"stopped":   tellStopped(),
+		"removed":   tellRemoved(),
 	}
 }
 
@@ -317,7 +319,25 @@ func tellBroken() []deploy.Event {
 	return t.over(deploy.Failed, `build: bin/hello: no such file or directory (slipway.yaml:6:12)`, "run what makes it before slipway, or mend build.files").events
 }
 
-// tellUnderWay stops in the middle.
+// tellRemoved is what the end of a pull request leads to.
+func tellRemoved() []deploy.Event {
+	t := newTale()
+	run := theRun()
+	run.Operation = "preview"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "preview hello"})
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "remove the preview"})
+	t.tell(time.Second, deploy.Event{Kind: deploy.Removed, Environment: "pr-7", Message: "pull request #7: it was merged"})
+	t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "remove the preview", Took: time.Second})
+	return t.over(deploy.Unchanged, "", "").events
+}
+
+// tellStopped is interrupted between two environments.
+func tellStopped() []deploy.Event {
+	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0")
+	return t.over(deploy.Failed, "interrupted before it could deploy to production: terminated", "").events
+}
+
+// tellUnderWay ends in the middle.
 func tellUnderWay() []deploy.Event {
 	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
 	t.start("production", 1).pass("production", 1)

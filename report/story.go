@@ -148,6 +148,9 @@ type Environment struct {
 	Checks []Check `json:"checks,omitempty"`
 	// Notices are lines about this environment, such as those of a dry run.
 	Notices []string `json:"notices,omitempty"`
+	// Removed says why the environment was removed with all that was in it;
+	// absent where it stands.
+	Removed string `json:"removed,omitempty"`
 	// Revert is there when it was decided to go back.
 	Revert *Revert `json:"revert,omitempty"`
 	// Evidence is about the replica that failed.

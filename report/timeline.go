@@ -147,6 +147,8 @@ func (e *Environment) add(event deploy.Event) {
 		e.Revert = &Revert{At: event.At, Reason: event.Message}
 	case deploy.TrafficBack:
 		e.back(event)
+	case deploy.Removed:
+		e.Removed, e.Share = orElse(event.Message, "it was removed"), 0
 	case deploy.Notice:
 		e.Notices = kept(e.Notices, event.Message)
 	case deploy.RolloutEnded:
