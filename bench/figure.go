@@ -103,9 +103,21 @@ func (b *bench) table(machine string) string {
 	return s.String()
 }
 
-// machine says what the figures are of.
+// machine says what the figures are of, and how busy it was before: above one
+// for each CPU, times say more about what else was running.
 func machine(now time.Time) string {
-	return fmt.Sprintf("%d CPUs (%s), %s/%s, %s, %s", runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(), now.Format(time.DateOnly))
+	return fmt.Sprintf("%d CPUs (%s), %s/%s, %s, load %s before, %s",
+		runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(), load(), now.Format(time.DateOnly))
+}
+
+// load is the mean number of processes that wanted a CPU in the last minute.
+func load() string {
+	content, err := os.ReadFile("/proc/loadavg")
+	first, _, found := strings.Cut(string(content), " ")
+	if err != nil || !found {
+		return "unknown"
+	}
+	return first
 }
 
 // processor is its name, where the kernel says it.

@@ -81,7 +81,7 @@ var chapters = []chapter{
 }
 
 func measure(ctx context.Context, o options) (err error) {
-	began := time.Now()
+	began, on := time.Now(), machine(time.Now())
 	fmt.Fprintln(os.Stderr, "building slipway, and a small web app in three versions")
 	w, err := workshop.Open(ctx, os.Environ())
 	if err != nil {
@@ -93,7 +93,7 @@ func measure(ctx context.Context, o options) (err error) {
 		return err
 	}
 	failed := b.run(ctx, o.only)
-	table := b.table(machine(time.Now()))
+	table := b.table(on)
 	fmt.Print(table)
 	fmt.Fprintf(os.Stderr, "\n%s in all\n", time.Since(began).Round(time.Second))
 	if o.markdown != "" && failed == nil {
