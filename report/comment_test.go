@@ -283,7 +283,7 @@ func TestTheCommentIsNotEditedAllTheTime(t *testing.T) {
 // tellMuch is more than any report can hold.
 func tellMuch() []deploy.Event {
 	t := newTale().begin()
-	for i := range 300 {
+	for i := range 120 {
 		env := fmt.Sprintf("region-%d", i)
 		t.rollout(env, "1.4.2", "1.5.0").start(env, 2)
 		t.check(env, 2, deploy.CheckResult{Name: strings.Repeat("check ", 50), Detail: strings.Repeat("|ö", 5000), Attempts: 1})
