@@ -20,11 +20,26 @@ func TestChoose(t *testing.T) {
 	byHand := func(inputs map[string]string) Event {
 		return Event{Name: "workflow_dispatch", DispatchInputs: inputs}
 	}
+	pull := func(action string) Event {
+		return Event{Name: "pull_request", Action: action, PullRequest: PullRequest{Number: 12}}
+	}
 	tests := map[string]struct {
 		event Event
 		in    Inputs
 		want  Command
 	}{
+		"pull request opened":         {pull("opened"), Inputs{}, Command{Name: Preview, PullRequest: 12}},
+		"pull request pushed to":      {pull("synchronize"), Inputs{}, Command{Name: Preview, PullRequest: 12}},
+		"pull request closed":         {pull("closed"), Inputs{}, Command{Name: Preview, PullRequest: 12, Close: true}},
+		"pull request target, closed": {Event{Name: "pull_request_target", Action: "closed", PullRequest: PullRequest{Number: 12, Fork: true}}, Inputs{}, Command{Name: Preview, PullRequest: 12, Close: true}},
+		"schedule":                    {Event{Name: "schedule"}, Inputs{}, Command{Name: Reap}},
+		"plan on a pull request":      {pull("opened"), Inputs{Command: Plan}, Command{Name: Plan, PullRequest: 12}},
+		"by hand: preview":            {byHand(map[string]string{"operation": "preview", "pull-request": "#12"}), Inputs{}, Command{Name: Preview, PullRequest: 12}},
+		"by hand: pause":              {byHand(map[string]string{"operation": "Pause", "environment": "production", "reason": "look"}), Inputs{}, Command{Name: Pause, Environment: "production", Reason: "look"}},
+		"by hand: out of order, dry": {
+			byHand(map[string]string{"operation": "promote", "version": "~1.4", "environment": "production", "skip-order": "true", "dry-run": "true", "strategy": "rolling", "reason": "hotfix"}),
+			Inputs{}, Command{Name: Promote, Version: "~1.4", Environment: "production", SkipOrder: true, DryRun: true, Strategy: deploy.Rolling, Reason: "hotfix"},
+		},
 		"push to the default branch":   {branch("main"), Inputs{}, Command{Name: Release}},
 		"with a version":               {branch("main"), Inputs{Version: "2.0.0"}, Command{Name: Release, Version: "2.0.0"}},
 		"push of a version":            {tag("v1.4.2"), Inputs{}, Command{Name: Release, Version: "1.4.2"}},
@@ -52,11 +67,22 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// The code of a fork is planned for, and what to do instead is said.
+func TestChooseOnAFork(t *testing.T) {
+	e := Event{Name: "pull_request", Action: "opened", PullRequest: PullRequest{Number: 12, Fork: true}}
+	got, err := Choose(e, Inputs{})
+	if err != nil || got.Name != Plan || !got.DryRun || !strings.Contains(got.Note, "operation preview and pull-request 12") {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestChooseSkips(t *testing.T) {
 	tests := map[string]struct {
 		event Event
 		want  string
 	}{
+		"a fork's end":         {Event{Name: "pull_request", Action: "closed", PullRequest: PullRequest{Number: 12, Fork: true}}, "had no preview"},
+		"a label":              {Event{Name: "pull_request", Action: "labeled", PullRequest: PullRequest{Number: 12}}, "was labeled"},
 		"another branch":       {Event{Name: "push", Ref: "refs/heads/topic", DefaultBranch: "main"}, "topic is not the default branch main"},
 		"default unknown":      {Event{Name: "push", Ref: "refs/heads/main"}, "does not say which branch is the default"},
 		"a moving tag":         {Event{Name: "push", Ref: "refs/tags/v1"}, "the tag v1 does not name a version"},
@@ -83,13 +109,13 @@ func TestChooseRefuses(t *testing.T) {
 		want  string
 	}{
 		"no event":                 {Event{}, Inputs{}, "no event"},
-		"pull request":             {Event{Name: "pull_request", Action: "opened"}, Inputs{}, "pull requests are not part"},
-		"pull request target":      {Event{Name: "pull_request_target"}, Inputs{}, "pull requests are not part"},
-		"schedule":                 {Event{Name: "schedule"}, Inputs{}, "schedule is not part"},
+		"pull request target":      {Event{Name: "pull_request_target", Action: "opened"}, Inputs{}, "gives secrets and a token"},
 		"another event":            {Event{Name: "issue_comment"}, Inputs{}, "issue_comment"},
 		"by hand without one":      {Event{Name: "workflow_dispatch"}, Inputs{}, "does not say which operation"},
-		"by hand, unknown":         {Event{Name: "workflow_dispatch", DispatchInputs: map[string]string{"operation": "pause"}}, Inputs{}, `"pause" is not known`},
-		"by hand, bad version":     {Event{Name: "workflow_dispatch", DispatchInputs: map[string]string{"operation": "release", "version": "one"}}, Inputs{}, `"one"`},
+		"by hand, unknown":         {Event{Name: "workflow_dispatch", DispatchInputs: map[string]string{"operation": "teleport"}}, Inputs{}, `"teleport" is not known`},
+		"by hand, half true":       {Event{Name: "workflow_dispatch", DispatchInputs: map[string]string{"operation": "release", "dry-run": "yes"}}, Inputs{}, `"yes"`},
+		"preview of nothing":       {Event{}, Inputs{Command: Preview}, "preview needs"},
+		"pause without a place":    {Event{}, Inputs{Command: Pause}, "pause needs"},
 		"promote without version":  {Event{}, Inputs{Command: Promote, Environment: "production"}, "promote needs"},
 		"rollback without a place": {Event{}, Inputs{Command: Rollback}, "rollback needs"},
 	}

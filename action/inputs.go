@@ -3,6 +3,7 @@ package action
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -18,7 +19,7 @@ type Inputs struct {
 	Command string
 	// Config is a path relative to WorkingDirectory.
 	Config string
-	// Version is a semver without a leading v.
+	// Version is a semver without a leading v, or what names one: ~1.4, latest.
 	Version     string
 	Environment string
 	Strategy    deploy.Kind
@@ -27,6 +28,11 @@ type Inputs struct {
 	Reason    string
 	DryRun    bool
 	Push      bool
+	// Plan is the path of a plan to keep to, relative to WorkingDirectory.
+	Plan      string
+	SkipOrder bool
+	// PullRequest is the number that a preview is of; 0 takes the event's.
+	PullRequest int
 	// Report is the path of the JSON report, relative to WorkingDirectory.
 	Report           string
 	GitHubToken      string
@@ -40,13 +46,16 @@ func (r *Runner) Inputs() (Inputs, error) {
 	in := Inputs{
 		Command:          p.choice(InputCommand, Commands()),
 		Config:           p.line(InputConfig),
-		Version:          p.version(InputVersion),
+		Version:          plain(p.line(InputVersion)),
 		Environment:      p.line(InputEnvironment),
 		Strategy:         deploy.Kind(p.choice(InputStrategy, strategies())),
 		Operation:        p.choice(InputOperation, Operations()),
 		Reason:           p.line(InputReason),
 		DryRun:           p.boolean(InputDryRun),
 		Push:             p.boolean(InputPush),
+		Plan:             p.line(InputPlan),
+		SkipOrder:        p.boolean(InputSkipOrder),
+		PullRequest:      p.number(InputPullRequest, p.line(InputPullRequest)),
 		Report:           p.line(InputReport),
 		GitHubToken:      p.line(InputGitHubToken),
 		WorkingDirectory: p.line(InputWorkingDirectory),
@@ -96,10 +105,12 @@ func (p *parser) choice(name string, valid []string) string {
 	return s
 }
 
-// boolean takes what GitHub's own actions take, and nothing else: a typing
-// error in dry-run must not deploy.
-func (p *parser) boolean(name string) bool {
-	switch s := p.line(name); s {
+func (p *parser) boolean(name string) bool { return p.truth(name, p.line(name)) }
+
+// truth takes what GitHub's own actions take, and nothing else: a typing error
+// in dry-run must not deploy.
+func (p *parser) truth(name, s string) bool {
+	switch s {
 	case "", "false", "False", "FALSE":
 		return false
 	case "true", "True", "TRUE":
@@ -110,15 +121,25 @@ func (p *parser) boolean(name string) bool {
 	}
 }
 
-func (p *parser) version(name string) string {
-	s := p.line(name)
+// number is 0 where nothing is given.
+func (p *parser) number(name, s string) int {
 	if s == "" {
-		return ""
+		return 0
 	}
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "#"))
+	if err != nil || n <= 0 {
+		p.refuse("use a number such as 12", "input %s: %q is not a number", name, s)
+		return 0
+	}
+	return n
+}
+
+// plain is a version without a leading v; what is none is left to the command,
+// which knows whether it may be something else.
+func plain(s string) string {
 	version, err := semver.StrictNewVersion(strings.TrimPrefix(s, "v"))
 	if err != nil {
-		p.refuse("use a version such as 1.4.2 or 1.5.0-rc.1 (https://semver.org)", "input %s: %q is not a semantic version", name, s)
-		return ""
+		return s
 	}
 	return version.String()
 }

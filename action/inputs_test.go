@@ -14,12 +14,13 @@ func TestInputs(t *testing.T) {
 		"INPUT_COMMAND": "Promote", "INPUT_CONFIG": "deploy/slipway.yaml", "INPUT_VERSION": " v1.4.2 ",
 		"INPUT_ENVIRONMENT": "production", "INPUT_STRATEGY": "canary", "INPUT_OPERATION": "rollback",
 		"INPUT_REASON": "as agreed", "INPUT_DRY-RUN": "true", "INPUT_PUSH": "TRUE", "INPUT_REPORT": "r.json",
-		"INPUT_GITHUB-TOKEN": "t", "INPUT_WORKING-DIRECTORY": "app",
+		"INPUT_GITHUB-TOKEN": "t", "INPUT_WORKING-DIRECTORY": "app", "INPUT_PLAN": "p.json", "INPUT_SKIP-ORDER": "true", "INPUT_PULL-REQUEST": "12",
 	})
 	got, err := r.Inputs()
 	want := Inputs{
 		Command: Promote, Config: "deploy/slipway.yaml", Version: "1.4.2", Environment: "production",
 		Strategy: deploy.Canary, Operation: Rollback, Reason: "as agreed", DryRun: true, Push: true,
+		Plan: "p.json", SkipOrder: true, PullRequest: 12,
 		Report: "r.json", GitHubToken: "t", WorkingDirectory: "app",
 	}
 	if err != nil {
@@ -53,10 +54,10 @@ func TestBadInputs(t *testing.T) {
 	}{
 		"unknown boolean":  {env{"INPUT_DRY-RUN": "yes"}, `input dry-run: "yes" is neither true nor false`, "use true or false"},
 		"typed boolean":    {env{"INPUT_PUSH": "ture"}, `input push: "ture"`, "true or false"},
-		"unknown command":  {env{"INPUT_COMMAND": "deploy"}, `input command: "deploy" is not known`, "release, build, promote"},
+		"unknown command":  {env{"INPUT_COMMAND": "deploy"}, `input command: "deploy" is not known`, "release, build, plan"},
 		"unknown strategy": {env{"INPUT_STRATEGY": "yolo"}, `input strategy: "yolo"`, "recreate, rolling, blue-green, canary"},
 		"operation":        {env{"INPUT_OPERATION": "build"}, `input operation: "build"`, "release, promote, rollback"},
-		"version":          {env{"INPUT_VERSION": "1.4"}, `input version: "1.4" is not a semantic version`, "such as 1.4.2"},
+		"pull request":     {env{"INPUT_PULL-REQUEST": "twelve"}, `input pull-request: "twelve" is not a number`, "such as 12"},
 		"two lines":        {env{"INPUT_ENVIRONMENT": "a\nb"}, "input environment has a line break", "one line"},
 		"given twice":      {env{"INPUT_DRY-RUN": "true", "INPUT_DRY_RUN": "false"}, "input dry-run is given twice", "one of the two"},
 	}
@@ -75,9 +76,9 @@ func TestBadInputs(t *testing.T) {
 }
 
 func TestAllMistakesAreToldAtOnce(t *testing.T) {
-	r, _ := onRunner(env{"INPUT_DRY-RUN": "x", "INPUT_VERSION": "y", "INPUT_COMMAND": "z"})
+	r, _ := onRunner(env{"INPUT_DRY-RUN": "x", "INPUT_PULL-REQUEST": "y", "INPUT_COMMAND": "z"})
 	_, err := r.Inputs()
-	for _, name := range []string{"dry-run", "version", "command"} {
+	for _, name := range []string{"dry-run", "pull-request", "command"} {
 		if err == nil || !strings.Contains(err.Error(), "input "+name) {
 			t.Errorf("%v does not tell of %s", err, name)
 		}

@@ -24,6 +24,9 @@ const (
 	InputReason           = "reason"
 	InputDryRun           = "dry-run"
 	InputPush             = "push"
+	InputPlan             = "plan"
+	InputSkipOrder        = "skip-order"
+	InputPullRequest      = "pull-request"
 	InputReport           = "report"
 	InputGitHubToken      = "github-token"
 	InputWorkingDirectory = "working-directory"
@@ -32,15 +35,18 @@ const (
 // InputSpecs are all inputs, in the order in which action.yml has them.
 func InputSpecs() []Spec {
 	return []Spec{
-		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, promote, rollback, settle, status, history or validate."},
+		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, plan, preview, reap, promote, rollback, pause, resume, abort, settle, status, history or validate."},
 		{Name: InputConfig, Description: "Path of slipway.yaml, relative to working-directory. Left out: slipway.yaml or slipway.yml there or under .github."},
-		{Name: InputVersion, Description: "The version to release, promote or roll back to, such as 1.4.2. Left out: from the tag, or computed from git."},
+		{Name: InputVersion, Description: "The version to release, promote or roll back to, such as 1.4.2; to promote or roll back also which one: ~1.4, latest, previous. Left out: from the tag, or computed from git."},
 		{Name: InputEnvironment, Description: "The environment to promote to or to roll back. A release without it goes through all of them in their order."},
 		{Name: InputStrategy, Description: "Overrides the strategy in slipway.yaml: recreate, rolling, blue-green or canary."},
-		{Name: InputOperation, Description: "What auto does when the workflow was started by hand: release, promote or rollback. Left out: the input of that name that the workflow was started with."},
+		{Name: InputOperation, Description: "What auto does when the workflow was started by hand: release, promote, rollback, pause, resume, abort or preview. Left out: the input of that name that the workflow was started with."},
 		{Name: InputReason, Description: "Why this is done, for the lock on the environment and for the reports. Left out: the input of that name that the workflow was started with."},
 		{Name: InputDryRun, Default: "false", Description: "true shows what would happen, and changes nothing."},
 		{Name: InputPush, Default: "false", Description: "With the command build: true pushes the image, too."},
+		{Name: InputPlan, Description: "Path of a plan, relative to working-directory: the release does exactly what it says, or nothing."},
+		{Name: InputSkipOrder, Default: "false", Description: "true does without the environment that this one comes after. It needs a reason, which is recorded."},
+		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},
 		{Name: InputReport, Default: "slipway-report.json", Description: "Path of the JSON report to write, relative to working-directory. Empty: none is written."},
 		{Name: InputGitHubToken, Default: "${{ github.token }}", Description: "Token for deployments (deployments: write) and the comment on the pull request (pull-requests: write). Empty: neither is written."},
 		{Name: InputWorkingDirectory, Default: ".", Description: "Folder to work in, relative to the workspace."},

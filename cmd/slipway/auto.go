@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/steps"
 )
 
 func (c *CLI) autoCommand() *cobra.Command {
@@ -35,12 +36,22 @@ func (c *CLI) auto(ctx context.Context) error {
 		c.runner.Notice("Slipway", command.Skip)
 		return nil
 	}
+	if command.Note != "" {
+		c.runner.Notice("Slipway", command.Note)
+	}
+	return c.dispatch(ctx, command, chosen(in, command, event))
+}
+
+// chosen are the options of a command that was chosen by an event.
+func chosen(in action.Inputs, command action.Command, event action.Event) options {
 	o := fromInputs(in)
-	o.version, o.reason, o.ref, o.pullRequest = command.Version, command.Reason, event.Ref, event.PullRequest.Number
+	o.version, o.reason, o.strategy = command.Version, command.Reason, string(command.Strategy)
+	o.dryRun, o.skipOrder = command.DryRun, command.SkipOrder
+	o.ref, o.pullRequest = event.Ref, command.PullRequest
 	if command.Environment != "" {
 		o.environment = []string{command.Environment}
 	}
-	return c.dispatch(ctx, command.Name, o)
+	return o
 }
 
 func fromInputs(in action.Inputs) options {
@@ -51,15 +62,33 @@ func fromInputs(in action.Inputs) options {
 	if in.Report != "" {
 		o.report = filepath.Join(in.WorkingDirectory, in.Report)
 	}
+	if in.Plan != "" {
+		o.plan = filepath.Join(in.WorkingDirectory, in.Plan)
+	}
 	return o
 }
 
-func (c *CLI) dispatch(ctx context.Context, command string, o options) error {
-	switch command {
+func (c *CLI) dispatch(ctx context.Context, command action.Command, o options) error {
+	switch command.Name {
 	case action.Release:
 		return c.release(ctx, o)
 	case action.Build:
 		return c.build(ctx, o)
+	case action.Plan:
+		return c.plan(ctx, o)
+	case action.Preview:
+		if command.Close {
+			return c.previewOver(ctx, o)
+		}
+		return c.pullRequest(ctx, o)
+	case action.Reap:
+		return c.reap(ctx, o)
+	case action.Pause:
+		return c.steer(ctx, o, command.Name, steps.Pause)
+	case action.Resume:
+		return c.steer(ctx, o, command.Name, steps.Resume)
+	case action.Abort:
+		return c.steer(ctx, o, command.Name, steps.Abort)
 	case action.Promote:
 		return c.promote(ctx, o)
 	case action.Rollback:
@@ -74,5 +103,5 @@ func (c *CLI) dispatch(ctx context.Context, command string, o options) error {
 	case action.Validate:
 		return c.validate(o)
 	}
-	return deploy.Usage("see action.yml", "there is no command %q", command)
+	return deploy.Usage("see action.yml", "there is no command %q", command.Name)
 }

@@ -121,14 +121,15 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	if err != nil {
 		return err
 	}
-	return s.perform(ctx, request, pipeline)
+	_, err = s.execute(ctx, request, pipeline)
+	return err
 }
 
-// perform runs a pipeline and reports it everywhere.
-func (s *session) perform(ctx context.Context, request steps.Request, pipeline func(steps.Request) steps.Pipeline) error {
+// execute runs a pipeline and reports it everywhere. The work is what it found.
+func (s *session) execute(ctx context.Context, request steps.Request, pipeline func(steps.Request) steps.Pipeline) (*steps.Work, error) {
 	reports, err := s.reports()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	work := steps.NewWork(request, s.tools(reports.hub))
 	outcome, err := pipeline(request).Run(ctx, work)
@@ -140,7 +141,7 @@ func (s *session) perform(ctx context.Context, request steps.Request, pipeline f
 		s.log.Warn("remove temporary files", "error", closing)
 	}
 	if err != nil {
-		return &ended{err: err, outcome: outcome, shown: true}
+		return work, &ended{err: err, outcome: outcome, shown: true}
 	}
-	return nil
+	return work, nil
 }

@@ -113,7 +113,7 @@ func (o *options) one(command string) error {
 func (o *options) choose(app deploy.App) ([]deploy.Environment, error) {
 	for _, name := range o.environment {
 		if _, ok := app.Environment(name); !ok {
-			return nil, deploy.Usage("the file has "+strings.Join(environmentNames(app), ", "), "there is no environment %q", name)
+			return nil, noEnvironment(app, name)
 		}
 	}
 	var chosen []deploy.Environment
@@ -122,6 +122,10 @@ func (o *options) choose(app deploy.App) ([]deploy.Environment, error) {
 			continue
 		}
 		if k := deploy.Kind(o.strategy); k != "" && k != env.Strategy.Kind {
+			if len(env.Strategy.Approve) > 0 {
+				return nil, deploy.Usage("leave --strategy out, or change the file",
+					"the strategy of %s asks for a person at %v, and --strategy %s would do without", env.Name, env.Strategy.Approve, k)
+			}
 			env.Strategy = deploy.Strategy{Kind: k, Errors: env.Strategy.Errors}.WithDefaults()
 		}
 		chosen = append(chosen, env)
@@ -130,6 +134,13 @@ func (o *options) choose(app deploy.App) ([]deploy.Environment, error) {
 		return nil, fmt.Errorf("%s has no environment", app.Name)
 	}
 	return chosen, nil
+}
+
+func noEnvironment(app deploy.App, name string) error {
+	if name == deploy.PreviewName && app.Preview != nil {
+		return deploy.Usage("slipway preview --pull-request 12 brings the commit at hand to pr-12", "%s is the pattern of previews, and no environment to deploy to", name)
+	}
+	return deploy.Usage("the file has "+strings.Join(environmentNames(app), ", "), "there is no environment %q", name)
 }
 
 func environmentNames(app deploy.App) []string {

@@ -39,13 +39,7 @@ func (c *CLI) plan(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	var work *steps.Work
-	err = s.perform(ctx, request, func(r steps.Request) steps.Pipeline {
-		return append(steps.Release(r), steps.Step{Name: "keep the plan", Run: func(_ context.Context, w *steps.Work) error {
-			work = w
-			return nil
-		}})
-	})
+	work, err := s.execute(ctx, request, steps.Release)
 	if err != nil || o.output == "" {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,31 @@ func (c *CLI) preview(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return s.perform(ctx, request, steps.Preview)
+	_, err = s.execute(ctx, request, steps.Preview)
+	return err
+}
+
+// previewOver is what happens when a pull request is over: in a file without
+// previews, nothing.
+func (c *CLI) previewOver(ctx context.Context, o options) error {
+	file, err := c.load(o)
+	if err != nil {
+		return err
+	}
+	if file.App.Preview == nil {
+		return c.noPreviews(file.Path)
+	}
+	return c.closePreview(ctx, o)
+}
+
+func (c *CLI) noPreviews(path string) error {
+	text := "there are no previews to remove: " + path + " has no environment preview"
+	if c.runner.Present() {
+		c.runner.Notice("Slipway", text)
+		return nil
+	}
+	_, err := fmt.Fprintln(c.Stdout, text)
+	return err
 }
 
 func (c *CLI) closePreview(ctx context.Context, o options) error {
@@ -55,7 +80,8 @@ func (c *CLI) closePreview(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return s.perform(ctx, request, steps.ClosePreview)
+	_, err = s.execute(ctx, request, steps.ClosePreview)
+	return err
 }
 
 func (c *CLI) openPreview(o options, operation string) (*session, steps.Request, error) {
@@ -94,13 +120,15 @@ func (c *CLI) pullRequest(ctx context.Context, o options) error {
 		return err
 	}
 	if s.file.App.Preview == nil {
-		return s.perform(ctx, release, steps.PullRequest(release, nil))
+		_, err = s.execute(ctx, release, steps.PullRequest(release, nil))
+		return err
 	}
 	preview, err := s.previewRequest()
 	if err != nil {
 		return err
 	}
-	return s.perform(ctx, preview, steps.PullRequest(release, &preview))
+	_, err = s.execute(ctx, preview, steps.PullRequest(release, &preview))
+	return err
 }
 
 func (c *CLI) reap(ctx context.Context, o options) error {
@@ -109,8 +137,8 @@ func (c *CLI) reap(ctx context.Context, o options) error {
 		return err
 	}
 	if s.file.App.Preview == nil {
-		c.runner.Notice("Slipway", "there are no previews to remove: "+s.file.Path+" has no environment preview")
-		return nil
+		return c.noPreviews(s.file.Path)
 	}
-	return s.perform(ctx, s.newRequest(nil), steps.Reap)
+	_, err = s.execute(ctx, s.newRequest(nil), steps.Reap)
+	return err
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/slipway-ci/slipway/checks"
 	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
@@ -139,7 +137,7 @@ func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 // tools are the parts that pipelines work with.
 func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 	return steps.Tools{
-		Images:     &registry.Client{Keychain: authn.DefaultKeychain, Log: s.log},
+		Images:     &registry.Client{Keychain: s.keychain(), Log: s.log},
 		Engine:     s.engine(reporter),
 		Target:     s.target,
 		List:       s.list,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,11 @@ func (c *CLI) validate(o options) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.Stdout, "%s is valid: %s, %d environments\n", file.Path, file.App.Name, len(file.App.Environments))
+	names := strings.Join(environmentNames(file.App), ", ")
+	if file.App.Preview != nil {
+		names += ", and previews of pull requests"
+	}
+	_, err = fmt.Fprintf(c.Stdout, "%s is valid: %s in %s\n", file.Path, file.App.Name, names)
 	return err
 }
 
