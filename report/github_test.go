@@ -24,7 +24,7 @@ func connect(t *testing.T, url string, change ...func(*GitHubOptions)) *GitHub {
 	t.Cleanup(transport.CloseIdleConnections)
 	o := GitHubOptions{
 		APIURL: url, Repository: githubtest.Repository, Token: githubtest.Token, Transport: transport,
-		Budget: 3 * time.Second, RequestLimit: time.Minute, FirstWait: time.Millisecond,
+		Budget: 30 * time.Second, RequestLimit: time.Minute, FirstWait: time.Millisecond,
 	}
 	for _, f := range change {
 		f(&o)
@@ -339,7 +339,7 @@ func checkNoGoroutines(t *testing.T) {
 func TestAnAttemptThatHangsIsTriedAgain(t *testing.T) {
 	server := githubtest.New(t)
 	server.Fail(githubtest.Fault{Match: ".", Times: 1, Hang: true})
-	d := NewDeployments(connect(t, server.URL, func(o *GitHubOptions) { o.RequestLimit = 300 * time.Millisecond }), DeploymentsOptions{})
+	d := NewDeployments(connect(t, server.URL, func(o *GitHubOptions) { o.RequestLimit = time.Second }), DeploymentsOptions{})
 	if errs := run(t, d, tellFailed()); len(errs) > 0 {
 		t.Error(errs)
 	}
