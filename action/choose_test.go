@@ -38,7 +38,8 @@ func TestChoose(t *testing.T) {
 		"by hand: pause":              {byHand(map[string]string{"operation": "Pause", "environment": "production", "reason": "look"}), Inputs{}, Command{Name: Pause, Environment: "production", Reason: "look"}},
 		"by hand: out of order, dry": {
 			byHand(map[string]string{"operation": "promote", "version": "~1.4", "environment": "production", "skip-order": "true", "dry-run": "true", "strategy": "rolling", "reason": "hotfix"}),
-			Inputs{}, Command{Name: Promote, Version: "~1.4", Environment: "production", SkipOrder: true, DryRun: true, Strategy: deploy.Rolling, Reason: "hotfix"},
+			Inputs{},
+			Command{Name: Promote, Version: "~1.4", Environment: "production", SkipOrder: true, DryRun: true, Strategy: deploy.Rolling, Reason: "hotfix"},
 		},
 		"push to the default branch":   {branch("main"), Inputs{}, Command{Name: Release}},
 		"with a version":               {branch("main"), Inputs{Version: "2.0.0"}, Command{Name: Release, Version: "2.0.0"}},
@@ -54,7 +55,8 @@ func TestChoose(t *testing.T) {
 		"by hand: the action's inputs": {byHand(nil), Inputs{Operation: Rollback, Environment: "staging"}, Command{Name: Rollback, Environment: "staging"}},
 		"by hand: promote": {
 			byHand(map[string]string{"operation": "promote", "version": "v1.4.2", "environment": "production", "reason": "agreed"}),
-			Inputs{}, Command{Name: Promote, Version: "1.4.2", Environment: "production", Reason: "agreed"},
+			Inputs{},
+			Command{Name: Promote, Version: "1.4.2", Environment: "production", Reason: "agreed"},
 		},
 	}
 	for name, test := range tests {

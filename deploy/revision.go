@@ -81,7 +81,7 @@ func (r Revision) identity() string {
 		Secrets []Secret
 	}{r.App, r.Image.Digest, r.Config, r.Secrets})
 	if err != nil { // no type above can fail to marshal
-		panic(fmt.Sprintf("revision: %v", err))
+		panic(fmt.Sprintf("revision: %v", err)) //nolint:forbidigo // cannot happen, see above
 	}
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:6])
@@ -118,7 +118,7 @@ func NewSecret(app, environment, name, value string) Secret {
 	salt := "slipway/" + app + "/" + environment + "/" + name
 	key, err := pbkdf2.Key(sha256.New, value, []byte(salt), secretRounds, 8)
 	if err != nil { // only for key lengths that FIPS forbids
-		panic(fmt.Sprintf("secret %s: %v", name, err))
+		panic(fmt.Sprintf("secret %s: %v", name, err)) //nolint:forbidigo // cannot happen, see above
 	}
 	return Secret{Name: name, Version: hex.EncodeToString(key), value: value}
 }

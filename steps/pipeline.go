@@ -89,7 +89,7 @@ func deployments(r Request) Pipeline {
 // fails, and answers with the outcome of the whole.
 func (p Pipeline) Run(ctx context.Context, w *Work) (deploy.Outcome, error) {
 	began := time.Now()
-	w.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &w.Request.Run, Message: w.title()})
+	w.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &w.Run, Message: w.title()})
 	err := p.walk(ctx, w)
 	outcome := w.outcome(err)
 	w.tell(ctx, deploy.Event{

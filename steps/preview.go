@@ -190,8 +190,7 @@ func (w *Work) over(ctx context.Context, s standing) string {
 	}
 	pull, err := w.Pull(ctx, s.number)
 	if err != nil {
-		w.tell(ctx, deploy.Event{Kind: deploy.Warning, Environment: s.env.Name,
-			Message: fmt.Sprintf("whether pull request #%d is open is not known: %v", s.number, err), Hint: deploy.HintOf(err)})
+		w.warn(ctx, s.env.Name, fmt.Sprintf("whether pull request #%d is open is not known", s.number), err)
 		return ""
 	}
 	if pull.Open {
@@ -242,7 +241,6 @@ func (w *Work) removeImages(ctx context.Context, environment string) {
 		_, err = w.Images.Remove(ctx, repository, previewVersions(number))
 	}
 	if err != nil {
-		w.tell(ctx, deploy.Event{Kind: deploy.Warning, Environment: environment,
-			Message: fmt.Sprintf("the images of pull request #%d stay in the registry: %v", number, err), Hint: deploy.HintOf(err)})
+		w.warn(ctx, environment, fmt.Sprintf("the images of pull request #%d stay in the registry", number), err)
 	}
 }

@@ -105,6 +105,13 @@ func (w *Work) notice(ctx context.Context, format string, args ...any) {
 	w.tell(ctx, deploy.Event{Kind: deploy.Notice, Message: fmt.Sprintf(format, args...)})
 }
 
+// warn tells what went wrong beside the deployment.
+func (w *Work) warn(ctx context.Context, environment, what string, err error) {
+	w.tell(ctx, deploy.Event{
+		Kind: deploy.Warning, Environment: environment, Message: fmt.Sprintf("%s: %v", what, err), Hint: deploy.HintOf(err),
+	})
+}
+
 // title is the run in one line.
 func (w *Work) title() string {
 	parts := []string{w.Run.Operation, w.App.Name}

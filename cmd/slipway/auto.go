@@ -68,40 +68,39 @@ func fromInputs(in action.Inputs) options {
 	return o
 }
 
+// dispatch runs a command by its name in the inputs.
 func (c *CLI) dispatch(ctx context.Context, command action.Command, o options) error {
-	switch command.Name {
-	case action.Release:
-		return c.release(ctx, o)
-	case action.Build:
-		return c.build(ctx, o)
-	case action.Plan:
-		return c.plan(ctx, o)
-	case action.Preview:
-		if command.Close {
-			return c.previewOver(ctx, o)
-		}
-		return c.pullRequest(ctx, o)
-	case action.Reap:
-		return c.reap(ctx, o)
-	case action.Pause:
-		return c.steer(ctx, o, command.Name, steps.Pause)
-	case action.Resume:
-		return c.steer(ctx, o, command.Name, steps.Resume)
-	case action.Abort:
-		return c.steer(ctx, o, command.Name, steps.Abort)
-	case action.Promote:
-		return c.promote(ctx, o)
-	case action.Rollback:
-		return c.rollback(ctx, o)
-	case action.Settle:
-		o.version = ""
-		return c.settle(ctx, o)
-	case action.Status:
-		return c.status(ctx, o)
-	case action.History:
-		return c.history(ctx, o)
-	case action.Validate:
-		return c.validate(o)
+	run, known := c.commands()[command.Name]
+	switch {
+	case !known:
+		return deploy.Usage("see action.yml", "there is no command %q", command.Name)
+	case command.Close:
+		run = c.previewOver
 	}
-	return deploy.Usage("see action.yml", "there is no command %q", command.Name)
+	return run(ctx, o)
+}
+
+func (c *CLI) commands() map[string]func(context.Context, options) error {
+	steer := func(name string, pipeline func(steps.Request) steps.Pipeline) func(context.Context, options) error {
+		return func(ctx context.Context, o options) error { return c.steer(ctx, o, name, pipeline) }
+	}
+	return map[string]func(context.Context, options) error{
+		action.Release:  c.release,
+		action.Build:    c.build,
+		action.Plan:     c.plan,
+		action.Preview:  c.pullRequest,
+		action.Reap:     c.reap,
+		action.Promote:  c.promote,
+		action.Rollback: c.rollback,
+		action.Pause:    steer(action.Pause, steps.Pause),
+		action.Resume:   steer(action.Resume, steps.Resume),
+		action.Abort:    steer(action.Abort, steps.Abort),
+		action.Settle: func(ctx context.Context, o options) error {
+			o.version = ""
+			return c.settle(ctx, o)
+		},
+		action.Status:   c.status,
+		action.History:  c.history,
+		action.Validate: func(_ context.Context, o options) error { return c.validate(o) },
+	}
 }

@@ -48,7 +48,7 @@ func (c *CLI) Main(ctx context.Context, args []string) int {
 	c.Stdout, c.Stderr = out, errs
 	c.log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: c.logLevel()}))
 
-	root := c.root()
+	root := c.root() //nolint:contextcheck // cobra hands every command the context of ExecuteContext
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)

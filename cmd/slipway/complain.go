@@ -46,7 +46,7 @@ func (c *CLI) complain(err error) {
 		return
 	}
 	for i, one := range each(err) {
-		if _, ok := one.(*config.Error); ok {
+		if _, ok := errors.AsType[*config.Error](one); ok {
 			_, _ = fmt.Fprint(c.Stderr, strings.Repeat("\n", min(i, 1)), one, "\n")
 			continue
 		}
@@ -59,7 +59,7 @@ func (c *CLI) complain(err error) {
 func (c *CLI) annotate(err error) {
 	for _, one := range each(err) {
 		a := action.Annotation{Level: action.LevelError, Title: "Slipway", Message: one.Error() + withHint(one)}
-		if m, ok := one.(*config.Error); ok {
+		if m, ok := errors.AsType[*config.Error](one); ok {
 			a.Message = m.Message + withValid(m)
 			a.File, a.Line, a.Column = c.inWorkspace(m.File), m.Line, m.Column
 		}

@@ -127,7 +127,7 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 
 // execute runs a pipeline and reports it everywhere. The work is what it found.
 func (s *session) execute(ctx context.Context, request steps.Request, pipeline func(steps.Request) steps.Pipeline) (*steps.Work, error) {
-	reports, err := s.reports()
+	reports, err := s.reports() //nolint:contextcheck // what is told goes on when the run is cancelled
 	if err != nil {
 		return nil, err
 	}

@@ -64,13 +64,13 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 		_, err := fmt.Fprintln(s.Stdout, "nothing was unfinished")
 		return err
 	}
-	reports, err := s.reports()
+	reports, err := s.reports() //nolint:contextcheck // what is told goes on when the run is cancelled
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	reports.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &s.run, Message: "settle " + s.file.App.Name})
-	outcome, err := s.settleEach(ctx, environments, s.engine(reports.hub), reports)
+	outcome, err := s.settleEach(ctx, environments, s.engine(reports.hub))
 	reports.tell(ctx, deploy.Event{
 		Kind: deploy.RunEnded, Outcome: outcome, Message: settled(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
 	})
@@ -93,7 +93,7 @@ func settled(o deploy.Outcome, err error) string {
 
 // settleEach settles every environment, also after one that could not be. A
 // settled rollout is a success of settle, whichever way it went.
-func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, engine *rollout.Engine, reports *reports) (deploy.Outcome, error) {
+func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, engine *rollout.Engine) (deploy.Outcome, error) {
 	outcome := deploy.Unchanged
 	var errs []error
 	for _, env := range environments {
