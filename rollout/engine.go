@@ -138,7 +138,7 @@ func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy
 		return state, err
 	}
 	if state.Record.Held() {
-		return state, deploy.Hinted(errors.New(held(state.Record)), "%s", decide(state.Record.Candidate.Environment))
+		return state, deploy.Hinted(errors.New(Held(state.Record)), "%s", Decide(state.Record.Candidate.Environment))
 	}
 	if state.Record.Unfinished() {
 		if r := e.finish(ctx, s, o, state); r.Outcome == deploy.Unknown {

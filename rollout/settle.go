@@ -39,7 +39,8 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
 	}
 	if state.Record.Held() {
-		return Result{Outcome: deploy.Unchanged, Reason: held(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
+		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Held(state.Record) + "; " + Decide(state.Record.Candidate.Environment)})
+		return Result{Outcome: deploy.Unchanged, Reason: Held(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
 	}
 	r := e.finish(h.ctx, s, o, state)
 	r.Environment = state.Record.Candidate.Environment

@@ -54,17 +54,18 @@ func (r *rollout) rest(ctx context.Context, passed int, why string) Result {
 		return r.back(ctx, err)
 	}
 	return Result{
-		Outcome: deploy.Held, Reason: held(r.ledger.record), Hint: decide(r.plan.Environment),
+		Outcome: deploy.Held, Reason: Held(r.ledger.record), Hint: Decide(r.plan.Environment),
 		Previous: r.plan.Live, Live: r.plan.Live, URL: r.url, Err: errors.New(why),
 	}
 }
 
-// held says that a rollout waits, for what and since when.
-func held(r deploy.Record) string {
+// Held says that a rollout waits, for what and since when.
+func Held(r deploy.Record) string {
 	return fmt.Sprintf("%s is held with %s of the users since %s: %s", r.Candidate, r.Share, r.At.UTC().Format(time.RFC3339), r.Reason)
 }
 
-func decide(environment string) string {
+// Decide says what a person can do about it.
+func Decide(environment string) string {
 	return fmt.Sprintf("go on with: slipway resume --environment %s; or go back with: slipway abort --environment %s", environment, environment)
 }
 
@@ -144,8 +145,8 @@ func (e *Engine) Pause(ctx context.Context, d Deployment) Result {
 	}
 	if state.Record.Held() {
 		return Result{
-			Environment: state.Record.Candidate.Environment, Outcome: deploy.Held, Reason: held(state.Record),
-			Hint: decide(state.Record.Candidate.Environment), Previous: state.Record.Previous, URL: state.URL,
+			Environment: state.Record.Candidate.Environment, Outcome: deploy.Held, Reason: Held(state.Record),
+			Hint: Decide(state.Record.Candidate.Environment), Previous: state.Record.Previous, URL: state.URL,
 		}
 	}
 	return e.signal(ctx, d, state, deploy.SignalPause)
@@ -197,7 +198,7 @@ func (e *Engine) await(ctx context.Context, t deploy.Target, before deploy.Recor
 		record := state.Record
 		switch {
 		case record.Held():
-			return Result{Outcome: deploy.Held, Reason: held(record), Hint: decide(record.Candidate.Environment), Previous: record.Previous, URL: state.URL}
+			return Result{Outcome: deploy.Held, Reason: Held(record), Hint: Decide(record.Candidate.Environment), Previous: record.Previous, URL: state.URL}
 		case !record.Unfinished() || !record.Started.Equal(before.Started):
 			return Result{Outcome: record.Outcome, Reason: record.Reason, Previous: record.Previous, Live: liveIn(state), URL: state.URL}
 		}

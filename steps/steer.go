@@ -47,7 +47,6 @@ func (w *Work) steer(ctx context.Context, env deploy.Environment, do func(*rollo
 	w.Results = append(w.Results, result)
 	for _, o := range asked {
 		if result.Outcome == o && !result.Plan.Candidate.IsZero() {
-			w.notice(ctx, "%s: %s", env.Name, result.Reason)
 			return nil
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout"
 )
 
 func (c *CLI) statusCommand() *cobra.Command {
@@ -59,6 +60,8 @@ type environmentStatus struct {
 	Since   *time.Time     `json:"since"`
 	// Phase is set while a rollout is under way or was left unfinished.
 	Phase deploy.Phase `json:"phase,omitempty"`
+	// Held says why a rollout waits for a person; empty where none does.
+	Held string `json:"held,omitempty"`
 	Lock  *deploy.Lock `json:"lock,omitempty"`
 }
 
@@ -130,6 +133,9 @@ func summarize(n named) environmentStatus {
 	if s.Record.Unfinished() {
 		e.Phase = s.Record.Phase
 	}
+	if s.Record.Held() {
+		e.Held = rollout.Held(s.Record)
+	}
 	if len(s.History) > 0 {
 		last := s.History[len(s.History)-1]
 		e.Outcome, e.Run, e.Since = last.Outcome, last.Owner.Run, &last.At
@@ -186,6 +192,8 @@ func (c *CLI) printConcern(e environmentStatus) {
 	switch {
 	case e.Lock != nil:
 		_, _ = fmt.Fprintf(c.Stdout, "\n%s\n", (&deploy.Locked{Environment: e.Name, Lock: *e.Lock}).Error())
+	case e.Held != "":
+		_, _ = fmt.Fprintf(c.Stdout, "\n%s: %s\n  → %s\n", e.Name, e.Held, rollout.Decide(e.Name))
 	case e.Phase != "":
 		_, _ = fmt.Fprintf(c.Stdout, "\n%s: a rollout was left in phase %q; finish it with: slipway settle --environment %s\n", e.Name, e.Phase, e.Name)
 	}
