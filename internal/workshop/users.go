@@ -13,8 +13,9 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// answerLimit is how long a user waits for an answer.
-const answerLimit = 10 * time.Second
+// answerLimit is how long a user waits for an answer: long enough for a machine
+// that is too busy to answer at all for a while.
+const answerLimit = 30 * time.Second
 
 // Users send requests to the app at a steady rate, each as a new user, whether
 // or not those before have been answered.
