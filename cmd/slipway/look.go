@@ -61,8 +61,8 @@ type environmentStatus struct {
 	// Phase is set while a rollout is under way or was left unfinished.
 	Phase deploy.Phase `json:"phase,omitempty"`
 	// Held says why a rollout waits for a person; empty where none does.
-	Held string `json:"held,omitempty"`
-	Lock  *deploy.Lock `json:"lock,omitempty"`
+	Held string       `json:"held,omitempty"`
+	Lock *deploy.Lock `json:"lock,omitempty"`
 }
 
 type versionStatus struct {
