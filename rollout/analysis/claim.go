@@ -63,7 +63,7 @@ func (c *claim) bet(m *metric, rho, dispersion float64) {
 // The bet is on the live version's expected share alone, not on that of both
 // versions together: then fewer errors of the candidate never make it worse.
 func (c *claim) betErrors(m *metric, rho, dispersion float64) {
-	q := m.live.mass[1]
+	q := m.forecast.expected().mass[1]
 	g := betOn(q, q, c.margin, rho)
 	c.log += g.of(m.carriedCandidate[1], m.carriedCandidate[0], m.carriedLive[1], m.carriedLive[0]) / dispersion
 	c.gain = g.mean(q, q, rho) / dispersion
@@ -98,8 +98,8 @@ type bounds struct {
 // most: the one just below it or the one just above it, each with the first
 // bound that is larger by the ratio. Without such a pair, lower bounds do.
 func (c *claim) choose(m *metric, rho float64) bounds {
-	bucket := 0
-	for bucket < len(m.le) && m.live.below[bucket+1] < c.quantile {
+	bucket, expected := 0, m.forecast.expected()
+	for bucket < len(m.le) && expected.below[bucket+1] < c.quantile {
 		bucket++
 	}
 	best := bounds{}
@@ -133,7 +133,7 @@ func (c *claim) pair(m *metric, rho float64, lower int) bounds {
 	if upper == len(m.le) {
 		return bounds{}
 	}
-	slow, liveSlow := share(m.live, upper), share(m.live, lower)
+	slow, liveSlow := share(m.forecast.expected(), upper), share(m.forecast.expected(), lower)
 	if slow >= liveSlow {
 		return bounds{}
 	}
@@ -146,7 +146,7 @@ func (c *claim) alone(m *metric, rho float64) bounds {
 	if len(m.le) == 0 {
 		return bounds{}
 	}
-	slow, limit := share(m.live, 0), 1-c.quantile
+	slow, limit := share(m.forecast.expected(), 0), 1-c.quantile
 	if slow >= limit {
 		return bounds{}
 	}
@@ -155,7 +155,7 @@ func (c *claim) alone(m *metric, rho float64) bounds {
 }
 
 // share is the expected share of the live version above a bound.
-func share(l live, bound int) float64 {
+func share(l *live, bound int) float64 {
 	return min(max(1-l.below[bound+1], tiny), 1-tiny)
 }
 

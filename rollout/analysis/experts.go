@@ -22,6 +22,10 @@ type live struct {
 	below []float64
 }
 
+func newLive(outcomes int) live {
+	return live{mass: make([]float64, outcomes), below: make([]float64, outcomes+1)}
+}
+
 // tiny keeps chances away from what is certain.
 const tiny = 1e-12
 
@@ -52,16 +56,16 @@ const mostFailing = 0.98
 func errorExperts() []expert {
 	var all []expert
 	for _, e := range []struct{ ratio, early, late float64 }{
-		{1.12, .03, .01},
-		{1.3, .08, .02},
+		{1.12, .02, .01},
+		{1.3, .06, .02},
 		{1.6, .20, .05},
-		{2, .26, .08},
-		{2.7, .20, .11},
-		{4, .09, .15},
+		{2, .30, .08},
+		{2.7, .21, .11},
+		{4, .08, .15},
 		{7, .05, .23},
 		{14, .03, .21},
-		{35, .02, .06},
-		{100, .01, .04},
+		{35, .015, .06},
+		{100, .005, .04},
 	} {
 		all = append(all, expert{e.early, e.late, func(l *live, out []float64) {
 			failing(l, min(e.ratio*l.mass[1], mostFailing), out)
@@ -148,7 +152,7 @@ func gain(ratios, candidate, liveCounts []float64, rho float64) float64 {
 			continue
 		}
 		if ratio != last { // logarithms are what all of this costs
-			last, ln, mix = ratio, math.Log(ratio), math.Log1p(rho*(ratio-1))
+			last, ln, mix = ratio, math.Log(ratio), math.Log(1+rho*(ratio-1))
 		}
 		sum += candidate[k]*ln - both*mix
 	}

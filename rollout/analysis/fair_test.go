@@ -42,11 +42,11 @@ func TestNoExpertGainsOnAVersionThatIsNotWorse(t *testing.T) {
 		}
 		m := newMetric("errors", kindErrors, 0)
 		m.bind(Rule{}, nil, nil)
-		m.seen[0], m.seen[1] = float64(r.IntN(1000)), float64(r.IntN(100))
-		m.live.expect(m.seen, m.prior)
+		m.forecast.seen[0], m.forecast.seen[1] = float64(r.IntN(1000)), float64(r.IntN(100))
+		m.forecast.look()
 		rho := float64(candidate) / float64(candidate+live)
 		for j, e := range m.experts {
-			e.ratios(&m.live, m.ratios)
+			e.ratios(m.forecast.expected(), m.ratios)
 			mean := meanOf(candidate, live, pc, pl, func(cb, cg, lb, lg float64) float64 {
 				return gain(m.ratios, []float64{cg, cb}, []float64{lg, lb}, rho)
 			})
@@ -146,7 +146,7 @@ func known(r *rand.Rand, n int) live {
 	for k := range counts {
 		counts[k] = float64(r.IntN(1000) * r.IntN(2))
 	}
-	l := live{mass: make([]float64, n), below: make([]float64, n+1)}
+	l := newLive(n)
 	l.expect(counts, level(n))
 	return l
 }

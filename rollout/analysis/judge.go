@@ -24,8 +24,10 @@ type Sample struct {
 	// Others are metrics besides the traffic as a whole, in any order.
 	Others []Measure
 	// Dispersion is how many times more the error counts of replicas of the
-	// same version vary than independent requests would; see Dispersion. It is
-	// used from the next sample on. Below 1 counts as 1.
+	// same version vary than independent requests would, as far as is known;
+	// see Dispersion. Zero means as before, below 1 counts as 1. How errors are
+	// spread over replicas says nothing of how many there are, so that what the
+	// present sample shows of it may be used for the sample.
 	Dispersion float64
 }
 

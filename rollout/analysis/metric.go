@@ -43,13 +43,12 @@ type metric struct {
 	trails  []trail
 	// le are the bounds of latency buckets that all samples had.
 	le []float64
-	// seen of the live version: earlier batches, history. prior is added.
-	seen, prior []float64
+	// forecast is of the live version.
+	forecast forecast
 	// carried are the counts of the batch that is being gathered.
 	carriedLive, carriedCandidate []float64
 	// judged are all counts that bets were made on.
 	judgedLive, judgedCandidate []float64
-	live                        live
 	ratios                      []float64
 	pace                        pace
 }
@@ -74,18 +73,17 @@ func (m *metric) bind(r Rule, steps []deploy.Percent, le []float64) {
 	m.rule, m.le = r, finite(le)
 	switch m.kind {
 	case kindErrors:
-		m.prior = []float64{priorRequests - priorFailed, priorFailed}
+		m.resize([]float64{priorRequests - priorFailed, priorFailed})
 		m.claims = errorClaims(r.Margin, steps)
 	case kindEvents:
-		m.prior = []float64{1}
+		m.resize([]float64{1})
 	case kindLatency:
-		m.prior = level(len(m.le) + 1)
+		m.resize(level(len(m.le) + 1))
 		m.claims = latencyClaims(r.LatencyRatio)
 	}
 	if r.Unclaimed {
 		m.claims = nil
 	}
-	m.resize(len(m.prior))
 }
 
 // level is one observation, spread over all outcomes.
@@ -97,14 +95,13 @@ func level(outcomes int) []float64 {
 	return prior
 }
 
-// resize makes room for a number of outcomes, all zero.
-func (m *metric) resize(outcomes int) {
-	for _, counts := range []*[]float64{
-		&m.seen, &m.carriedLive, &m.carriedCandidate, &m.judgedLive, &m.judgedCandidate, &m.live.mass, &m.ratios,
-	} {
+// resize makes room for as many outcomes as the prior has, all zero.
+func (m *metric) resize(prior []float64) {
+	outcomes := len(prior)
+	m.forecast = newForecast(prior)
+	for _, counts := range []*[]float64{&m.carriedLive, &m.carriedCandidate, &m.judgedLive, &m.judgedCandidate, &m.ratios} {
 		*counts = make([]float64, outcomes)
 	}
-	m.live.below = make([]float64, outcomes+1)
 	m.trails = make([]trail, len(m.experts))
 	for j := range m.trails {
 		m.trails[j] = newTrail(outcomes)
@@ -119,9 +116,10 @@ func (m *metric) narrow(h deploy.Histogram) {
 		return
 	}
 	old := *m
-	m.le, m.prior = le, level(len(le)+1)
-	m.resize(len(m.prior))
-	pour(m.seen, le, old.seen, old.le)
+	m.le = le
+	m.resize(level(len(le) + 1))
+	pour(m.forecast.seen, le, old.forecast.seen, old.le)
+	pour(m.forecast.recent, le, old.forecast.recent, old.le)
 	pour(m.carriedLive, le, old.carriedLive, old.le)
 	pour(m.carriedCandidate, le, old.carriedCandidate, old.le)
 	pour(m.judgedLive, le, old.judgedLive, old.le)
@@ -167,17 +165,20 @@ func (m *metric) settle(began, at, share, dispersion float64) {
 	if !ok {
 		return
 	}
-	m.pace.batch(at, total(m.carriedCandidate)+total(m.carriedLive))
-	if m.kind != kindLatency || total(m.seen) >= leastSeen {
+	lasted := max(at-m.pace.at, 0)
+	m.pace.batch(lasted, total(m.carriedCandidate)+total(m.carriedLive))
+	m.pace.at = at
+	m.forecast.look()
+	if m.kind != kindLatency || total(m.forecast.seen) >= leastSeen {
 		m.bet(rho, began, at, dispersion)
 	}
-	m.learn()
+	m.forecast.learn(m.carriedLive, lasted)
+	clear(m.carriedLive)
 	clear(m.carriedCandidate)
 }
 
 // bet lets experts and claims grow or shrink by the carried batch.
 func (m *metric) bet(rho, began, at, dispersion float64) {
-	m.live.expect(m.seen, m.prior)
 	for j, e := range m.experts {
 		step := m.step(e, rho) / dispersion
 		m.wealth.grow(j, step)
@@ -194,24 +195,17 @@ func (m *metric) bet(rho, began, at, dispersion float64) {
 
 // step is what the carried batch is worth to an expert, as a logarithm.
 func (m *metric) step(e expert, rho float64) float64 {
-	e.ratios(&m.live, m.ratios)
+	expected := m.forecast.expected()
+	e.ratios(expected, m.ratios)
 	if m.kind != kindErrors || m.rule.Tolerance == 0 {
 		return gain(m.ratios, m.carriedCandidate, m.carriedLive, rho)
 	}
-	l := m.live.mass[1]
+	l := expected.mass[1]
 	c, tolerance := l*m.ratios[1], m.rule.Tolerance.Fraction()
 	if c <= l+tolerance { // what is tolerated is not worth a bet
 		return 0
 	}
 	return betOn(c, l, tolerance, rho).of(m.carriedCandidate[1], m.carriedCandidate[0], m.carriedLive[1], m.carriedLive[0])
-}
-
-// learn moves what is carried of the live version to what is known of it.
-func (m *metric) learn() {
-	for k, n := range m.carriedLive {
-		m.seen[k] += n
-	}
-	clear(m.carriedLive)
 }
 
 // log is the logarithm of the evidence against the candidate by this metric.
@@ -265,11 +259,9 @@ type pace struct {
 
 const paceMemory = 60.0
 
-func (p *pace) batch(at, requests float64) {
-	d := max(at-p.at, 0)
-	fade := math.Exp(-d / paceMemory)
-	p.at = at
-	p.lasted = p.lasted*fade + d
+func (p *pace) batch(lasted, requests float64) {
+	fade := math.Exp(-lasted / paceMemory)
+	p.lasted = p.lasted*fade + lasted
 	p.requests = p.requests*fade + requests
 }
 

@@ -51,14 +51,41 @@ func nearest(c, l, margin, rho float64) float64 {
 	}
 	low := max(min(c-margin, l), 0)
 	high := min(max(c-margin, l), 1-margin)
-	for range 60 {
-		middle := (low + high) / 2
-		if slope(middle) < 0 {
-			low = middle
-		} else {
-			high = middle
+	p := zero(slope, low, high)
+	// An end of the range is no pair of shares that both can happen.
+	return min(max(p, tiny*tiny), (1-margin)*(1-tiny))
+}
+
+// zero finds where a function that is at most 0 at low and at least 0 at high
+// is 0: by the Illinois form of false position, and by halving where that is
+// slow.
+func zero(f func(float64) float64, low, high float64) float64 {
+	atLow, atHigh := f(low), f(high)
+	side := 0
+	for i := range 100 {
+		if high-low <= 1e-14*high || atHigh-atLow <= 0 {
+			break
+		}
+		x := low - atLow*(high-low)/(atHigh-atLow)
+		if i%4 == 3 || !(x > low && x < high) {
+			x = (low + high) / 2
+		}
+		switch at := f(x); {
+		case at == 0:
+			return x
+		case at < 0:
+			low, atLow = x, at
+			if side < 0 {
+				atHigh /= 2
+			}
+			side = -1
+		default:
+			high, atHigh = x, at
+			if side > 0 {
+				atLow /= 2
+			}
+			side = 1
 		}
 	}
-	// An end of the range is no pair of shares that both can happen.
-	return min(max((low+high)/2, math.SmallestNonzeroFloat64), (1-margin)*(1-1e-12))
+	return (low + high) / 2
 }

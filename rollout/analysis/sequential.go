@@ -20,7 +20,7 @@ const (
 
 // errorWeight is how much more of the evidence may come from the errors of all
 // traffic than from another metric: they are what reverts are for.
-const errorWeight = 4
+const errorWeight = 6
 
 // doubt is the evidence at which nothing advances any more.
 const doubt = 10
@@ -81,7 +81,7 @@ type Rule struct {
 	// Metric is its name: "errors", "latency", "checkout errors".
 	Metric string
 	// Weight is how much of the evidence may come from it, in relation to
-	// others. Errors of all traffic have 4, everything else has 1.
+	// others. Errors of all traffic have 6, everything else has 1.
 	Weight float64
 	// Margin, LatencyRatio and Tolerance as in Sequential.
 	Margin       deploy.Percent
@@ -112,6 +112,7 @@ func (j *Sequential) Observe(s Sample) Verdict {
 	began, at := j.clock.tick(s)
 	changed := j.gate.enter(s, began)
 	j.gather(s, at)
+	j.dispersion = j.dispersed(s.Dispersion)
 	for _, m := range j.metrics {
 		m.wealth.until(began)
 		if changed {
@@ -119,7 +120,6 @@ func (j *Sequential) Observe(s Sample) Verdict {
 		}
 		m.settle(began, at, s.Share.Fraction(), j.dispersion)
 	}
-	j.dispersion = j.dispersed(s.Dispersion)
 	v := j.decide(s, at)
 	if v.Decision == Revert {
 		j.end = &v
@@ -145,7 +145,7 @@ func (j *Sequential) prepare() {
 		j.Dwell = DefaultDwell
 	}
 	j.Steps = ladder(j.Steps)
-	j.dispersion = j.dispersed(0)
+	j.dispersion = j.dispersed(j.Dispersion)
 }
 
 // between is a chance, or the default for what is none.
@@ -171,15 +171,12 @@ func ladder(steps []deploy.Percent) []deploy.Percent {
 	return slices.Compact(rungs)
 }
 
-// dispersed is the dispersion to use after a sample that says this.
+// dispersed is the dispersion of a sample that says this; as before if nothing.
 func (j *Sequential) dispersed(said float64) float64 {
-	if !(said > 0) {
-		said = j.Dispersion
+	if !(said > 0) || math.IsInf(said, 0) {
+		said = j.dispersion
 	}
-	if !(said >= 1) || math.IsInf(said, 0) {
-		return 1
-	}
-	return said
+	return max(said, 1)
 }
 
 // gather puts a sample's counts where the metrics carry them.
@@ -203,7 +200,7 @@ func (j *Sequential) gatherOne(name string, live, candidate deploy.Traffic, s Sa
 }
 
 // recall learns from what no candidate was beside.
-func (m *metric) recall(live, _ deploy.Traffic) { m.add(&m.seen, live) }
+func (m *metric) recall(live, _ deploy.Traffic) { m.add(&m.forecast.seen, live) }
 
 // carry keeps counts for the next bet.
 func (m *metric) carry(live, candidate deploy.Traffic) {

@@ -119,7 +119,7 @@ func TestSplitAndJoinedBatchesAreWorthTheSame(t *testing.T) {
 	history := deploy.Traffic{Requests: 1e12, Errors: 1e10, Latency: deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{6e11, 3e11, 1e11}}}
 	part := func(n uint64) (s Sample) {
 		s.Share = 10
-		s.Live = deploy.Traffic{Requests: 900 * n, Errors: 10 * n, Latency: deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{500 * n, 300 * n, 100 * n}}}
+		s.Live = deploy.Traffic{Requests: 900 * n, Errors: 9 * n, Latency: deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{540 * n, 270 * n, 90 * n}}}
 		s.Candidate = deploy.Traffic{Requests: 100 * n, Errors: 2 * n, Latency: deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{55 * n, 33 * n, 12 * n}}}
 		return s
 	}
@@ -276,7 +276,7 @@ func TestAStageWithoutUsersTeaches(t *testing.T) {
 	if v.Decision != Advance {
 		t.Errorf("%s at a share of 0: %s", v.Decision, v.Why)
 	}
-	if got := j.metrics[0].seen[1]; got != 1e5 {
+	if got := j.metrics[0].forecast.seen[1]; got != 1e5 {
 		t.Errorf("knows of %g errors, not of 1e5", got)
 	}
 }

@@ -10,9 +10,9 @@ import "math"
 // weigh a small defect from the start against one that comes after 900 seconds;
 // the goals of the simulator hold both.
 const (
-	placedAtOnce = 0.65
+	placedAtOnce = 0.7
 	onsetEvery   = 30.0
-	patience     = 26.0
+	patience     = 30.0
 	// atChange is the part of what is idle that a new share brings out.
 	atChange = 1. / 8
 )
