@@ -51,14 +51,14 @@ func TestKillAndSettle(t *testing.T) {
 		s.use(t, "HELLO_1_1_0")
 		left := s.killAt(t, m)
 		s.must(t, "settle")
-		count := users.End()
+		count := users.end()
 		want := "1.0.0"
 		if left == deploy.PhasePromoting {
 			want = "1.1.0"
 		}
 		s.whole(t, want)
-		if seamless && count.Failed() > 0 {
-			t.Errorf("%d of %d requests failed: %s", count.Failed(), count.Sent, count.FirstLost)
+		if harm := count.harm(); seamless && harm != "" {
+			t.Error(harm)
 		}
 	})
 }
@@ -98,10 +98,10 @@ func TestInterrupt(t *testing.T) {
 			want, live = deploy.Promoted, "1.1.0"
 		}
 		s.interruptAt(t, m, want)
-		count := users.End()
+		count := users.end()
 		s.whole(t, live)
-		if seamless && count.Failed() > 0 {
-			t.Errorf("%d of %d requests failed: %s", count.Failed(), count.Sent, count.FirstLost)
+		if harm := count.harm(); seamless && harm != "" {
+			t.Error(harm)
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/internal/workshop"
 	"github.com/slipway-ci/slipway/target/sandbox"
 )
 
@@ -126,17 +125,17 @@ func (s *scene) reset(t *testing.T) {
 	}
 }
 
-// visit lets users send requests, and begins when their number under way is
-// what it stays.
-func (s *scene) visit(t *testing.T) *workshop.Users {
+// visit lets users send requests, and returns when they get answers.
+func (s *scene) visit(t *testing.T) *users {
 	t.Helper()
-	users := workshop.Send(s.state(t).URL, rate)
-	for end := time.Now().Add(patience); users.Count().Sent < 5; time.Sleep(5 * time.Millisecond) {
+	u := visitURL(s.state(t).URL)
+	t.Cleanup(u.cancel)
+	for end := time.Now().Add(patience); u.sent() < crowd; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("no request was answered")
+			t.Fatal("nobody is answered")
 		}
 	}
-	return users
+	return u
 }
 
 // moment is where a rollout is.
