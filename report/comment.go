@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/forge"
 )
 
 const commentPermission = "pull-requests: write"
@@ -43,7 +44,7 @@ type CommentOptions struct {
 // made one at the same time, the older one stays. A commit that belongs to no
 // pull request has no comment, nor has a run that came to no environment.
 type Comment struct {
-	github   *GitHub
+	github   *forge.Client
 	o        CommentOptions
 	timeline Timeline
 	// number of the pull request, once known; -1 where there is none.
@@ -63,7 +64,7 @@ type Comment struct {
 var _ Slow = (*Comment)(nil)
 
 // NewComment makes a Comment reporter.
-func NewComment(g *GitHub, o CommentOptions) *Comment {
+func NewComment(g *forge.Client, o CommentOptions) *Comment {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -125,7 +126,7 @@ func (c *Comment) judge(err error) error {
 	if err != nil {
 		c.next = c.o.Now().Add(retryEvery)
 	}
-	if _, ok := errors.AsType[*Denied](err); ok {
+	if _, ok := errors.AsType[*forge.Denied](err); ok {
 		c.denied = true
 	}
 	return err
@@ -143,8 +144,8 @@ func (c *Comment) findPullRequest(ctx context.Context, run Run) error {
 		return nil
 	}
 	var pulls []*github.PullRequest
-	err := c.github.do(ctx, "find the pull request of the commit", "pull-requests: write, contents: read", func(ctx context.Context) (err error) {
-		pulls, _, err = c.github.api.PullRequests.ListPullRequestsWithCommit(ctx, c.github.owner, c.github.name, run.Commit, &github.ListOptions{PerPage: 50})
+	err := c.github.Do(ctx, "find the pull request of the commit", "pull-requests: write, contents: read", func(ctx context.Context) (err error) {
+		pulls, _, err = c.github.API.PullRequests.ListPullRequestsWithCommit(ctx, c.github.Owner, c.github.Name, run.Commit, &github.ListOptions{PerPage: 50})
 		return err
 	})
 	if err != nil {
@@ -184,7 +185,7 @@ func rank(p *github.PullRequest, commit string) int {
 // put edits the comment, or makes it. It looks for it before each attempt to
 // make it, so that an attempt that was done in spite of an error is found.
 func (c *Comment) put(ctx context.Context, app, body string) error {
-	return c.github.do(ctx, fmt.Sprintf("comment on pull request #%d", c.number), commentPermission, func(ctx context.Context) (err error) {
+	return c.github.Do(ctx, fmt.Sprintf("comment on pull request #%d", c.number), commentPermission, func(ctx context.Context) (err error) {
 		if c.id == 0 {
 			if c.id, err = c.find(ctx, app); err != nil {
 				return err
@@ -193,7 +194,7 @@ func (c *Comment) put(ctx context.Context, app, body string) error {
 		if c.id == 0 {
 			return c.create(ctx, app, body)
 		}
-		if err = c.edit(ctx, body); gone(err) {
+		if err = c.edit(ctx, body); forge.Gone(err) {
 			return c.create(ctx, app, body) // somebody has deleted it
 		}
 		return err
@@ -201,7 +202,7 @@ func (c *Comment) put(ctx context.Context, app, body string) error {
 }
 
 func (c *Comment) edit(ctx context.Context, body string) error {
-	_, _, err := c.github.api.Issues.EditComment(ctx, c.github.owner, c.github.name, c.id, &github.IssueComment{Body: &body})
+	_, _, err := c.github.API.Issues.EditComment(ctx, c.github.Owner, c.github.Name, c.id, &github.IssueComment{Body: &body})
 	return err
 }
 
@@ -209,7 +210,7 @@ func (c *Comment) edit(ctx context.Context, body string) error {
 // since this one looked.
 func (c *Comment) create(ctx context.Context, app, body string) error {
 	c.id = 0
-	created, _, err := c.github.api.Issues.CreateComment(ctx, c.github.owner, c.github.name, c.number, &github.IssueComment{Body: &body})
+	created, _, err := c.github.API.Issues.CreateComment(ctx, c.github.Owner, c.github.Name, c.number, &github.IssueComment{Body: &body})
 	if err != nil {
 		return err
 	}
@@ -218,7 +219,7 @@ func (c *Comment) create(ctx context.Context, app, body string) error {
 	if err != nil || first == 0 || first == c.id {
 		return err
 	}
-	if _, err := c.github.api.Issues.DeleteComment(ctx, c.github.owner, c.github.name, c.id); err != nil && !gone(err) {
+	if _, err := c.github.API.Issues.DeleteComment(ctx, c.github.Owner, c.github.Name, c.id); err != nil && !forge.Gone(err) {
 		return err
 	}
 	c.id = first
@@ -233,7 +234,7 @@ func (c *Comment) find(ctx context.Context, app string) (int64, error) {
 	}
 	opts := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: 100}}
 	for range maxPages {
-		comments, response, err := c.github.api.Issues.ListComments(ctx, c.github.owner, c.github.name, c.number, opts)
+		comments, response, err := c.github.API.Issues.ListComments(ctx, c.github.Owner, c.github.Name, c.number, opts)
 		if err != nil {
 			return 0, err
 		}
@@ -256,8 +257,8 @@ func (c *Comment) whoAmI(ctx context.Context) (string, error) {
 	if c.login != nil {
 		return *c.login, nil
 	}
-	user, _, err := c.github.api.Users.Get(ctx, "")
-	if r := refusalOf(err); err != nil && (r == nil || r.status >= 500 || limitOf(err) != nil) {
+	user, _, err := c.github.API.Users.Get(ctx, "")
+	if err != nil && !forge.Refused(err) {
 		return "", err // to be asked again: a guess could lead to a second comment
 	}
 	c.login = github.String(user.GetLogin())

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/report/githubtest"
+	"github.com/slipway-ci/slipway/forge"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
 const pullRequest = 7
@@ -155,7 +156,7 @@ func (r rival) RoundTrip(request *http.Request) (*http.Response, error) {
 func TestOfTwoRunsAtTheSameTimeOneCommentStays(t *testing.T) {
 	server := reviewed(t)
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
-	g := connect(t, server.URL, func(o *GitHubOptions) { o.Transport = rival{server, new(bool)} })
+	g := connect(t, server.URL, func(o *forge.Options) { o.Transport = rival{server, new(bool)} })
 	if errs := run(t, NewComment(g, CommentOptions{}), tellPromoted()); len(errs) > 0 {
 		t.Error(errs)
 	}
@@ -249,7 +250,7 @@ func TestAPullRequestFromAForkIsOneWarning(t *testing.T) {
 	server := reviewed(t)
 	server.ReadOnly = true
 	errs := run(t, NewComment(connect(t, server.URL), CommentOptions{}), tellReverted())
-	var denied *Denied
+	var denied *forge.Denied
 	if len(errs) != 1 || !errors.As(errs[0], &denied) || denied.Status != 403 {
 		t.Fatalf("errors %v", errs)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/forge"
 )
 
 const deploymentsPermission = "deployments: write"
@@ -34,7 +35,7 @@ type DeploymentsOptions struct {
 // or settled) goes on with its deployment, too. It finds it by the run and the
 // revision in its payload.
 type Deployments struct {
-	github *GitHub
+	github *forge.Client
 	o      DeploymentsOptions
 	// timeline and entries belong to the goroutine that reports.
 	timeline Timeline
@@ -59,7 +60,7 @@ type entry struct {
 var _ Slow = (*Deployments)(nil)
 
 // NewDeployments makes a Deployments reporter.
-func NewDeployments(g *GitHub, o DeploymentsOptions) *Deployments {
+func NewDeployments(g *forge.Client, o DeploymentsOptions) *Deployments {
 	return &Deployments{github: g, o: o, entries: map[string]*entry{}, ids: map[string]int64{}}
 }
 
@@ -117,8 +118,8 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 		return nil
 	}
 	err := d.bring(ctx, &story, env, known)
-	if denied, ok := errors.AsType[*Denied](err); ok {
-		known.refused, d.denied = true, denied.forGood()
+	if denied, ok := errors.AsType[*forge.Denied](err); ok {
+		known.refused, d.denied = true, denied.ForGood()
 	}
 	return err
 }
@@ -209,11 +210,11 @@ func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environme
 	if s.Run.Commit == "" && s.Run.Ref == "" && env.began() {
 		return 0, fmt.Errorf("create the deployment to %s: GitHub wants a commit, and none is known", env.Name)
 	}
-	err = d.github.do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
+	err = d.github.Do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
 		if id, err = d.find(ctx, s, env); id != 0 || err != nil || !env.began() {
 			return err
 		}
-		created, _, err := d.github.api.Repositories.CreateDeployment(ctx, d.github.owner, d.github.name, d.request(s, env))
+		created, _, err := d.github.API.Repositories.CreateDeployment(ctx, d.github.Owner, d.github.Name, d.request(s, env))
 		id = created.GetID()
 		return err
 	})
@@ -228,7 +229,7 @@ const maxFound = 3
 // run has left in progress; 0 where there is none. Whoever reports here holds
 // the environment: nobody else is at work on it.
 func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int64, error) {
-	all, _, err := d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
+	all, _, err := d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, &github.DeploymentsListOptions{
 		Environment: env.Name, ListOptions: github.ListOptions{PerPage: 100},
 	})
 	if err != nil {
@@ -255,7 +256,7 @@ func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int
 
 // lastState is the last status of a deployment; empty before the first.
 func (d *Deployments) lastState(ctx context.Context, id int64) (string, error) {
-	statuses, _, err := d.github.api.Repositories.ListDeploymentStatuses(ctx, d.github.owner, d.github.name, id, &github.ListOptions{PerPage: 1})
+	statuses, _, err := d.github.API.Repositories.ListDeploymentStatuses(ctx, d.github.Owner, d.github.Name, id, &github.ListOptions{PerPage: 1})
 	if err != nil || len(statuses) == 0 {
 		return "", err
 	}
@@ -296,8 +297,8 @@ func (d *Deployments) post(ctx context.Context, id int64, s *Story, env *Environ
 }
 
 func (d *Deployments) status(ctx context.Context, id int64, doing string, request *github.DeploymentStatusRequest) error {
-	return d.github.do(ctx, doing, deploymentsPermission, func(ctx context.Context) error {
-		_, _, err := d.github.api.Repositories.CreateDeploymentStatus(ctx, d.github.owner, d.github.name, id, request)
+	return d.github.Do(ctx, doing, deploymentsPermission, func(ctx context.Context) error {
+		_, _, err := d.github.API.Repositories.CreateDeploymentStatus(ctx, d.github.Owner, d.github.Name, id, request)
 		return err
 	})
 }
@@ -336,8 +337,8 @@ func (d *Deployments) clear(ctx context.Context, env *Environment, known *entry)
 
 func (d *Deployments) retireEach(ctx context.Context, environment, why string, which func(id int64) bool) error {
 	var all []*github.Deployment
-	err := d.github.do(ctx, "list the deployments to "+environment, deploymentsPermission, func(ctx context.Context) (err error) {
-		all, _, err = d.github.api.Repositories.ListDeployments(ctx, d.github.owner, d.github.name, &github.DeploymentsListOptions{
+	err := d.github.Do(ctx, "list the deployments to "+environment, deploymentsPermission, func(ctx context.Context) (err error) {
+		all, _, err = d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, &github.DeploymentsListOptions{
 			Environment: environment, ListOptions: github.ListOptions{PerPage: maxRetired},
 		})
 		return err
@@ -364,7 +365,7 @@ func (d *Deployments) retireOne(ctx context.Context, old *github.Deployment, why
 	const doing = "make an older deployment inactive"
 	ours := payloadOf(old).Run != ""
 	var state string
-	err = d.github.do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
+	err = d.github.Do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
 		state, err = d.lastState(ctx, old.GetID())
 		return err
 	})

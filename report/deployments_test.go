@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/report/githubtest"
+	"github.com/slipway-ci/slipway/forge"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
 func TestDeploymentsOfEachStory(t *testing.T) {
@@ -192,7 +193,7 @@ func TestADeniedTokenIsNotTriedAgain(t *testing.T) {
 	server := githubtest.New(t)
 	server.ReadOnly = true
 	errs := run(t, NewDeployments(connect(t, server.URL), DeploymentsOptions{}), tellPromoted())
-	var denied *Denied
+	var denied *forge.Denied
 	if len(errs) != 1 || !errors.As(errs[0], &denied) || denied.Status != 403 || !strings.Contains(deploy.HintOf(errs[0]), "deployments: write") {
 		t.Errorf("errors %v, hint %q", errs, deploy.HintOf(errors.Join(errs...)))
 	}

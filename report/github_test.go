@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,22 +13,23 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/report/githubtest"
+	"github.com/slipway-ci/slipway/forge"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
 // connect is a client of the test's GitHub that does not wait long.
-func connect(t *testing.T, url string, change ...func(*GitHubOptions)) *GitHub {
+func connect(t *testing.T, url string, change ...func(*forge.Options)) *forge.Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	o := GitHubOptions{
+	o := forge.Options{
 		APIURL: url, Repository: githubtest.Repository, Token: githubtest.Token, Transport: transport,
 		Budget: 30 * time.Second, RequestLimit: time.Minute, FirstWait: time.Millisecond,
 	}
 	for _, f := range change {
 		f(&o)
 	}
-	g, err := NewGitHub(o)
+	g, err := forge.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ type house struct {
 
 // newHouse reports to GitHub with a clock by which the comment may be edited
 // with each event.
-func newHouse(g *GitHub) *house {
+func newHouse(g *forge.Client) *house {
 	h := &house{}
 	now := time.Now()
 	clock := func() time.Time { now = now.Add(editEvery); return now }
@@ -222,7 +222,7 @@ func TestTransientTroubleLosesNothing(t *testing.T) {
 			server := githubtest.New(t)
 			server.AddPull(commit, githubtest.Pull{Number: 7, State: "open", HeadSHA: commit})
 			server.Fail(fault)
-			h := newHouse(connect(t, server.URL, func(o *GitHubOptions) { o.Budget = time.Minute }))
+			h := newHouse(connect(t, server.URL, func(o *forge.Options) { o.Budget = time.Minute }))
 			if err := h.tell(tellPromoted()); err != nil {
 				t.Error(err)
 			}
@@ -260,39 +260,13 @@ func checkStates(t *testing.T, server *githubtest.Server, want ...string) {
 
 func TestGitHubThatIsBackAgainIsToldTheEnd(t *testing.T) {
 	server := githubtest.New(t)
-	server.Fail(githubtest.Fault{Match: ".", Times: attempts, Status: 502})
+	server.Fail(githubtest.Fault{Match: ".", Times: forge.Attempts, Status: 502})
 	d := NewDeployments(connect(t, server.URL), DeploymentsOptions{})
 	errs := run(t, d, tellReverted())
 	if len(errs) != 1 {
 		t.Errorf("%d errors: %v", len(errs), errs)
 	}
 	checkStates(t, server, "staging: success", "production: in_progress failure")
-}
-
-func TestAGitHubThatIsAwayIsAskedOnceMoreEachTime(t *testing.T) {
-	server := githubtest.New(t)
-	server.Fail(githubtest.Fault{Match: ".", Times: -1, Status: 502})
-	g := connect(t, server.URL)
-	ask := func() error {
-		return g.do(context.Background(), "ask", "x: read", func(ctx context.Context) error {
-			_, _, err := g.api.Users.Get(ctx, "")
-			return err
-		})
-	}
-	for i := range 3 {
-		if err := ask(); err == nil || len(server.Requests()) != attempts+i {
-			t.Errorf("%d requests, %v", len(server.Requests()), err)
-		}
-	}
-	server.Recover()
-	if err := ask(); !errors.As(err, new(*Denied)) { // a job's token may not ask
-		t.Errorf("it is back, but: %v", err)
-	}
-	server.Fail(githubtest.Fault{Match: ".", Times: 1, Status: 502})
-	before := len(server.Requests())
-	if err := ask(); !errors.As(err, new(*Denied)) || len(server.Requests()) != before+2 {
-		t.Errorf("it was not asked again: %v", err)
-	}
 }
 
 func TestNobodyWaitsForAGitHubThatHangs(t *testing.T) {
@@ -328,7 +302,7 @@ func checkNoGoroutines(t *testing.T) {
 	for range 200 {
 		var b bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
-		if dump = b.String(); !strings.Contains(dump, "report.(*worker)") && !strings.Contains(dump, "report.(*GitHub)") {
+		if dump = b.String(); !strings.Contains(dump, "report.(*worker)") && !strings.Contains(dump, "report.(*forge.Client)") {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -339,7 +313,7 @@ func checkNoGoroutines(t *testing.T) {
 func TestAnAttemptThatHangsIsTriedAgain(t *testing.T) {
 	server := githubtest.New(t)
 	server.Fail(githubtest.Fault{Match: ".", Times: 1, Hang: true})
-	d := NewDeployments(connect(t, server.URL, func(o *GitHubOptions) { o.RequestLimit = time.Second }), DeploymentsOptions{})
+	d := NewDeployments(connect(t, server.URL, func(o *forge.Options) { o.RequestLimit = time.Second }), DeploymentsOptions{})
 	if errs := run(t, d, tellFailed()); len(errs) > 0 {
 		t.Error(errs)
 	}
@@ -349,7 +323,7 @@ func TestAnAttemptThatHangsIsTriedAgain(t *testing.T) {
 func TestAttemptsThatHangSayForHowLong(t *testing.T) {
 	server := githubtest.New(t)
 	server.Fail(githubtest.Fault{Match: ".", Times: -1, Hang: true})
-	d := NewDeployments(connect(t, server.URL, func(o *GitHubOptions) { o.RequestLimit = 20 * time.Millisecond }), DeploymentsOptions{})
+	d := NewDeployments(connect(t, server.URL, func(o *forge.Options) { o.RequestLimit = 20 * time.Millisecond }), DeploymentsOptions{})
 	errs := run(t, d, tellFailed())
 	if len(errs) == 0 || errs[0].Error() != "create the deployment to staging: GitHub did not answer within 20ms" {
 		t.Error(errs)
@@ -381,7 +355,7 @@ func (talker) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestTheTokenIsInNoReport(t *testing.T) {
-	g := connect(t, "https://user:"+secret+"@api.example", func(o *GitHubOptions) { o.Token, o.Transport = secret, talker{} })
+	g := connect(t, "https://user:"+secret+"@api.example", func(o *forge.Options) { o.Token, o.Transport = secret, talker{} })
 	var console bytes.Buffer
 	c := NewConsole(ConsoleOptions{Out: &console}) // it does not know the secret
 	hub := NewHub(nil, c, NewDeployments(g, DeploymentsOptions{}), NewComment(g, CommentOptions{}))
@@ -395,31 +369,6 @@ func TestTheTokenIsInNoReport(t *testing.T) {
 	for _, want := range []string{"proxy of api.example does not let Bearer *** through", "GitHub answered 403 (Bearer *** may not)"} {
 		if !strings.Contains(console.String(), want) {
 			t.Errorf("no %q in:\n%s", want, console.String())
-		}
-	}
-}
-
-func TestNewGitHubRefusesWhatCannotBe(t *testing.T) {
-	for name, o := range map[string]GitHubOptions{
-		"no repository":           {},
-		"no owner":                {Repository: "/hello"},
-		"no name":                 {Repository: "acme/"},
-		"too much":                {Repository: "acme/hello/world"},
-		"an address without host": {Repository: "acme/hello", APIURL: "api.github.com"},
-		"another scheme":          {Repository: "acme/hello", APIURL: "ftp://" + secret + "@api.github.com"},
-		"nonsense":                {Repository: "acme/hello", APIURL: "http://" + secret + "@%zz"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := NewGitHub(o)
-			if !deploy.IsUsage(err) || deploy.HintOf(err) == "" {
-				t.Errorf("no usage error with a hint: %v", err)
-			}
-			checkSafe(t, fmt.Sprint(err))
-		})
-	}
-	for _, url := range []string{"", "https://github.example/api/v3", "https://github.example/api/v3/"} {
-		if _, err := NewGitHub(GitHubOptions{Repository: "acme/hello", APIURL: url}); err != nil {
-			t.Error(err)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/slipway-ci/slipway/report/githubtest"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
 // sha is the commit that the runner of scripts has checked out.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
@@ -52,7 +53,7 @@ func (s *session) hosted(scrub report.Scrub) ([]deploy.Reporter, *report.Deploym
 	if token == "" || s.run.Repository == "" || s.options.dryRun {
 		return nil, nil, nil
 	}
-	github, err := report.NewGitHub(report.GitHubOptions{APIURL: s.runner.APIURL(), Repository: s.run.Repository, Token: token})
+	github, err := forge.New(forge.Options{APIURL: s.runner.APIURL(), Repository: s.run.Repository, Token: token})
 	if err != nil {
 		return nil, nil, err
 	}

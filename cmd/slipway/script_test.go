@@ -23,7 +23,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/report/githubtest"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 	"github.com/slipway-ci/slipway/target/sandbox"
 )
 

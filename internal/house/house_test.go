@@ -16,10 +16,11 @@ var knows = map[string][]string{
 	"checks":   {"deploy"},
 	"config":   {"deploy"},
 	"registry": {"deploy"},
-	"report":   {"deploy"},
+	"report":   {"deploy", "forge"},
 	"version":  {"deploy"},
 
-	"report/githubtest": nil,
+	"forge":            {"deploy"},
+	"forge/githubtest": nil,
 
 	"rollout":          {"deploy", "rollout/analysis"},
 	"rollout/analysis": {"deploy"},
@@ -47,7 +48,8 @@ var knows = map[string][]string{
 
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
-	"report":                {"report/githubtest"},
+	"forge":                 {"forge/githubtest"},
+	"report":                {"forge/githubtest"},
 	"target/sandbox":        {"target/sandbox/daemon", "target/targettest", "target/targettest/testapp"},
 	"target/sandbox/daemon": {"target/targettest", "target/targettest/testapp"},
 }
