@@ -209,6 +209,9 @@ func (f *flight) next(err error) error {
 // answered marks the answer, and watches over the rest of it.
 func (f *flight) answered(res *http.Response) error {
 	res.Header.Set(RevisionHeader, f.arm.revision)
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		f.upload.closeUnread(res.Header)
+	}
 	if f.placed {
 		res.Header.Add("Set-Cookie", f.cookie())
 	}
@@ -252,6 +255,7 @@ func (f *flight) failed(w http.ResponseWriter, req *http.Request, err error) {
 	if f.arm != nil {
 		h.Set(RevisionHeader, f.arm.revision)
 	}
+	f.upload.closeUnread(h)
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
@@ -313,6 +317,8 @@ func (n *noBackend) Error() string {
 type upload struct {
 	from   io.Reader
 	broken atomic.Bool
+	// ended is whether it was read to its end.
+	ended atomic.Bool
 	// in fills up when the body ends; ReverseProxy made out of it before.
 	in, out http.Header
 }
@@ -320,10 +326,14 @@ type upload struct {
 // Read notes when it is the client who fails, and takes trailers along.
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.from.Read(p)
-	switch {
-	case err == io.EOF && u.out != nil:
-		maps.Copy(u.out, u.in)
-	case err != nil && err != io.EOF:
+	switch err {
+	case nil:
+	case io.EOF:
+		u.ended.Store(true)
+		if u.out != nil {
+			maps.Copy(u.out, u.in)
+		}
+	default:
 		u.broken.Store(true)
 	}
 	return n, err
@@ -331,6 +341,15 @@ func (u *upload) Read(p []byte) (int, error) {
 
 // Close does nothing.
 func (u *upload) Close() error { return nil }
+
+// closeUnread ends the client's connection with an answer that comes before
+// the end of the body. net/http would want to use it again, read the rest of
+// the body for that, and panic: https://github.com/golang/go/issues/68560.
+func (u *upload) closeUnread(answer http.Header) {
+	if u != nil && !u.ended.Load() {
+		answer.Set("Connection", "close")
+	}
+}
 
 // failed reports whether the client's side broke; a nil upload has not.
 func (u *upload) failed() bool { return u != nil && u.broken.Load() }

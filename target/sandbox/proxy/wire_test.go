@@ -310,3 +310,43 @@ func TestBodyIsRefusedUnread(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Only an answer that comes before the end of a body costs its connection.
+func TestConnectionIsKeptAfterBodies(t *testing.T) {
+	r, s := front(t)
+	set(t, r, Arm{"r1", 100, []Backend{replica(t, "a", func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/read" {
+			_, _ = io.Copy(io.Discard, req.Body)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})}})
+	long, short := make([]byte, 2<<20), []byte("a=b")
+	for name, c := range map[string]struct {
+		path   string
+		body   io.Reader
+		closed bool
+	}{
+		"read to its end":            {"/read", bytes.NewReader(long), false},
+		"of unknown length":          {"/read", io.MultiReader(bytes.NewReader(long)), false},
+		"short and ignored":          {"/", bytes.NewReader(short), false},
+		"none":                       {"/", nil, false},
+		"long and refused unread":    {"/", bytes.NewReader(long), true},
+		"endless and refused unread": {"/", endlessly{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := s.Client().Post(s.URL+c.path, "application/octet-stream", c.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusAccepted || res.Close != c.closed {
+				t.Errorf("%s, closed: %t", res.Status, res.Close)
+			}
+		})
+	}
+}
+
+// endlessly is a body without end.
+type endlessly struct{}
+
+func (endlessly) Read(p []byte) (int, error) { return len(p), nil }
