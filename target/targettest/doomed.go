@@ -68,7 +68,7 @@ func exits(w *world) {
 
 func neverReady(w *world) {
 	s := service()
-	s.StartTimeout = 3 * time.Second
+	s.StartTimeout = 10 * time.Second // enough to be started on a machine that is busy
 	w.saw(w.doomed(w.revision("1.0.0", s, "-sick", "-say", "I feel sick")), "I feel sick")
 }
 
