@@ -20,13 +20,15 @@ func (r *rollout) back(ctx context.Context, cause error) Result {
 	}
 	why := reason(cause)
 	r.tell(ctx, deploy.Event{Kind: deploy.Reverting, Environment: r.plan.Environment, Message: why})
-	// The intention is written first as everywhere; but a journal that cannot
-	// be written, on a full disk say, must not keep users on a bad version.
-	if err := r.ledger.enter(ctx, deploy.PhaseReverting); overtaken(err) {
-		return r.lost()
-	}
+	// Elsewhere the journal comes before the act. Here users come first: what
+	// the journal says already, an unfinished rollout, means the way back to
+	// whoever reads it, and a journal that is slow to write, or cannot be, as
+	// on a full disk, must not keep anybody on a bad version.
 	if err := r.usersBack(ctx, decided); err != nil {
 		return r.stuck(ctx, cause, err)
+	}
+	if err := r.ledger.enter(ctx, deploy.PhaseReverting); overtaken(err) {
+		return r.lost()
 	}
 	evidence := r.evidence(ctx, cause)
 	if err := r.clear(ctx); err != nil {
@@ -66,6 +68,9 @@ func (r *rollout) returnUsers(ctx context.Context) error {
 	}
 	state, err := r.state(ctx, r.target)
 	if err != nil {
+		return err
+	}
+	if err := r.ledger.follow(state.Record); err != nil {
 		return err
 	}
 	live, running := state.Live, replicas(state, r.plan.Live)
@@ -145,7 +150,7 @@ func (r *rollout) restored(ctx context.Context) error {
 // stuck is the end that needs a person: users could not be brought back, or
 // the old version could not be made whole, within the time for it.
 func (r *rollout) stuck(ctx context.Context, cause, err error) Result {
-	if overtaken(err) {
+	if overtaken(err) || overtaken(r.ledger.enter(context.WithoutCancel(ctx), deploy.PhaseReverting)) {
 		return r.lost()
 	}
 	return Result{

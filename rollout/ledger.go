@@ -33,6 +33,19 @@ func (l *ledger) write(ctx context.Context, change func(*deploy.Record)) error {
 	return nil
 }
 
+// follow refuses to go on when somebody else has written the journal. A record
+// of this very run, written by a call whose answer was lost, is taken up.
+func (l *ledger) follow(read deploy.Record) error {
+	switch {
+	case read.Version == l.record.Version:
+		return nil
+	case read.Owner.Run == l.record.Owner.Run:
+		l.record.Version = read.Version
+		return nil
+	}
+	return deploy.ErrConflict
+}
+
 // enter writes a phase.
 func (l *ledger) enter(ctx context.Context, p deploy.Phase) error {
 	return l.write(ctx, func(r *deploy.Record) { r.Phase = p })

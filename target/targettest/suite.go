@@ -71,6 +71,7 @@ var cases = []struct {
 	// Traffic
 	{"no request is lost from one version to the next and back", nothingLostBySwitch},
 	{"requests, errors and latencies are counted", counted},
+	{"who came while nothing ran counts against nobody", countsBegin},
 	// Splitter
 	{"a split is read back and followed", splitFollowed},
 	{"a split that cannot be is refused", splitRefused},

@@ -101,3 +101,15 @@ func below(h deploy.Histogram, d time.Duration) uint64 {
 	}
 	return n
 }
+
+func countsBegin(w *world) {
+	a := w.simple("1.0.0")
+	s := w.bring(a)
+	w.traffic(s, a)
+	w.stop(a)
+	w.unserved(s.URL)
+	w.start(a)
+	if got := w.traffic(w.state(), a); got.Requests != 0 || got.Errors != 0 {
+		w.Errorf("started anew, it has %d requests and %d errors already", got.Requests, got.Errors)
+	}
+}

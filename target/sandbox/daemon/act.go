@@ -192,7 +192,8 @@ func (e *environment) makeLive(port int, r deploy.Revision) error {
 		return err
 	}
 	live := w.Revision
-	if err := e.change(func(d *document) {
+	back := e.doc.Record.Unfinished() && e.doc.Record.Previous.ID == live.ID
+	if err := e.move(back, func(d *document) {
 		if d.isCandidate(live.ID) {
 			d.Candidate = nil
 		}
@@ -201,7 +202,6 @@ func (e *environment) makeLive(port int, r deploy.Revision) error {
 	}); err != nil {
 		return err
 	}
-	e.moves++
 	if err := e.scale(wanted{live, live.Config.Replicas}); err != nil {
 		e.log.Warn("start what is missing", "revision", live.String(), "error", err)
 	}
@@ -229,16 +229,42 @@ func (e *environment) split(port int, r deploy.Revision, share deploy.Percent) e
 	if err := e.open(port); err != nil {
 		return err
 	}
-	if err := e.change(func(d *document) {
+	if err := e.move(share < e.doc.Share, func(d *document) {
 		d.candidate(w.Revision)
 		d.Share, d.Serving = share, nil
 	}); err != nil {
 		return err
 	}
-	e.moves++
-	e.apply()
 	e.notify()
 	return nil
+}
+
+// move changes the document and puts the traffic in force that follows from it.
+// On the way forward the disk comes first, so that nothing moves that would be
+// forgotten. On the way back the users come first: they must not wait for a
+// disk, slow or full. Should the process be killed in between, the journal is
+// unfinished still, and settle moves them again.
+func (e *environment) move(back bool, f func(*document)) error {
+	if back {
+		next := e.doc.clone()
+		f(&next)
+		e.doc = next
+		e.background.Go(e.remember)
+	} else if err := e.change(f); err != nil {
+		return err
+	}
+	e.moves++
+	e.apply()
+	return nil
+}
+
+// remember writes the document as it is by now.
+func (e *environment) remember() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.store.save(e.key, e.doc); err != nil {
+		e.log.Error("the way back of the users could not be written down; the next change will", "error", err)
+	}
 }
 
 // stop takes a revision out of traffic, waits for what is under way, and

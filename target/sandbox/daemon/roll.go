@@ -80,10 +80,9 @@ func (e *environment) rollBegin(port int, r deploy.Revision, values map[string]s
 		grown: e.doc.Live != nil && b.Live > len(e.replicas(e.doc.Live.ID)),
 	}
 	share, now := e.atOnce(r, b)
-	if err := e.change(func(d *document) { t.intend(d, share, now) }); err != nil {
+	if err := e.move(t.back, func(d *document) { t.intend(d, share, now) }); err != nil {
 		return turn{}, err
 	}
-	e.moves++
 	t.moves = e.moves
 	return t, e.fill(t)
 }

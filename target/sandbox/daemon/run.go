@@ -44,6 +44,8 @@ func (e *environment) scale(w wanted) error {
 			return err
 		}
 		e.runs[w.Revision.ID] = r
+		// Users who came while it did not run count against nobody.
+		e.router.Forget(w.Revision.ID)
 	}
 	for len(r.staying()) < w.Replicas {
 		replica, err := newReplica(r, r.freeName())
