@@ -41,6 +41,7 @@ var knows = map[string][]string{
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,
 	// These run the binary from outside, as a user does.
+	"internal/acttest":  nil,
 	"internal/workshop": nil,
 	"demo":              {"internal/workshop"},
 	"bench":             {"internal/workshop"},

@@ -1,0 +1,2 @@
+// Package acttest runs our container action as GitHub would.
+package acttest

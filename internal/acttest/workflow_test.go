@@ -1,0 +1,204 @@
+package acttest
+
+import (
+	"cmp"
+	"maps"
+
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// hello is the file that most scenarios have.
+const hello = `app: hello
+build:
+  files:
+    - {from: bin/hello, to: /hello}
+  entrypoint: [/hello]
+service: {health: /healthz, drain: 1s}
+checks:
+  - {name: home, get: /, expect: 'status == 200 && body.contains("hello")'}
+environments:
+  staging: {target: sandbox, strategy: {blue-green: {keep: 0s}}}
+  production: {target: sandbox, after: staging, strategy: {blue-green: {keep: 0s}}}
+`
+
+// scenario is a story at GitHub, and what the last of its runs has to come to.
+// Patterns are regular expressions.
+type scenario struct {
+	name string
+	// file is slipway.yaml; empty is hello.
+	file string
+	// events happen one after the other. All but the last have to end well.
+	events []event
+	// fails: the job is red.
+	fails bool
+	// outputs are patterns of those that a later step sees; one that is not
+	// named here may be anything.
+	outputs map[string]string
+	// says is in the log of our step, and summary in the job's summary, each in
+	// this order.
+	says, summary []string
+	// notices and errors are all annotations: patterns of "FILE:LINE MESSAGE",
+	// or of the message alone where it is about no file.
+	notices, errors []string
+	// deployments are all that GitHub has, as "ENVIRONMENT: STATE STATE…".
+	deployments []string
+	// comments are patterns of those on pull requests, as "#NUMBER BODY".
+	comments []string
+	// live are patterns of the version in each environment afterwards; nil:
+	// nobody looks.
+	live map[string]string
+}
+
+var scenarios = []scenario{
+	{
+		name:   "push to the default branch",
+		events: []event{merged(7, "1.0.0")},
+		outputs: map[string]string{
+			"outcome": `^promoted$`, "version": `^0\.1\.0-main\.2\.g[0-9a-f]{7}$`, "environment": `^production$`,
+			"digest": `^sha256:[0-9a-f]{64}$`, "image": `/hello@sha256:[0-9a-f]{64}$`, "url": `^http://127\.0\.0\.1:\d+$`,
+			"revision": `^[0-9a-f]{12}$`, "previous-revision": `^$`, "deployment-id": `^\d+$`, "report": `^slipway-report\.json$`,
+			"plan": `^\{.*"environment":"production"`,
+		},
+		says:        []string{`staging promoted`, `production promoted`, `a later step sees \{`, `"outcome": "promoted"`},
+		summary:     []string{`hello 0\.1\.0-main\.2\.g[0-9a-f]{7} is live in production`, `\[staging\]`, `\[production\]`},
+		deployments: []string{"staging: in_progress success", "production: in_progress success"},
+		comments:    []string{`(?s)^#7 .*is live in production`},
+		live:        map[string]string{"staging": `^0\.1\.0-main\.2\.g`, "production": `^0\.1\.0-main\.2\.g`},
+	},
+	{
+		name:        "push of a tag",
+		events:      []event{tagged("1.2.0")},
+		outputs:     map[string]string{"outcome": `^promoted$`, "version": `^1\.2\.0$`},
+		says:        []string{`staging promoted: 1\.2\.0`, `production promoted: 1\.2\.0`},
+		summary:     []string{`hello 1\.2\.0 is live in production`},
+		deployments: []string{"staging: in_progress success", "production: in_progress success"},
+		live:        map[string]string{"staging": `^1\.2\.0$`, "production": `^1\.2\.0$`},
+	},
+	{
+		name: "promote by hand",
+		events: []event{
+			tagged("1.0.0"),
+			released("1.1.0", "staging"),
+			dispatched(map[string]string{"operation": "promote", "version": "1.1.0", "environment": "production", "reason": "it is time"}),
+		},
+		outputs: map[string]string{"outcome": `^promoted$`, "version": `^1\.1\.0$`, "environment": `^production$`, "previous-revision": `^[0-9a-f]{12}$`},
+		says:    []string{`promote`, `production promoted: 1\.1\.0`},
+		deployments: []string{
+			"staging: in_progress success inactive", "production: in_progress success inactive",
+			"staging: in_progress success", "production: in_progress success",
+		},
+		live: map[string]string{"staging": `^1\.1\.0$`, "production": `^1\.1\.0$`},
+	},
+	{
+		name: "rollback by hand",
+		events: []event{
+			tagged("1.0.0"),
+			tagged("1.1.0"),
+			dispatched(map[string]string{"operation": "rollback", "environment": "production", "reason": "it is slow"}),
+		},
+		outputs: map[string]string{"outcome": `^promoted$`, "version": `^1\.0\.0$`, "environment": `^production$`},
+		says:    []string{`rollback`, `production promoted: 1\.0\.0`},
+		deployments: []string{
+			"staging: in_progress success inactive", "production: in_progress success inactive",
+			"staging: in_progress success", "production: in_progress success inactive",
+			"production: in_progress success",
+		},
+		live: map[string]string{"staging": `^1\.1\.0$`, "production": `^1\.0\.0$`},
+	},
+	{
+		name:    "push of another branch",
+		events:  []event{pushed("feature", "1.0.0")},
+		outputs: map[string]string{},
+		notices: []string{`^feature is not the default branch main: nothing is released from it$`},
+	},
+	{
+		name:   "a file that is wrong",
+		file:   strings.Replace(hello, "after: staging", "after: stagin", 1) + "  qa: {target: sandbox, replica: 2}\n",
+		events: []event{pushed("main", "1.0.0")},
+		fails:  true,
+		errors: []string{`^slipway\.yaml:11 .*stagin`, `^slipway\.yaml:12 .*replica`},
+	},
+}
+
+// released is version of hello, tagged and released by hand to an environment
+// alone.
+func released(version, environment string) event {
+	return func(s *scene) run {
+		tagged(version)(s)
+		return dispatched(map[string]string{"operation": "release", "version": version, "environment": environment})(s)
+	}
+}
+
+func TestWorkflow(t *testing.T) {
+	b := open(t)
+	for _, c := range scenarios {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, b, cmp.Or(c.file, hello))
+			var last result
+			for i, happens := range c.events {
+				last = s.act(happens(s))
+				if i < len(c.events)-1 && !last.succeeded() {
+					t.Fatalf("run %d failed", i+1)
+				}
+			}
+			c.judge(s, last)
+		})
+	}
+}
+
+// judge holds what came of the last run against the scenario.
+func (c scenario) judge(s *scene, last result) {
+	if last.succeeded() == c.fails {
+		s.t.Errorf("the job succeeded: %t", last.succeeded())
+	}
+	outputs := last.outputs("slipway")
+	for _, name := range slices.Sorted(maps.Keys(c.outputs)) {
+		match(s.t, "the output "+name, c.outputs[name], outputs[name])
+	}
+	inOrder(s.t, "the log", c.says, last.says("Main"))
+	inOrder(s.t, "the summary", c.summary, last.summary())
+	each(s.t, "notices", c.notices, annotated(last.annotations("notice")))
+	each(s.t, "errors", c.errors, annotated(last.annotations("error")))
+	var deployments []string
+	for _, d := range s.hub.Deployments() {
+		states := d.Environment + ":"
+		for _, status := range d.Statuses {
+			states += " " + status.State
+		}
+		deployments = append(deployments, states)
+	}
+	if !slices.Equal(deployments, c.deployments) {
+		s.t.Errorf("GitHub has the deployments %q, not %q", deployments, c.deployments)
+	}
+	var comments []string
+	for _, comment := range s.hub.Comments() {
+		comments = append(comments, "#"+strconv.Itoa(comment.Issue)+" "+comment.Body)
+	}
+	each(s.t, "comments", c.comments, comments)
+	if c.live == nil {
+		return
+	}
+	live := s.live()
+	for _, name := range slices.Sorted(maps.Keys(c.live)) {
+		match(s.t, "what is live in "+name, c.live[name], live[name])
+	}
+	if len(live) != len(c.live) {
+		s.t.Errorf("live are %v", live)
+	}
+}
+
+func annotated(entries []entry) []string {
+	var found []string
+	for _, e := range entries {
+		text := e.Arg
+		if file := e.Pairs["file"]; file != "" {
+			text = file + ":" + e.Pairs["line"] + " " + text
+		}
+		found = append(found, text)
+	}
+	return found
+}
