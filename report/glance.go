@@ -165,7 +165,7 @@ func felt(e *Environment) string {
 		text += ", and " + old.in(previous(e), "meanwhile")
 	}
 	if e.Strategy == deploy.Recreate && e.Previous != nil {
-		text += "; they waited while one version stopped and the other started"
+		text += "; nobody was served while one version stopped and the other started"
 	}
 	return text + wayBack(e)
 }

@@ -35,7 +35,7 @@ func TestWhatUsersFelt(t *testing.T) {
 			deploy.Promoted, 10, Traffic{Requests: 90, Errors: 3}, Traffic{Requests: 10}, nil),
 		"2 of 10 requests to 1.5.0 failed while it was watched; all were back on 1.4.2 84ms after the decision": ended(
 			deploy.Reverted, 10, some, Traffic{Requests: 10, Errors: 2}, func(e *Environment) { e.Revert = &Revert{TrafficBack: &back} }),
-		"none of 100 requests to 1.5.0 failed while it was watched; they waited while one version stopped and the other started": ended(
+		"none of 100 requests to 1.5.0 failed while it was watched; nobody was served while one version stopped and the other started": ended(
 			deploy.Promoted, 100, Traffic{}, some, func(e *Environment) { e.Strategy = deploy.Recreate }),
 		"all were back on 1.4.2 84ms after the decision": ended(
 			deploy.Reverted, 10, some, some, func(e *Environment) { e.Started, e.Stages, e.Revert = time.Time{}, nil, &Revert{TrafficBack: &back} }),

@@ -111,7 +111,7 @@ func Describe(s deploy.Stage) string {
 	case deploy.ActSwitch:
 		act = "all users"
 	case deploy.ActReplace:
-		act = "stop the live version, start the new one (users wait)"
+		act = "stop the live version, start the new one (a downtime)"
 	}
 	if s.Checks {
 		act += ", run the checks"

@@ -20,7 +20,7 @@ func TestPlans(t *testing.T) {
 			"start without users, run the checks", "all users, run the checks",
 		}},
 		{"recreate", strategies[deploy.Recreate], oldOne, []string{
-			"stop the live version, start the new one (users wait), run the checks, watch for 2s",
+			"stop the live version, start the new one (a downtime), run the checks, watch for 2s",
 		}},
 		{"rolling", strategies[deploy.Rolling], oldOne, []string{
 			"start 1 of 2 replicas, no users, run the checks",

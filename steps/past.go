@@ -183,6 +183,16 @@ func (w *Work) wanted(s deploy.State) (string, error) {
 	return choose(asked, others)
 }
 
+// lastIndex is the last place of a revision in the list; -1 where it has none.
+func lastIndex(list []deploy.Revision, r deploy.Revision) int {
+	for i, other := range slices.Backward(list) {
+		if other.ID == r.ID {
+			return i
+		}
+	}
+	return -1
+}
+
 // previous finds the revision to bring back. With a version, it is the last one
 // of that version that was live. Without, the history is read as a stack: what
 // was rolled back from is no longer on it, so that rolling back twice goes two
@@ -193,7 +203,7 @@ func previous(s deploy.State, wanted string) (deploy.Revision, bool) {
 		if record.Outcome != deploy.Promoted {
 			continue
 		}
-		at := slices.IndexFunc(stack, func(r deploy.Revision) bool { return r.ID == record.Candidate.ID })
+		at := lastIndex(stack, record.Candidate)
 		switch {
 		case len(stack) == 0 && !record.Previous.IsZero(): // older records have been dropped
 			stack = append(stack, record.Previous, record.Candidate)

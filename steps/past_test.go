@@ -50,6 +50,7 @@ func TestPrevious(t *testing.T) {
 		{"twice back goes two back", []string{"1.0.0", "1.1.0", "1.2.0", "<1.1.0"}, "", "1.0.0"},
 		{"never forward to what was left", []string{"1.0.0", "1.1.0", "<1.0.0"}, "", ""},
 		{"after a rollback and a repair", []string{"1.0.0", "1.1.0", "<1.0.0", "1.1.1"}, "", "1.0.0"},
+		{"one that was live twice", []string{"1.0.0", "1.1.0", "1.0.0", "1.1.0", "<1.0.0"}, "", "1.1.0"},
 		{"by version", []string{"1.0.0", "1.1.0", "1.2.0"}, "1.0.0", "1.0.0"},
 		{"by version, one that was left", []string{"1.0.0", "1.1.0", "<1.0.0"}, "1.1.0", "1.1.0"},
 		{"by version, never live", []string{"1.0.0", "-1.1.0"}, "1.1.0", ""},
