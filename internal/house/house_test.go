@@ -22,9 +22,10 @@ var knows = map[string][]string{
 	"forge":            {"deploy"},
 	"forge/githubtest": nil,
 
-	"rollout":          {"deploy", "rollout/analysis"},
-	"rollout/analysis": {"deploy"},
-	"steps":            {"checks", "deploy", "registry", "rollout", "rollout/analysis", "version"},
+	"rollout":                   {"deploy", "rollout/analysis"},
+	"rollout/analysis":          {"deploy"},
+	"rollout/analysis/simulate": {"deploy", "rollout/analysis"},
+	"steps":                     {"checks", "deploy", "registry", "rollout", "rollout/analysis", "version"},
 
 	"target/sandbox":             {"deploy", "target/sandbox/process", "target/sandbox/wire"},
 	"target/sandbox/wire":        {"deploy"},

@@ -94,6 +94,11 @@ type bounds struct {
 	gain float64
 }
 
+// leastGain is what a request has to bring for a claim to be worth waiting for:
+// with less it takes hundreds of millions of them, and what is expected comes
+// from the prior.
+const leastGain = 1e-8
+
 // choose takes the pair of bounds next to the live version's quantile that says
 // most: the one just below it or the one just above it, each with the first
 // bound that is larger by the ratio. Without such a pair, lower bounds do.
@@ -111,8 +116,11 @@ func (c *claim) choose(m *metric, rho float64) bounds {
 			break
 		}
 	}
-	if best.gain <= 0 && bucket == 0 {
-		best = c.alone(m, rho)
+	if bucket == 0 {
+		best = better(best, c.alone(m, rho))
+	}
+	if best.gain < leastGain {
+		return bounds{}
 	}
 	return best
 }

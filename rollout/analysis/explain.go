@@ -21,11 +21,14 @@ func (j *Sequential) suspicion(m *metric, log float64) string {
 
 // unknown says what is missing.
 func (j *Sequential) unknown(m *metric, c *claim, eta time.Duration) string {
-	wait := "how long it takes to show that %s cannot be told"
-	if eta != Unknown {
-		wait = "about " + duration(eta) + " more at this traffic to show that %s"
+	known := "not known yet: " + m.soFar() + "; "
+	switch {
+	case eta != Unknown:
+		return known + "about " + duration(eta) + " more at this traffic to show that " + c.of(m)
+	case m.kind == kindLatency && len(m.le) > 0 && total(m.judgedCandidate) > 0:
+		return known + fmt.Sprintf("buckets from %ss to %ss cannot show that %s", number(m.le[0]), number(m.le[len(m.le)-1]), c.of(m))
 	}
-	return "not known yet: " + m.soFar() + "; " + fmt.Sprintf(wait, c.of(m))
+	return known + "how long it takes to show that " + c.of(m) + " cannot be told"
 }
 
 // shown says what has been shown.

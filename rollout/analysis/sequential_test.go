@@ -269,6 +269,36 @@ func TestNoDataIsNeverAPass(t *testing.T) {
 	}
 }
 
+// Whatever the durations are, buckets that hold them let an equal version pass.
+func TestDurationsInAnyBucketsCanPass(t *testing.T) {
+	for name, chances := range map[string][]uint64{
+		"all in the lowest bucket": {1000, 0, 0, 0, 0},
+		"all in one bucket":        {0, 0, 1000, 0, 0},
+		"next to all in one":       {1, 0, 998, 1, 0},
+		"spread":                   {200, 200, 200, 200, 200},
+		"some above all bounds":    {0, 0, 100, 800, 100},
+		"all above all bounds":     {0, 0, 0, 0, 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &Sequential{Dwell: -1}
+			h := deploy.Histogram{Le: []float64{.1, .25, .5, 1}, Counts: chances}
+			var v Verdict
+			for i := range 100 {
+				same := deploy.Traffic{Requests: 1000, Errors: 1, Latency: h}
+				v = j.Observe(Sample{At: time.Duration(i+1) * time.Second, Share: 50, Live: same, Candidate: same})
+			}
+			if name == "all above all bounds" {
+				const want = "buckets from 0.1s to 1s cannot show that p50 of latency is at most 1.2 times as long"
+				if v.Decision != Continue || !strings.Contains(v.Why, want) {
+					t.Errorf("%s: %s", v.Decision, v.Why)
+				}
+			} else if v.Decision != Promote {
+				t.Errorf("%s: %s", v.Decision, v.Why)
+			}
+		})
+	}
+}
+
 // Before users are sent, what the live version does is learned.
 func TestAStageWithoutUsersTeaches(t *testing.T) {
 	j := &Sequential{}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
+)
+
+// goal is one number that the judge has to reach.
+type goal struct {
+	what, want string
+	// measure says what came out, and whether that is enough.
+	measure func() (got string, met bool)
+}
+
+// checked is a goal with what came out.
+type checked struct {
+	goal
+	got string
+	met bool
+}
+
+// alpha of the default judge, and of its promotions.
+const (
+	alpha        = analysis.DefaultAlpha
+	alphaPromote = analysis.DefaultAlphaPromote
+)
+
+// quick is the world of most goals.
+var quick = world{rps: 1000, base: .001, effect: none, shape: narrow, stress: calm}
+
+func (w world) with(change func(*world)) world { change(&w); return w }
+
+// goals are what the judge has to reach, each with so many runs for the false
+// reverts and in proportion for the others.
+func goals(runs int) []goal {
+	few := max(runs/25, 100)
+	var all []goal
+	for _, w := range []world{
+		quick,
+		quick.with(func(w *world) { w.base = .01 }),
+		quick.with(func(w *world) { w.stress = incident }),
+		quick.with(func(w *world) { w.base, w.stress = .01, incident }),
+		quick.with(func(w *world) { w.stress, w.shape = misrouted, heavy }),
+		quick.with(func(w *world) { w.rps, w.base, w.shape = 50, .01, twin }),
+		quick.with(func(w *world) { w.base, w.stress = .01, clustered }),
+	} {
+		all = append(all, falseReverts(w, plan{scraped, .05, 600}, runs))
+	}
+	all = append(all, falseReverts(quick.with(func(w *world) { w.base, w.stress = .01, incident }), plan{eachSecond, 0, 600}, few))
+	for _, observed := range []observation{eachSecond, scraped} {
+		all = append(all, toDetect(quick.with(func(w *world) { w.effect = double }), observed, 1.35, few))
+	}
+	all = append(all,
+		toDetect(quick.with(func(w *world) { w.base, w.effect = .01, double }), eachSecond, 1.35, 2*few),
+		toDetect(quick.with(func(w *world) { w.base, w.effect = .01, double }), observation{"50 ms", .05}, 1.35, few),
+		toBreak(quick.with(func(w *world) { w.effect = broken }), few),
+		toBreak(quick.with(func(w *world) { w.base, w.effect = .01, broken }), few),
+	)
+	for _, w := range []world{
+		quick.with(func(w *world) { w.effect, w.onset = point, 900 }),
+		quick.with(func(w *world) { w.base, w.effect, w.onset = .01, point, 900 }),
+		quick.with(func(w *world) { w.rps, w.effect, w.onset = 50, point, 900 }),
+	} {
+		all = append(all, toDetect(w, eachSecond, 3, few/2))
+	}
+	return append(all,
+		toPromote(quick, 60, few/2),
+		toPromote(quick.with(func(w *world) { w.rps = 50 }), 16*60, few/2),
+		atTheMargin(quick, few),
+		atTheMargin(quick.with(func(w *world) { w.rps = 200; w.base = .005 }), few),
+	)
+}
+
+// falseReverts must stay below alpha, with the upper end of their interval where
+// there are enough runs for it.
+func falseReverts(w world, p plan, runs int) goal {
+	g := goal{what: fmt.Sprintf("false reverts: %s, %s", w, p.name), want: "at most 1%"}
+	if runs >= 5000 {
+		g.want = "at most 1%, and the upper end of the 95% interval, too"
+	}
+	g.measure = func() (string, bool) {
+		res := repeat(w, ours(), p, runs)
+		low, high := clopperPearson(res.reverted, runs)
+		enough := low
+		if runs >= 5000 {
+			enough = high
+		}
+		return fmt.Sprintf("%d of %d: %.2f%% (%.2f%% to %.2f%%)", res.reverted, runs, float64(percent(res.reverted, runs)), 100*low, 100*high), enough <= alpha
+	}
+	return g
+}
+
+// toDetect is the median of the candidate's requests until it is reverted, over
+// Wald's bound.
+func toDetect(w world, observed observation, limit float64, runs int) goal {
+	g := goal{what: fmt.Sprintf("requests to detect over Wald's bound: %s, %s", w, observed.name), want: fmt.Sprintf("median at most %g, no miss", limit)}
+	g.measure = func() (string, bool) {
+		res := repeat(w, ours(), plan{observed, .05, w.onset + 40*wald(w)/(w.rps*.05)}, runs)
+		bound := wald(w)
+		early := 0
+		for _, late := range res.late {
+			if late <= 0 {
+				early++
+			}
+		}
+		ratio := median(res.requests) / bound
+		got := fmt.Sprintf("%.2f (mean %.2f; %.0f of %.0f requests, %.0f s; %d misses and %d too early of %d)",
+			ratio, mean(res.requests)/bound, median(res.requests), bound, median(res.late), runs-res.reverted, early, runs)
+		return got, ratio <= limit && res.reverted == runs && float64(early) <= 0.02*float64(runs)
+	}
+	return g
+}
+
+// toBreak is the number of requests that a candidate gets of which all fail.
+func toBreak(w world, runs int) goal {
+	g := goal{what: "requests of a broken canary: " + w.String() + ", each request", want: "median at most 4, no miss"}
+	g.measure = func() (string, bool) {
+		res := repeat(w, ours(), plan{eachRequest, .05, 5}, runs)
+		got := fmt.Sprintf("%.1f (mean %.1f, most %.0f)", median(res.requests), mean(res.requests), slices.Max(res.requests))
+		return got, res.reverted == runs && median(res.requests) <= 4
+	}
+	return g
+}
+
+// toPromote is how long a candidate that is as good takes to get all users.
+func toPromote(w world, limit float64, runs int) goal {
+	g := goal{what: "seconds to promote 5→25→50→100: " + w.String() + ", 1 s", want: fmt.Sprintf("median at most %g s", limit)}
+	g.measure = func() (string, bool) {
+		res := repeat(w, ours(), plan{eachSecond, 0, 4 * limit}, runs)
+		got := fmt.Sprintf("%.0f s (mean %.0f s, %s promoted within %.0f s)", median(res.took), mean(res.took), percent(res.promoted, runs), 4*limit)
+		return got, median(res.took) <= limit
+	}
+	return g
+}
+
+// atTheMargin is how many candidates are promoted that are just as bad as must
+// not be.
+func atTheMargin(w world, runs int) goal {
+	w.effect = effect{"errors + 0.1 points", func(b float64) float64 { return b + analysis.DefaultMargin.Fraction() }, 1}
+	g := goal{what: "promoted at the margin: " + w.String() + ", 1 s", want: "at most 5%"}
+	g.measure = func() (string, bool) {
+		res := repeat(w, ours(), plan{eachSecond, 0, 1800}, runs)
+		low, high := clopperPearson(res.promoted, runs)
+		got := fmt.Sprintf("%s (%.1f%% to %.1f%%), %s reverted", percent(res.promoted, runs), 100*low, 100*high, percent(res.reverted, runs))
+		return got, percent(res.promoted, runs) <= deploy.Percent(100*alphaPromote)
+	}
+	return g
+}
+
+// check measures all goals, on so many processors.
+func check(all []goal, workers int) []checked {
+	out := make([]checked, len(all))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := range next {
+				out[i].goal = all[i]
+				out[i].got, out[i].met = all[i].measure()
+			}
+		})
+	}
+	for i := range all {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
+)
+
+// world is what happens: traffic, and what the two versions do with it.
+type world struct {
+	// rps are requests a second of both versions together, Poisson.
+	rps float64
+	// base is the share of errors of the live version.
+	base float64
+	// effect is what is wrong with the candidate, from onset seconds on.
+	effect effect
+	onset  float64
+	shape  shape
+	stress stress
+}
+
+// effect is what is wrong with a candidate.
+type effect struct {
+	name string
+	// errors is the candidate's share of errors, from the live version's.
+	errors func(base float64) float64
+	// slower multiplies all durations.
+	slower float64
+}
+
+var (
+	none     = effect{"none", same, 1}
+	double   = effect{"errors × 2", func(b float64) float64 { return 2 * b }, 1}
+	point    = effect{"errors + 1 point", func(b float64) float64 { return b + .01 }, 1}
+	broken   = effect{"all requests fail", func(float64) float64 { return 1 }, 1}
+	slower   = effect{"latency × 1.1", same, 1.1}
+	sluggish = effect{"latency × 1.5", same, 1.5}
+)
+
+func same(base float64) float64 { return base }
+
+// shape is a distribution of durations.
+type shape struct {
+	name string
+	// slow is the chance that a request takes longer than so many seconds.
+	slow func(seconds float64) float64
+}
+
+// lognormal has this median in seconds and this spread in logarithms.
+func lognormal(median, spread float64) func(float64) float64 {
+	return func(s float64) float64 { return 0.5 * math.Erfc(math.Log(s/median)/(spread*math.Sqrt2)) }
+}
+
+var (
+	narrow = shape{"lognormal", lognormal(.08, .6)}
+	heavy  = shape{"heavy tail", func(s float64) float64 { return .97*lognormal(.05, .4)(s) + .03*lognormal(.8, 1)(s) }}
+	twin   = shape{"cached and not", func(s float64) float64 { return .7*lognormal(.008, .5)(s) + .3*lognormal(.2, .5)(s) }}
+)
+
+// bounds are the default buckets of Prometheus client libraries
+// (prometheus/client_golang, DefBuckets).
+var bounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// chances of the buckets when all durations are multiplied.
+func (s shape) chances(times float64) []float64 {
+	chances := make([]float64, len(bounds)+1)
+	above := 1.0
+	for i, le := range bounds {
+		slow := s.slow(le / times)
+		chances[i], above = above-slow, slow
+	}
+	chances[len(bounds)] = above
+	return chances
+}
+
+// stress is what goes on besides.
+type stress string
+
+const (
+	calm      stress = "none"
+	incident  stress = "shared incident"
+	clustered stress = "clustered errors"
+	warmingUp stress = "canary warm-up"
+	misrouted stress = "routing off"
+)
+
+// What the stresses are.
+const (
+	incidentLasts  = 60.0
+	incidentErrors = 0.2
+	incidentSlower = 3.0
+	burstMean      = 20.0
+	warmUpLasts    = 30 * time.Second
+	warmUpSlower   = 3.0
+	routedPart     = 0.5
+	replicas       = 10
+)
+
+func (w world) String() string {
+	return fmt.Sprintf("%g rps, %s errors, %s from %g s, %s, %s", w.rps, deploy.Percent(100*w.base), w.effect.name, w.onset, w.shape.name, w.stress)
+}
+
+// run is one rollout in a world, with its own luck.
+type run struct {
+	world
+	seed uint64
+	// incidentAt is when the shared incident begins.
+	incidentAt float64
+	// usual and altered are the chances of the buckets, for both versions.
+	usual, altered, warm, inIncident, alteredInIncident []float64
+	dispersion                                          analysis.Dispersion
+	tick                                                uint64
+}
+
+func (w world) run(seed uint64) *run {
+	luck := lucky(seed, math.MaxUint64)
+	r := &run{
+		world: w, seed: seed, incidentAt: 30 + 240*luck.Float64(),
+		usual: w.shape.chances(1), altered: w.shape.chances(w.effect.slower), warm: w.shape.chances(warmUpSlower),
+		inIncident: w.shape.chances(incidentSlower), alteredInIncident: w.shape.chances(incidentSlower * w.effect.slower),
+	}
+	if w.stress == clustered {
+		r.before(luck)
+	}
+	return r
+}
+
+// lucky draws the same for the same seed and turn.
+func lucky(seed, turn uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, turn)) //nolint:gosec // traffic that nobody must be able to repeat would be useless
+}
+
+// before is what the replicas of the live version did in ten minutes before the
+// rollout: as much as any source of metrics can tell.
+func (r *run) before(luck *rand.Rand) {
+	for range 40 {
+		n := poisson(luck, r.rps*15)
+		s := analysis.Sample{Live: deploy.Traffic{Requests: n}}
+		r.bursts(luck, &s, 0)
+	}
+}
+
+// next is the traffic of the next so many seconds, at a share from 0 to 1. It
+// depends on the seed, the time and the share, and on no judge. single draws
+// one request only, as it comes.
+func (r *run) next(from, lasts, share float64, single bool) analysis.Sample {
+	r.tick++
+	luck := lucky(r.seed, r.tick)
+	n := uint64(1)
+	if !single {
+		n = poisson(luck, r.rps*lasts)
+	}
+	real := share
+	if r.stress == misrouted {
+		real *= routedPart
+	}
+	candidate := binomial(luck, n, real)
+	s := analysis.Sample{Share: deploy.Percent(100 * share), At: time.Duration((from + lasts) * 1e9)}
+	base, now := r.shares(from, lasts)
+	s.Live = r.version(luck, n-candidate, base, r.durations(from, lasts, false))
+	s.Candidate = r.version(luck, candidate, now, r.durations(from, lasts, true))
+	if r.stress == clustered {
+		r.bursts(luck, &s, real)
+	}
+	return s
+}
+
+func (r *run) bad(from float64) bool { return from >= r.onset-1e-9 }
+
+// during is the part of a batch that an incident covers.
+func (r *run) during(from, lasts float64) float64 {
+	if r.stress != incident {
+		return 0
+	}
+	over := min(from+lasts, r.incidentAt+incidentLasts) - max(from, r.incidentAt)
+	return max(over, 0) / lasts
+}
+
+// shares of errors of both versions in a batch.
+func (r *run) shares(from, lasts float64) (live, candidate float64) {
+	live, candidate = r.base, r.base
+	if r.bad(from) {
+		candidate = r.effect.errors(r.base)
+	}
+	part := r.during(from, lasts)
+	return live + (1-live)*part*incidentErrors, candidate + (1-candidate)*part*incidentErrors
+}
+
+// durations are the chances of the buckets of one version in a batch.
+func (r *run) durations(from, lasts float64, candidate bool) []float64 {
+	altered := candidate && r.bad(from)
+	switch {
+	case candidate && r.stress == warmingUp && from < warmUpLasts.Seconds():
+		return r.warm
+	case r.during(from, lasts) > 0.5 && altered:
+		return r.alteredInIncident
+	case r.during(from, lasts) > 0.5:
+		return r.inIncident
+	case altered:
+		return r.altered
+	}
+	return r.usual
+}
+
+// version draws what becomes of n requests.
+func (r *run) version(luck *rand.Rand, n uint64, failing float64, durations []float64) deploy.Traffic {
+	t := deploy.Traffic{Requests: n, Latency: deploy.Histogram{Le: bounds, Counts: make([]uint64, len(bounds)+1)}}
+	if r.stress != clustered {
+		t.Errors = binomial(luck, n, failing)
+	}
+	spread(luck, n, durations, t.Latency.Counts)
+	return t
+}
+
+// bursts are errors of clients whose requests all fail, all on the version and
+// the replica that they stick to. The share of errors is the same as without.
+func (r *run) bursts(luck *rand.Rand, s *analysis.Sample, share float64) {
+	base, now := r.base, r.base
+	if r.bad(s.At.Seconds()) {
+		now = r.effect.errors(r.base)
+	}
+	all := float64(s.Live.Requests + s.Candidate.Requests)
+	seen := make([]deploy.Traffic, replicas)
+	for i := range seen {
+		seen[i].Requests = s.Live.Requests / replicas
+	}
+	for range poisson(luck, all*(1-share)*base/burstMean) {
+		size := geometric(luck, burstMean)
+		s.Live.Errors += size
+		seen[luck.IntN(replicas)].Errors += size
+	}
+	for range poisson(luck, all*share*now/burstMean) {
+		s.Candidate.Errors += geometric(luck, burstMean)
+	}
+	s.Live.Errors = min(s.Live.Errors, s.Live.Requests)
+	s.Candidate.Errors = min(s.Candidate.Errors, s.Candidate.Requests)
+	r.dispersion.Observe(seen)
+	s.Dispersion = r.dispersion.Value()
+}
