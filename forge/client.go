@@ -45,6 +45,7 @@ type Client struct {
 	// Owner and Name are the repository's.
 	Owner, Name string
 
+	counter   *counter
 	token     string
 	budget    time.Duration
 	limit     time.Duration
@@ -79,7 +80,12 @@ func New(o Options) (*Client, error) {
 		limit:     orDefault(o.RequestLimit, 10*time.Second),
 		firstWait: orDefault(o.FirstWait, 500*time.Millisecond),
 	}
-	client := &http.Client{Transport: resetless{o.Transport}, Timeout: c.limit, CheckRedirect: stay(base)}
+	c.counter = &counter{next: o.Transport}
+	if o.Transport == nil {
+		c.counter.next = http.DefaultTransport
+	}
+	transport := resetless{&memory{next: c.counter, kept: map[string]kept{}}}
+	client := &http.Client{Transport: transport, Timeout: c.limit, CheckRedirect: stay(base)}
 	c.API = github.NewClient(client).WithAuthToken(o.Token)
 	c.API.BaseURL = base
 	c.API.UserAgent = "slipway"
@@ -99,18 +105,17 @@ type resetless struct{ next http.RoundTripper }
 
 // RoundTrip makes a request.
 func (t resetless) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := t.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	answer, err := next.RoundTrip(r)
+	answer, err := t.next.RoundTrip(r)
 	if err == nil && answer.Header.Get("X-RateLimit-Remaining") != "0" {
 		answer.Header.Del("X-RateLimit-Reset")
 	}
 	return answer, err
 }
 
-var errElsewhere = errors.New("it redirects to where a token must not go")
+var (
+	errElsewhere = errors.New("it redirects to where a token must not go")
+	errNoLimit   = errors.New("read the rate limit: GitHub does not tell it")
+)
 
 // stay follows the redirects of a repository that was renamed, which GitHub
 // answers with the same method at the same host, and no others: the library

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,6 +110,10 @@ func (c *contract) find(method, path string) *operation {
 }
 
 func (o *operation) matches(parts []string) bool {
+	last := len(o.parts) - 1
+	if o.parts[last] == "{ref}" && len(parts) > last { // it has several parts
+		parts = append(slices.Clone(parts[:last]), strings.Join(parts[last:], "/"))
+	}
 	if len(parts) != len(o.parts) {
 		return false
 	}
@@ -142,6 +147,9 @@ func (o *operation) takes(query url.Values, body []byte) error {
 func typed(s string) any {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n
+	}
+	if s == "true" || s == "false" {
+		return s == "true"
 	}
 	return s
 }

@@ -18,12 +18,21 @@ var extract = flag.String("extract", "", "cut openapi.json out of this `file`")
 
 // used are the operations that Slipway uses.
 var used = map[string][]string{
-	"/user": {"get"},
-	"/repos/{owner}/{repo}/commits/{commit_sha}/pulls":           {"get"},
-	"/repos/{owner}/{repo}/deployments":                          {"get", "post"},
-	"/repos/{owner}/{repo}/deployments/{deployment_id}/statuses": {"get", "post"},
-	"/repos/{owner}/{repo}/issues/{issue_number}/comments":       {"get", "post"},
-	"/repos/{owner}/{repo}/issues/comments/{comment_id}":         {"patch", "delete"},
+	"/rate_limit": {"get"},
+	"/user":       {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/approvals":                            {"get"},
+	"/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs":       {"get"},
+	"/repos/{owner}/{repo}/branches":                                                   {"get"},
+	"/repos/{owner}/{repo}/environments":                                               {"get"},
+	"/repos/{owner}/{repo}/environments/{environment_name}":                            {"get", "delete"},
+	"/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies": {"get"},
+	"/repos/{owner}/{repo}/git/matching-refs/{ref}":                                    {"get"},
+	"/repos/{owner}/{repo}/pulls/{pull_number}":                                        {"get"},
+	"/repos/{owner}/{repo}/commits/{commit_sha}/pulls":                                 {"get"},
+	"/repos/{owner}/{repo}/deployments":                                                {"get", "post"},
+	"/repos/{owner}/{repo}/deployments/{deployment_id}/statuses":                       {"get", "post"},
+	"/repos/{owner}/{repo}/issues/{issue_number}/comments":                             {"get", "post"},
+	"/repos/{owner}/{repo}/issues/comments/{comment_id}":                               {"patch", "delete"},
 }
 
 func TestExtract(t *testing.T) {

@@ -7,23 +7,41 @@ import (
 	"unicode/utf8"
 )
 
-// routes are the operations. Handlers are called with mu held; what GitHub's
-// description demands besides, reply adds.
-func (s *Server) routes() *http.ServeMux {
-	repo := "/repos/" + Repository
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /user", s.user)
-	mux.HandleFunc("GET "+repo+"/commits/{sha}/pulls", s.listPulls)
-	mux.HandleFunc("GET "+repo+"/issues/{number}/comments", s.listComments)
-	mux.HandleFunc("POST "+repo+"/issues/{number}/comments", s.createComment)
-	mux.HandleFunc("PATCH "+repo+"/issues/comments/{id}", s.editComment)
-	mux.HandleFunc("DELETE "+repo+"/issues/comments/{id}", s.deleteComment)
-	mux.HandleFunc("GET "+repo+"/deployments", s.listDeployments)
-	mux.HandleFunc("POST "+repo+"/deployments", s.createDeployment)
-	mux.HandleFunc("GET "+repo+"/deployments/{id}/statuses", s.listStatuses)
-	mux.HandleFunc("POST "+repo+"/deployments/{id}/statuses", s.createStatus)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
-	return mux
+// routes are the operations, with the permission that each needs. Handlers are
+// called with mu held; what GitHub's description demands besides, reply adds.
+func (s *Server) routes() (*http.ServeMux, map[string]string) {
+	mux, needs := http.NewServeMux(), map[string]string{}
+	const repo = "/repos/" + Repository
+	for _, o := range []struct {
+		pattern, permission string
+		handler             http.HandlerFunc
+	}{
+		{"GET /rate_limit", "", s.rateLimit},
+		{"GET /user", "", s.user},
+		{"GET " + repo + "/commits/{sha}/pulls", "pull-requests", s.listPulls},
+		{"GET " + repo + "/pulls/{number}", "pull-requests", s.getPull},
+		{"GET " + repo + "/issues/{number}/comments", "pull-requests", s.listComments},
+		{"POST " + repo + "/issues/{number}/comments", "pull-requests", s.createComment},
+		{"PATCH " + repo + "/issues/comments/{id}", "pull-requests", s.editComment},
+		{"DELETE " + repo + "/issues/comments/{id}", "pull-requests", s.deleteComment},
+		{"GET " + repo + "/deployments", "deployments", s.listDeployments},
+		{"POST " + repo + "/deployments", "deployments", s.createDeployment},
+		{"GET " + repo + "/deployments/{id}/statuses", "deployments", s.listStatuses},
+		{"POST " + repo + "/deployments/{id}/statuses", "deployments", s.createStatus},
+		{"GET " + repo + "/environments", "actions", s.listEnvironments},
+		{"GET " + repo + "/environments/{name}", "actions", s.getEnvironment},
+		{"DELETE " + repo + "/environments/{name}", administration, s.deleteEnvironment},
+		{"GET " + repo + "/environments/{name}/deployment-branch-policies", "actions", s.listBranchPolicies},
+		{"GET " + repo + "/actions/runs/{run}/approvals", "actions", s.listReviews},
+		{"GET " + repo + "/actions/runs/{run}/attempts/{attempt}/jobs", "actions", s.listJobs},
+		{"GET " + repo + "/branches", "contents", s.listBranches},
+		{"GET " + repo + "/git/matching-refs/{ref...}", "contents", s.matchingRefs},
+		{"/", "", func(w http.ResponseWriter, _ *http.Request) { notFound(w) }},
+	} {
+		mux.HandleFunc(o.pattern, o.handler)
+		needs[o.pattern] = o.permission
+	}
+	return mux, needs
 }
 
 func notFound(w http.ResponseWriter) { refuse(w, http.StatusNotFound, "Not Found") }
@@ -49,16 +67,36 @@ func (s *Server) listPulls(w http.ResponseWriter, r *http.Request) {
 	from, to := s.page(w, r, len(all))
 	shown := []any{}
 	for _, p := range all[from:to] {
-		pull := map[string]any{
-			"number": p.Number, "state": p.State, "merge_commit_sha": p.MergeSHA,
-			"head": map[string]any{"sha": p.HeadSHA},
-		}
-		if p.Merged {
-			pull["merged_at"] = someTime
-		}
-		shown = append(shown, pull)
+		shown = append(shown, p.shown())
 	}
 	answer(w, http.StatusOK, shown)
+}
+
+func (p Pull) shown() map[string]any {
+	fork := p.Fork
+	if fork == "" {
+		fork = Repository
+	}
+	pull := map[string]any{
+		"number": p.Number, "state": p.State, "merge_commit_sha": p.MergeSHA, "merged": p.Merged,
+		"head": map[string]any{"sha": p.HeadSHA, "ref": p.Branch, "repo": map[string]any{"full_name": fork}},
+	}
+	if p.Merged {
+		pull["merged_at"] = someTime
+	}
+	return pull
+}
+
+func (s *Server) getPull(w http.ResponseWriter, r *http.Request) {
+	for _, all := range s.pulls {
+		for _, p := range all {
+			if p.Number == number(r, "number") {
+				answer(w, http.StatusOK, p.shown())
+				return
+			}
+		}
+	}
+	notFound(w)
 }
 
 // knows reports whether there is a pull request of that number.
@@ -200,6 +238,9 @@ func (s *Server) createDeployment(w http.ResponseWriter, r *http.Request) {
 		d.Production = *sent.Production
 	}
 	s.deployments = append(s.deployments, d)
+	if s.environment(d.Environment) == nil { // as GitHub does
+		s.environments = append(s.environments, &Environment{Name: d.Environment})
+	}
 	answer(w, http.StatusCreated, d.shown())
 }
 

@@ -1,6 +1,7 @@
 // Package githubtest is a GitHub for tests: a real HTTP server on loopback that
-// keeps deployments, their statuses, pull requests and comments of one
-// repository, and fails when it is told to.
+// keeps deployments, their statuses, environments with what protects them, pull
+// requests, branches and comments of one repository. It has GitHub's limits,
+// permissions and ETags, and fails when it is told to.
 //
 // Every request that it gets and every answer that it gives is held against
 // GitHub's own description of its API (openapi.json): a request that GitHub
@@ -28,9 +29,6 @@ const (
 	Token      = "ghs_loopback" //nolint:gosec // it opens nothing but this server
 )
 
-// hourly is how many requests a job's token has in an hour.
-const hourly = 1000
-
 // Server is the GitHub. Its fields may be set before the first request; its
 // methods may be used from several goroutines.
 type Server struct {
@@ -41,6 +39,12 @@ type Server struct {
 	Login string
 	// ReadOnly is the token of a pull request from a fork: it may only read.
 	ReadOnly bool
+	// Permissions are those of the token, as a workflow names them, such as
+	// {"deployments": "write"}. Nil is all that a job can be given: everything
+	// but administration.
+	Permissions map[string]string
+	// Quota is how many requests the token has in an hour; 0 means 1000.
+	Quota int
 	// Lenient lets a request that GitHub would not take pass without failing
 	// the test; it is answered with 422 in any case.
 	Lenient bool
@@ -48,7 +52,10 @@ type Server struct {
 	t        testing.TB
 	contract *contract
 	mux      *http.ServeMux
-	closing  chan struct{}
+	// needs is the permission that each pattern of mux needs.
+	needs   map[string]string
+	reset   time.Time
+	closing chan struct{}
 
 	mu          sync.Mutex
 	nextID      int64
@@ -57,6 +64,13 @@ type Server struct {
 	comments    []*Comment
 	requests    []string
 	faults      []*Fault
+
+	environments []*Environment
+	reviews      []review
+	branches     []Branch
+	jobs         []Job
+	// spent counts the requests of this hour, unchanged the answers of 304.
+	spent, unchanged int
 }
 
 // Deployment as the server keeps it.
@@ -104,6 +118,10 @@ type Pull struct {
 	HeadSHA  string
 	MergeSHA string
 	Merged   bool
+	// Branch is the one that it comes from, of the repository Fork; empty means
+	// this one.
+	Branch string
+	Fork   string
 }
 
 // Comment on an issue or a pull request.
@@ -129,8 +147,11 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, contract: c, closing: make(chan struct{}), nextID: 100, pulls: map[string][]Pull{}}
-	s.mux = s.routes()
+	s := &Server{
+		t: t, contract: c, closing: make(chan struct{}), nextID: 100, pulls: map[string][]Pull{},
+		reset: time.Now().Add(time.Hour).Truncate(time.Second),
+	}
+	s.mux, s.needs = s.routes()
 	server := httptest.NewServer(s)
 	t.Cleanup(func() {
 		close(s.closing)
@@ -224,17 +245,16 @@ func (s *Server) id() int64 {
 // ServeHTTP answers as GitHub does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("X-RateLimit-Limit", strconv.Itoa(hourly))
-	w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(hourly-1))
-	w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10))
-	w.Header().Set("X-RateLimit-Resource", "core")
+	enough := s.charge(w, r)
 	f := s.meet(r.Method + " " + r.URL.Path)
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+Token:
 		refuse(w, http.StatusUnauthorized, "Bad credentials")
 	case f != nil:
 		s.befall(f, w, r)
-	case s.ReadOnly && r.Method != http.MethodGet:
+	case !enough:
+		(&Fault{Status: http.StatusForbidden, Reset: s.reset}).answer(w)
+	case !s.may(r):
 		refuse(w, http.StatusForbidden, "Resource not accessible by integration")
 	default:
 		s.obey(w, r)
@@ -251,7 +271,7 @@ func (s *Server) meet(request string) *Fault {
 
 // obey carries a request out, if GitHub would take it.
 func (s *Server) obey(w http.ResponseWriter, r *http.Request) {
-	o := s.contract.find(r.Method, r.URL.Path)
+	o := s.contract.find(r.Method, r.URL.EscapedPath())
 	if o == nil {
 		s.wrong("%s %s: GitHub's description has no such operation, or openapi.json lacks it", r.Method, r.URL.Path)
 		refuse(w, http.StatusNotFound, "Not Found")
@@ -293,6 +313,9 @@ func (s *Server) reply(o *operation, w http.ResponseWriter, r *http.Request) {
 	}
 	for name, value := range handled.Header() {
 		w.Header()[name] = value
+	}
+	if r.Method == http.MethodGet && handled.Code == http.StatusOK && s.unchangedSince(w, r, body) {
+		return
 	}
 	w.WriteHeader(handled.Code)
 	_, _ = w.Write(body)

@@ -47,6 +47,15 @@ func TestAnswersAreGitHubs(t *testing.T) {
 	s.Login = "octocat"
 	s.AddPull("abc", Pull{Number: 7, State: "open", HeadSHA: "abc"})
 	s.AddComment(7, User{Login: "hubot", Type: "Bot"}, "hello")
+	s.Permissions = map[string]string{"deployments": "write", "pull-requests": "write", "actions": "read", "contents": "read", administration: "write"}
+	s.SetEnvironment(Environment{
+		Name: "production", Reviewers: []string{"octocat", "@ops"}, NotOneself: true, WaitMinutes: 30,
+		Branches: []string{"main", "release/*"}, Tags: []string{"v*"},
+	})
+	s.SetEnvironment(Environment{Name: "a/b", ProtectedBranches: true})
+	s.AddBranch(Branch{Name: "main", SHA: "abc", Protected: true})
+	s.Review(77, "approved", "production")
+	s.AddJob(Job{RunID: 77, Attempt: 2, Runner: "GitHub Actions 2", Status: "in_progress", URL: "https://github.com/acme/hello/actions/runs/77/job/1"})
 	for _, step := range []struct {
 		request, body string
 		status        int
@@ -72,6 +81,23 @@ func TestAnswersAreGitHubs(t *testing.T) {
 		{"POST " + repo + "/deployments/104/statuses", `{"state": "success", "description": "` + strings.Repeat("x", 141) + `"}`, 422},
 		{"GET " + repo + "/deployments/104/statuses?per_page=1", "", 200},
 		{"GET " + repo + "/deployments/999/statuses", "", 404},
+		{"GET /rate_limit", "", 200},
+		{"GET " + repo + "/pulls/7", "", 200},
+		{"GET " + repo + "/pulls/8", "", 404},
+		{"GET " + repo + "/environments?per_page=100", "", 200},
+		{"GET " + repo + "/environments/Production", "", 200},
+		{"GET " + repo + "/environments/a%2Fb", "", 200},
+		{"GET " + repo + "/environments/staging", "", 200}, // the deployment made it
+		{"GET " + repo + "/environments/qa", "", 404},
+		{"GET " + repo + "/environments/production/deployment-branch-policies", "", 200},
+		{"GET " + repo + "/environments/a%2Fb/deployment-branch-policies", "", 404},
+		{"DELETE " + repo + "/environments/a%2Fb", "", 204},
+		{"DELETE " + repo + "/environments/a%2Fb", "", 404},
+		{"GET " + repo + "/actions/runs/77/approvals", "", 200},
+		{"GET " + repo + "/actions/runs/77/attempts/2/jobs?per_page=100", "", 200},
+		{"GET " + repo + "/branches?protected=true&per_page=100", "", 200},
+		{"GET " + repo + "/git/matching-refs/heads/main", "", 200},
+		{"GET " + repo + "/git/matching-refs/heads/topic/x", "", 200},
 	} {
 		method, path, _ := strings.Cut(step.request, " ")
 		if status, value, _ := ask(t, s, method, path, step.body); status != step.status {
@@ -245,8 +271,69 @@ func TestWhoMayWhat(t *testing.T) {
 	if status, _, _ := ask(t, s, "GET", "/user", ""); status != 403 {
 		t.Errorf("a job's token asked who it is: %d", status)
 	}
+	if status, _, _ := ask(t, s, "DELETE", repo+"/environments/pr-7", ""); status != 403 {
+		t.Errorf("a job's token removed an environment: %d", status)
+	}
+	s.ReadOnly, s.Permissions = false, map[string]string{"deployments": "read"}
+	for request, want := range map[string]int{
+		"GET " + repo + "/deployments":          200,
+		"POST " + repo + "/deployments":         403,
+		"GET " + repo + "/environments/staging": 403,
+		"GET /rate_limit":                       200,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if status, _, _ := ask(t, s, method, path, `{"ref": "abc"}`); status != want {
+			t.Errorf("%s: %d, not %d", request, status, want)
+		}
+	}
 	answer, err := http.Get(s.URL + "/user")
 	if err := errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != 401 {
 		t.Errorf("no token: %v, %v", answer.StatusCode, err)
+	}
+}
+
+func TestTheTokensRequestsAreCounted(t *testing.T) {
+	s := New(t)
+	s.Quota = 2
+	for _, want := range []struct {
+		path, remaining string
+		status          int
+	}{
+		{"/rate_limit", "2", 200},
+		{repo + "/deployments", "1", 200},
+		{repo + "/branches", "0", 200},
+		{repo + "/branches", "0", 403},
+		{"/rate_limit", "0", 200},
+	} {
+		status, _, header := ask(t, s, "GET", want.path, "")
+		if status != want.status || header.Get("X-RateLimit-Remaining") != want.remaining {
+			t.Errorf("%s: %d, %s remain", want.path, status, header.Get("X-RateLimit-Remaining"))
+		}
+	}
+}
+
+func TestWhatIsAsTheClientKnowsItIsNotSentAgain(t *testing.T) {
+	s := New(t)
+	_, _, header := ask(t, s, "GET", repo+"/deployments", "")
+	again := func() *http.Response {
+		r, err := http.NewRequest("GET", s.URL+repo+"/deployments", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+Token)
+		r.Header.Set("If-None-Match", header.Get("ETag"))
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer
+	}
+	if a := again(); a.StatusCode != 304 || a.Header.Get("X-RateLimit-Remaining") != "999" || s.Unchanged() != 1 {
+		t.Errorf("%s, %s remain", a.Status, a.Header.Get("X-RateLimit-Remaining"))
+	}
+	s.AddDeployment(Deployment{Environment: "staging"}, "success")
+	if a := again(); a.StatusCode != 200 || a.Header.Get("ETag") == header.Get("ETag") {
+		t.Errorf("%s for what has changed", a.Status)
 	}
 }
