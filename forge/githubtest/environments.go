@@ -164,10 +164,11 @@ func (s *Server) listBranchPolicies(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	policies := []any{}
-	for kind, patterns := range map[string][]string{"branch": e.Branches, "tag": e.Tags} {
-		for _, pattern := range patterns {
-			policies = append(policies, map[string]any{"id": 7, "name": pattern, "type": kind})
-		}
+	for _, pattern := range e.Branches {
+		policies = append(policies, map[string]any{"id": 7, "name": pattern, "type": "branch"})
+	}
+	for _, pattern := range e.Tags {
+		policies = append(policies, map[string]any{"id": 8, "name": pattern, "type": "tag"})
 	}
 	answer(w, http.StatusOK, map[string]any{"total_count": len(policies), "branch_policies": policies})
 }
