@@ -18,9 +18,10 @@ type claim struct {
 	margin float64
 	// quantile and ratio are of a claim on durations.
 	quantile, ratio float64
-	// log of the bet's worth now, and the most that it was: what has been shown
-	// once stays shown.
-	log, peak float64
+	// log of the bet's worth now.
+	log float64
+	// settled once the gate has opened on it.
+	settled bool
 	// gain a request of the next batch brings in the mean, as a logarithm, if
 	// both versions are alike; 0 while nobody can tell.
 	gain float64
@@ -57,7 +58,6 @@ func (c *claim) bet(m *metric, rho, dispersion float64) {
 	} else {
 		c.betLatency(m, rho, dispersion)
 	}
-	c.peak = max(c.peak, c.log)
 }
 
 // The bet is on the live version's expected share alone, not on that of both
@@ -172,8 +172,9 @@ func above(counts []float64, bound int) (slow, fast float64) {
 	return total(counts[bound+1:]), total(counts[:bound+1])
 }
 
-// shown says whether the claim has been shown at a level such as 0.05.
-func (c *claim) shown(level float64) bool { return c.peak >= math.Log(1/level) }
+// shown says whether the claim is shown at a level such as 0.05. What a gate
+// has opened on stays so.
+func (c *claim) shown(level float64) bool { return c.settled || c.log >= math.Log(1/level) }
 
 // left is how much longer it takes at the present pace.
 func (c *claim) left(level float64, p pace) time.Duration {

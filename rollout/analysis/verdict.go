@@ -71,11 +71,23 @@ func (j *Sequential) pass(v Verdict, at float64) Verdict {
 		v.Why = j.shown(m, c) + ", which is looked at for " + duration(dwell) + " more"
 	default:
 		v.Decision, v.ETA, v.Why = Advance, 0, j.shown(m, c)
+		j.open(next)
 		if next == 100 {
 			v.Decision, j.promoted = Promote, true
 		}
 	}
 	return v
+}
+
+// open keeps the gate open: that it has passed was told.
+func (j *Sequential) open(next deploy.Percent) {
+	for _, m := range j.metrics {
+		for i := range m.claims {
+			if c := &m.claims[i]; c.next == 0 || c.next == next {
+				c.settled = true
+			}
+		}
+	}
 }
 
 // slowest is the claim of the gate that has the longest way to go.
@@ -99,7 +111,7 @@ func (j *Sequential) slowest(next deploy.Percent) (slow *metric, what *claim, le
 func longer(a, b time.Duration, one, other *claim) bool {
 	switch {
 	case a == b:
-		return one.peak < other.peak
+		return one.log < other.log
 	case a == Unknown:
 		return true
 	case b == Unknown:
