@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/slipway-ci/slipway/forge/githubtest"
 )
@@ -49,6 +50,12 @@ func pushed(branch, version string) event {
 	}
 }
 
+// pushedAsIs is the push of main with whatever lies in the workspace.
+func pushedAsIs(s *scene) run {
+	s.commit("feat: more")
+	return run{event: "push", ref: "refs/heads/main", payload: s.payload("push-branch", map[string]any{"ref": "refs/heads/main", "after": s.sha})}
+}
+
 // merged is the push of main by which a pull request came in.
 func merged(number int, version string) event {
 	return func(s *scene) run {
@@ -77,4 +84,41 @@ func dispatched(inputs map[string]string) event {
 			payload: s.payload("workflow_dispatch", map[string]any{"ref": "refs/heads/main", "inputs": inputs}),
 		}
 	}
+}
+
+// pullRequest is an activity (opened, synchronize or closed) on a pull request
+// of a branch of this repository. Opened and synchronize bring a new version of
+// hello.
+func pullRequest(number int, activity, version string) event {
+	return func(s *scene) run { return s.pullRequest(number, activity, version, repository) }
+}
+
+// forked is the same from a fork: with a token that may only read, and without
+// secrets.
+func forked(number int, activity, version string) event {
+	return func(s *scene) run {
+		s.hub.ReadOnly = true
+		return s.pullRequest(number, activity, version, "stranger/hello")
+	}
+}
+
+func (s *scene) pullRequest(number int, activity, version, head string) run {
+	state, closed := "open", activity == "closed"
+	if closed {
+		state = "closed"
+	} else {
+		s.build("hello", "./testdata/hello", "-X main.version="+version)
+		s.commit("feat: hello " + version)
+		s.hub.AddPull(s.sha, githubtest.Pull{Number: number, State: state, HeadSHA: s.sha})
+	}
+	// What a runner checks out is the merge with main.
+	ref := "refs/pull/" + strconv.Itoa(number) + "/merge"
+	return run{event: "pull_request", ref: ref, payload: s.payload("pull_request-"+activity, map[string]any{
+		"number": number,
+		"pull_request": map[string]any{
+			"number": number, "state": state,
+			"head": map[string]any{"sha": s.sha, "ref": "feature", "repo": map[string]any{"full_name": head}},
+			"base": map[string]any{"ref": "main", "repo": map[string]any{"full_name": repository}},
+		},
+	})}
 }

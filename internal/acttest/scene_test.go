@@ -45,6 +45,8 @@ const workflow = `name: %s
 on:
   push:
   release: {types: [published]}
+  pull_request: {types: [opened, reopened, synchronize, closed]}
+  schedule: [{cron: "17 4 * * *"}]
   workflow_dispatch:
     inputs:
       operation: {type: choice, options: [release, promote, rollback], required: true}
@@ -60,6 +62,9 @@ jobs:
         with: {fetch-depth: 0, persist-credentials: false}
       - uses: ` + action + `
         id: slipway
+        with:
+          # GitHub hands defaults to the post-entrypoint, too; act does not.
+          github-token: ${{ github.token }}
         env:
           API_KEY: ${{ secrets.API_KEY }}
       - if: always()

@@ -22,6 +22,7 @@ checks:
 environments:
   staging: {target: sandbox, strategy: {blue-green: {keep: 0s}}}
   production: {target: sandbox, after: staging, strategy: {blue-green: {keep: 0s}}}
+  preview: {target: sandbox}
 `
 
 // scenario is a story at GitHub, and what the last of its runs has to come to.
@@ -115,11 +116,41 @@ var scenarios = []scenario{
 		notices: []string{`^feature is not the default branch main: nothing is released from it$`},
 	},
 	{
+		name:        "a pull request is opened",
+		events:      []event{tagged("1.0.0"), pullRequest(12, "opened", "1.1.0")},
+		outputs:     map[string]string{"outcome": `^promoted$`, "environment": `^pr-12$`, "version": `^0\.0\.0-pr\.12\.g[0-9a-f]{7}$`},
+		says:        []string{`pr-12 promoted`},
+		deployments: []string{"staging: in_progress success", "production: in_progress success", "pr-12: in_progress success"},
+		comments:    []string{`(?s)^#12 .*pr-12`},
+		live:        map[string]string{"staging": `^1\.0\.0$`, "production": `^1\.0\.0$`},
+	},
+	{
+		name:        "a pull request is pushed to",
+		events:      []event{pullRequest(12, "opened", "1.0.0"), pullRequest(12, "synchronize", "1.1.0")},
+		outputs:     map[string]string{"outcome": `^promoted$`, "environment": `^pr-12$`, "previous-revision": `^[0-9a-f]{12}$`},
+		says:        []string{`replaces 0\.0\.0-pr\.12\.g`, `pr-12 promoted`},
+		deployments: []string{"pr-12: in_progress success inactive", "pr-12: in_progress success"},
+		comments:    []string{`(?s)^#12 .*pr-12`},
+	},
+	{
+		name:        "a pull request is closed",
+		events:      []event{pullRequest(12, "opened", "1.0.0"), pullRequest(12, "closed", "")},
+		says:        []string{`pull request #12 is over`},
+		deployments: []string{"pr-12: in_progress success inactive"},
+		comments:    []string{`(?s)^#12 .*pr-12`},
+	},
+	{
+		name:    "a pull request from a fork",
+		events:  []event{forked(12, "opened", "1.0.0")},
+		notices: []string{`^pull request #12 is from a fork: its code gets neither secrets nor a token`},
+		summary: []string{`staging`, `production`},
+	},
+	{
 		name:   "a file that is wrong",
 		file:   strings.Replace(hello, "after: staging", "after: stagin", 1) + "  qa: {target: sandbox, replica: 2}\n",
 		events: []event{pushed("main", "1.0.0")},
 		fails:  true,
-		errors: []string{`^slipway\.yaml:11 .*stagin`, `^slipway\.yaml:12 .*replica`},
+		errors: []string{`^slipway\.yaml:11 .*stagin`, `^slipway\.yaml:13 .*replica`},
 	},
 }
 
@@ -163,17 +194,7 @@ func (c scenario) judge(s *scene, last result) {
 	inOrder(s.t, "the summary", c.summary, last.summary())
 	each(s.t, "notices", c.notices, annotated(last.annotations("notice")))
 	each(s.t, "errors", c.errors, annotated(last.annotations("error")))
-	var deployments []string
-	for _, d := range s.hub.Deployments() {
-		states := d.Environment + ":"
-		for _, status := range d.Statuses {
-			states += " " + status.State
-		}
-		deployments = append(deployments, states)
-	}
-	if !slices.Equal(deployments, c.deployments) {
-		s.t.Errorf("GitHub has the deployments %q, not %q", deployments, c.deployments)
-	}
+	s.deploymentsAre(c.deployments...)
 	var comments []string
 	for _, comment := range s.hub.Comments() {
 		comments = append(comments, "#"+strconv.Itoa(comment.Issue)+" "+comment.Body)
@@ -201,4 +222,21 @@ func annotated(entries []entry) []string {
 		found = append(found, text)
 	}
 	return found
+}
+
+// deploymentsAre holds all deployments at GitHub, oldest first, against
+// "ENVIRONMENT: STATE STATE…".
+func (s *scene) deploymentsAre(want ...string) {
+	s.t.Helper()
+	var got []string
+	for _, d := range s.hub.Deployments() {
+		states := d.Environment + ":"
+		for _, status := range d.Statuses {
+			states += " " + status.State
+		}
+		got = append(got, states)
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("GitHub has the deployments %q, not %q", got, want)
+	}
 }

@@ -51,6 +51,7 @@ var knows = map[string][]string{
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
 	"forge":                 {"forge/githubtest"},
+	"internal/acttest":      {"forge/githubtest"},
 	"report":                {"forge/githubtest"},
 	"target/sandbox":        {"target/sandbox/daemon", "target/targettest", "target/targettest/testapp"},
 	"target/sandbox/daemon": {"target/targettest", "target/targettest/testapp"},
