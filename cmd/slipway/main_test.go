@@ -41,6 +41,9 @@ func (s suite) Run() int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second more
+	}
 	// These tests wait more than they work. A -parallel of the user is read later.
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
