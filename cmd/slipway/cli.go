@@ -21,6 +21,7 @@ import (
 
 // CLI is the command line as a value: everything that it takes from a process.
 type CLI struct {
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	// Environ is the whole environment, for the commands that checks run.
@@ -86,7 +87,7 @@ func (c *CLI) root() *cobra.Command {
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(
 		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
-		c.planCommand(), c.previewCommand(), c.reapCommand(), c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
+		c.planCommand(), c.previewCommand(), c.reapCommand(), c.judgeCommand(), c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
 		c.statusCommand(), c.historyCommand(), c.settleCommand(),
 		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
 	)

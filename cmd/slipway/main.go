@@ -31,7 +31,7 @@ func run(executable func() (string, error)) int {
 	defer stop()
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c := CLI{
-		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Executable: executable,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Executable: executable,
 		Terminal: term.IsTerminal(int(os.Stdout.Fd())), Width: width(),
 	}
 	args := os.Args[1:]

@@ -8,7 +8,6 @@ import (
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
@@ -39,39 +38,22 @@ func (s *session) reports() (*reports, error) {
 	if s.options.report != "" {
 		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Scrub: scrub}))
 	}
-	hosted, deployments, err := s.hosted(scrub)
-	if err != nil {
+	if err := s.openForge(); err != nil {
 		return nil, err
 	}
+	hosted, deployments := s.hosted(scrub)
 	return &reports{hub: report.NewHub(s.log, append(all, hosted...)...), deployments: deployments}, nil
 }
 
 // hosted are the reports at GitHub. A dry run has none: it changes nothing
 // there either.
-func (s *session) hosted(scrub report.Scrub) ([]deploy.Reporter, *report.Deployments, error) {
-	token := s.token()
-	if token == "" || s.run.Repository == "" || s.options.dryRun {
-		return nil, nil, nil
+func (s *session) hosted(scrub report.Scrub) ([]deploy.Reporter, *report.Deployments) {
+	if s.forge == nil || s.options.dryRun {
+		return nil, nil
 	}
-	github, err := forge.New(forge.Options{APIURL: s.runner.APIURL(), Repository: s.run.Repository, Token: token})
-	if err != nil {
-		return nil, nil, err
-	}
-	deployments := report.NewDeployments(github, report.DeploymentsOptions{Production: s.last(), Scrub: scrub})
-	comment := report.NewComment(github, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
-	return []deploy.Reporter{deployments, comment}, deployments, nil
-}
-
-// token is what the action was given, or what a step on a runner has in its
-// environment. Off a runner nothing is reported to GitHub.
-func (s *session) token() string {
-	if !s.runner.Present() {
-		return ""
-	}
-	if s.options.token != "" {
-		return s.options.token
-	}
-	return s.Getenv("GITHUB_TOKEN")
+	deployments := report.NewDeployments(s.forge, report.DeploymentsOptions{Production: s.last(), Scrub: scrub})
+	comment := report.NewComment(s.forge, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
+	return []deploy.Reporter{deployments, comment}, deployments
 }
 
 // last is the environment at the end of the way.

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-ci/slipway/checks"
 	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/registry"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
@@ -29,6 +30,8 @@ type session struct {
 	run deploy.Run
 	// sandbox is the connection to it, once one was needed.
 	sandbox *sandbox.Client
+	// forge is GitHub; nil where there is nobody to ask.
+	forge *forge.Client
 }
 
 // open reads the file and says what this run is.
@@ -136,7 +139,7 @@ func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 
 // tools are the parts that pipelines work with.
 func (s *session) tools(reporter deploy.Reporter) steps.Tools {
-	return steps.Tools{
+	tools := steps.Tools{
 		Images:     &registry.Client{Keychain: s.keychain(), Log: s.log},
 		Engine:     s.engine(reporter),
 		Target:     s.target,
@@ -149,6 +152,10 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 		Reporter: reporter,
 		Log:      s.log,
 	}
+	if s.forge != nil {
+		tools.Pull, tools.Permit = s.pull, s.permit
+	}
+	return tools
 }
 
 func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
