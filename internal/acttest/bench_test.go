@@ -44,7 +44,7 @@ var (
 // open sets the bench up. Where there is no engine or no act, it skips the
 // test, or fails it where SLIPWAY_REQUIRE_DOCKER says that both have to be
 // there.
-func open(t *testing.T) *bench {
+func open(t testing.TB) *bench {
 	t.Helper()
 	setUp.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
@@ -187,7 +187,7 @@ func copyFile(to, from string) error {
 
 // build lets act build the action from its Dockerfile, as GitHub does when a
 // job begins, in a run that has nothing else to do.
-func (b *bench) build(ctx context.Context, t *testing.T) error {
+func (b *bench) build(ctx context.Context, t testing.TB) error {
 	s := newScene(t, b, hello)
 	o := pushed("feature", "0.0.0")(s)
 	o.rebuild = true

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func match(t *testing.T, what, pattern, got string) {
+func match(t testing.TB, what, pattern, got string) {
 	t.Helper()
 	if !regexp.MustCompile(pattern).MatchString(got) {
 		t.Errorf("%s is %q, which is not %s", what, got, pattern)
@@ -13,7 +13,7 @@ func match(t *testing.T, what, pattern, got string) {
 }
 
 // inOrder finds each pattern after the one before it.
-func inOrder(t *testing.T, what string, patterns []string, text string) {
+func inOrder(t testing.TB, what string, patterns []string, text string) {
 	t.Helper()
 	rest := text
 	for _, pattern := range patterns {
@@ -27,7 +27,7 @@ func inOrder(t *testing.T, what string, patterns []string, text string) {
 }
 
 // each holds texts against patterns, one by one.
-func each(t *testing.T, what string, patterns, texts []string) {
+func each(t testing.TB, what string, patterns, texts []string) {
 	t.Helper()
 	if len(texts) != len(patterns) {
 		t.Errorf("there are %d %s, not %d: %q", len(texts), what, len(patterns), texts)

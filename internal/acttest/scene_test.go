@@ -28,7 +28,7 @@ const (
 
 // scene is a repository at GitHub, with a runner whose disk outlasts a run.
 type scene struct {
-	t     *testing.T
+	t     testing.TB
 	bench *bench
 	hub   *hub
 	// workspace is the checkout, home what the runner mounts as HOME, both in
@@ -74,7 +74,7 @@ jobs:
 `
 
 // newScene makes one whose file describes the app.
-func newScene(t *testing.T, b *bench, file string) *scene {
+func newScene(t testing.TB, b *bench, file string) *scene {
 	t.Helper()
 	top := t.TempDir()
 	s := &scene{
@@ -167,7 +167,7 @@ type hub struct {
 	asked []time.Time
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t testing.TB) *hub {
 	h := &hub{Server: githubtest.New(t)}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
@@ -215,4 +215,14 @@ func (s *scene) live() map[string]string {
 		}
 	}
 	return found
+}
+
+// first is when the request of that number came.
+func (h *hub) first(number int) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if number >= len(h.asked) {
+		return time.Time{}
+	}
+	return h.asked[number]
 }
