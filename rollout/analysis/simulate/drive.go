@@ -78,7 +78,9 @@ type result struct {
 	plan      plan
 	runs      int
 	reverted  int
-	promoted  int
+	// early are reverts before anything was wrong.
+	early    int
+	promoted int
 	// of those that were reverted
 	late, requests, failed []float64
 	// of those that were promoted
@@ -92,6 +94,10 @@ func repeat(w world, c contender, p plan, runs int) result {
 		o := drive(w, c, p, seed+1)
 		switch o.decision {
 		case analysis.Revert:
+			if o.late <= 0 {
+				res.early++
+				continue
+			}
 			res.reverted++
 			res.late = append(res.late, o.late)
 			res.requests = append(res.requests, o.requests)

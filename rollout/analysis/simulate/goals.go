@@ -101,16 +101,10 @@ func toDetect(w world, observed observation, limit float64, runs int) goal {
 	g.measure = func() (string, bool) {
 		res := repeat(w, ours(), plan{observed, .05, w.onset + 40*wald(w)/(w.rps*.05)}, runs)
 		bound := wald(w)
-		early := 0
-		for _, late := range res.late {
-			if late <= 0 {
-				early++
-			}
-		}
 		ratio := median(res.requests) / bound
 		got := fmt.Sprintf("%.2f (mean %.2f; %.0f of %.0f requests, %.0f s; %d misses and %d too early of %d)",
-			ratio, mean(res.requests)/bound, median(res.requests), bound, median(res.late), runs-res.reverted, early, runs)
-		return got, ratio <= limit && res.reverted == runs && float64(early) <= 0.02*float64(runs)
+			ratio, mean(res.requests)/bound, median(res.requests), bound, median(res.late), runs-res.reverted-res.early, res.early, runs)
+		return got, ratio <= limit && res.reverted+res.early == runs && float64(res.early) <= 0.02*float64(runs)
 	}
 	return g
 }

@@ -114,11 +114,19 @@ func detectionTable(worlds []world, all []entrant, runs, workers int) table {
 		head:  head("traffic", all),
 		rows: rows(worlds, pinnedFor(1800), all, workers, func(w world, e entrant, p plan) string {
 			res := repeat(w, e.contender, p, runs)
-			missed := percent(runs-res.reverted, runs)
-			if res.reverted == 0 {
-				return "100% / – / – / –"
+			early := ""
+			if res.early > 0 {
+				early = fmt.Sprintf("%.0f%% too early; ", float64(percent(res.early, runs)))
 			}
-			return fmt.Sprintf("%.0f%% / %s / %s / %s", float64(missed), short(median(res.late)), overWald(w, median(res.requests)), short(mean(res.failed)))
+			missed := percent(runs-res.reverted-res.early, runs)
+			if res.reverted == 0 {
+				return fmt.Sprintf("%s%.0f%% / – / – / –", early, float64(missed))
+			}
+			requests := short(median(res.requests))
+			if missed < 50 {
+				requests = overWald(w, median(res.requests))
+			}
+			return fmt.Sprintf("%s%.0f%% / %s / %s / %s", early, float64(missed), short(median(res.late)), requests, short(mean(res.failed)))
 		}),
 	}
 }
@@ -127,7 +135,7 @@ func detectionTable(worlds []world, all []entrant, runs, workers int) table {
 // anything.
 func overWald(w world, requests float64) string {
 	bound := wald(w)
-	if w.effect.slower != 1 || bound < 1 {
+	if w.effect.slower != 1 || bound < 10 {
 		return short(requests)
 	}
 	return fmt.Sprintf("%s (%.2f)", short(requests), requests/bound)
@@ -185,6 +193,9 @@ func selection() (healthy, worse, rollouts []world) {
 			healthy = append(healthy, w)
 			rollouts = append(rollouts, w)
 			for _, e := range []effect{double, point, broken} {
+				if e.name == double.name && base == .01 { // which is one point
+					continue
+				}
 				worse = append(worse, w.with(func(w *world) { w.effect = e }))
 			}
 		}
@@ -198,7 +209,9 @@ func selection() (healthy, worse, rollouts []world) {
 		}
 	}
 	for _, s := range []shape{narrow, heavy, twin} {
-		healthy = append(healthy, quick.with(func(w *world) { w.shape = s }))
+		if s.name != narrow.name {
+			healthy = append(healthy, quick.with(func(w *world) { w.shape = s }))
+		}
 		for _, e := range []effect{slower, sluggish} {
 			worse = append(worse, quick.with(func(w *world) { w.shape, w.effect = s, e }))
 		}

@@ -33,7 +33,7 @@ type effect struct {
 }
 
 var (
-	none     = effect{"none", same, 1}
+	none     = effect{"equal", same, 1}
 	double   = effect{"errors × 2", func(b float64) float64 { return 2 * b }, 1}
 	point    = effect{"errors + 1 point", func(b float64) float64 { return b + .01 }, 1}
 	broken   = effect{"all requests fail", func(float64) float64 { return 1 }, 1}
@@ -101,7 +101,15 @@ const (
 )
 
 func (w world) String() string {
-	return fmt.Sprintf("%g rps, %s errors, %s from %g s, %s, %s", w.rps, deploy.Percent(100*w.base), w.effect.name, w.onset, w.shape.name, w.stress)
+	what := w.effect.name
+	if w.onset > 0 {
+		what += fmt.Sprintf(" from %g s on", w.onset)
+	}
+	s := fmt.Sprintf("%g rps, %s errors, %s, %s", w.rps, deploy.Percent(100*w.base), what, w.shape.name)
+	if w.stress != calm {
+		s += ", " + string(w.stress)
+	}
+	return s
 }
 
 // run is one rollout in a world, with its own luck.

@@ -83,7 +83,7 @@ func TestTablesAreMarkdown(t *testing.T) {
 	worlds := []world{quick.with(func(w *world) { w.effect = broken })}
 	detectionTable(worlds, entrants()[3:5], 3, 1).write(&out)
 	for _, want := range []string{
-		"| traffic | PipeCD | Slipway, 15 s |\n| --- | --- | --- |\n| 1000 rps, 0.1% errors, all requests fail from 0 s",
+		"| traffic | PipeCD | Slipway, 15 s |\n| --- | --- | --- |\n| 1000 rps, 0.1% errors, all requests fail, lognormal",
 		"| 0% / 300 / ", "| 0% / 15 / ",
 	} {
 		if !strings.Contains(out.String(), want) {
