@@ -3,14 +3,15 @@ package targettest
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +29,8 @@ import (
 // appPackage is the source of the app that images hold.
 const appPackage = "github.com/slipway-ci/slipway/target/targettest/testapp"
 
-// buildApp builds the app once in a process.
-var buildApp = sync.OnceValues(func() ([]byte, error) {
+// appLayer is a layer with the app, built and packed once in a process.
+var appLayer = sync.OnceValues(func() (v1.Layer, error) {
 	dir, err := os.MkdirTemp("", "testapp-")
 	if err != nil {
 		return nil, err
@@ -41,26 +42,51 @@ var buildApp = sync.OnceValues(func() ([]byte, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the app: %w\n%s", err, out)
 	}
-	return os.ReadFile(path)
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return layerOf(program)
 })
+
+// layerOf is a layer with one executable, /app.
+func layerOf(program []byte) (v1.Layer, error) {
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	err := w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(program)), ModTime: time.Unix(0, 0)})
+	if err == nil {
+		_, err = w.Write(program)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return nil, err
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil }
+	return tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.BestSpeed), tarball.WithCompressedCaching)
+}
 
 // Image is an image of the app with flags in its entrypoint; see testapp.
 func Image(t testing.TB, flags ...string) v1.Image {
 	t.Helper()
-	app, err := buildApp()
+	layer, err := appLayer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return imageOf(t, app, append([]string{"/app"}, flags...))
+	return imageOf(t, layer, append([]string{"/app"}, flags...))
 }
 
-// imageOf packs a program.
-func imageOf(t testing.TB, program []byte, entrypoint []string) v1.Image {
+// Broken is an image whose entrypoint is not there.
+func Broken(t testing.TB) v1.Image {
 	t.Helper()
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(pack(program))), nil })
+	layer, err := layerOf([]byte("nothing"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return imageOf(t, layer, []string{"/missing", "--flag"})
+}
+
+// imageOf is an image of one layer.
+func imageOf(t testing.TB, layer v1.Layer, entrypoint []string) v1.Image {
+	t.Helper()
 	img, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
 		t.Fatal(err)
@@ -79,19 +105,6 @@ func imageOf(t testing.TB, program []byte, entrypoint []string) v1.Image {
 	return img
 }
 
-// pack is a layer with one executable.
-func pack(program []byte) []byte {
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	// Writes to a buffer do not fail; a wrong size would fail Close.
-	_ = w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(program)), ModTime: time.Unix(0, 0)})
-	_, _ = w.Write(program)
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
-	return layer.Bytes()
-}
-
 // Push brings an image to a repository such as 127.0.0.1:5000/hello and tells
 // under which name and digest it is there.
 func Push(t testing.TB, img v1.Image, repository, version string) deploy.Image {
@@ -108,10 +121,4 @@ func Push(t testing.TB, img v1.Image, repository, version string) deploy.Image {
 		t.Fatalf("push %s: %v", ref, err)
 	}
 	return deploy.Image{Repository: repository, Digest: digest.String(), Version: version}
-}
-
-// Broken is an image whose entrypoint is not there.
-func Broken(t testing.TB) v1.Image {
-	t.Helper()
-	return imageOf(t, []byte("nothing"), strings.Fields("/missing --flag"))
 }
