@@ -199,7 +199,7 @@ func (c *claim) of(m *metric) string {
 	case b.alone:
 		return fmt.Sprintf("%s is within %ss as on the live version", p, number(m.le[0]))
 	case b.gain > 0 && m.le[b.live] > 0:
-		return fmt.Sprintf("%s is at most %s times as long", p, number(m.le[b.candidate]/m.le[b.live]))
+		return fmt.Sprintf("%s is at most %s times as long", p, ratio(m.le[b.candidate]/m.le[b.live]))
 	}
-	return fmt.Sprintf("%s is at most %s times as long", p, number(c.ratio))
+	return fmt.Sprintf("%s is at most %s times as long", p, ratio(c.ratio))
 }

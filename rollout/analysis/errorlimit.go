@@ -39,7 +39,7 @@ func (j *ErrorLimit) Observe(s Sample) Verdict {
 	case chance < certain:
 		v.Decision = Revert
 	case chance < likely:
-		v.Decision = Continue
+		v.Decision, v.ETA = Continue, Unknown
 	case j.seen.ErrorShare() > j.Limit:
 		v.Why += ", which is too few to tell from chance"
 	}

@@ -115,6 +115,9 @@ func number(x float64) string {
 	return s
 }
 
+// ratio has three digits.
+func ratio(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }
+
 // atMost is a number with one digit that is not larger: 100 for 123.
 func atMost(x float64) string {
 	if x >= 1e6 {

@@ -89,6 +89,9 @@ type Rule struct {
 	Tolerance    deploy.Percent
 	// Unclaimed metrics can revert, and are not waited for.
 	Unclaimed bool
+	// Required metrics are waited for also while nothing has been seen of
+	// them; others are waited for from when they first appear.
+	Required bool
 }
 
 var _ Judge = (*Sequential)(nil)

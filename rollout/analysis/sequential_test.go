@@ -288,7 +288,7 @@ func TestDurationsInAnyBucketsCanPass(t *testing.T) {
 				v = j.Observe(Sample{At: time.Duration(i+1) * time.Second, Share: 50, Live: same, Candidate: same})
 			}
 			if name == "all above all bounds" {
-				const want = "buckets from 0.1s to 1s cannot show that p50 of latency is at most 1.2 times as long"
+				const want = "buckets from 0.1s to 1s cannot show that p50 of latency is at most 1.25 times as long"
 				if v.Decision != Continue || !strings.Contains(v.Why, want) {
 					t.Errorf("%s: %s", v.Decision, v.Why)
 				}
@@ -296,6 +296,25 @@ func TestDurationsInAnyBucketsCanPass(t *testing.T) {
 				t.Errorf("%s: %s", v.Decision, v.Why)
 			}
 		})
+	}
+}
+
+func TestRequiredMetricsAreWaitedFor(t *testing.T) {
+	j := &Sequential{Dwell: -1, Rules: []Rule{{Metric: "latency", Required: true}}}
+	same := deploy.Traffic{Requests: 100000, Errors: 100}
+	s := Sample{At: time.Second, Share: 50, Live: same, Candidate: same}
+	if v := j.Observe(s); v.Decision != Continue || v.Metric != "latency" {
+		t.Errorf("%s for %q: %s", v.Decision, v.Metric, v.Why)
+	}
+	same.Latency = deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{50000, 40000, 10000}}
+	s.Live, s.Candidate = same, same
+	var v Verdict
+	for range 3 {
+		s.At += time.Second
+		v = j.Observe(s)
+	}
+	if v.Decision != Promote {
+		t.Errorf("%s: %s", v.Decision, v.Why)
 	}
 }
 

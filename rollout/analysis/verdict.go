@@ -53,6 +53,10 @@ func (j *Sequential) tried() bool {
 
 // pass looks whether the present gate opens.
 func (j *Sequential) pass(v Verdict, at float64) Verdict {
+	if missing := j.missing(); missing != "" {
+		v.Metric, v.Why = missing, "not known yet: nothing has been measured of "+missing
+		return v
+	}
 	next := j.gate.next(j.Steps)
 	m, c, left := j.slowest(next)
 	if c == nil {
@@ -77,6 +81,17 @@ func (j *Sequential) pass(v Verdict, at float64) Verdict {
 		}
 	}
 	return v
+}
+
+// missing is a metric that is required and has not been seen.
+func (j *Sequential) missing() string {
+	for _, r := range j.Rules {
+		seen := func(m *metric) bool { return m.name == r.Metric }
+		if r.Required && !slices.ContainsFunc(j.metrics, seen) {
+			return r.Metric
+		}
+	}
+	return ""
 }
 
 // open keeps the gate open: that it has passed was told.
