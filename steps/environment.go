@@ -34,8 +34,17 @@ func collectSecrets(ctx context.Context, w *Work) error {
 	return nil
 }
 
-// inspectTargets opens the environments and refuses what they cannot do.
+// inspectTargets opens the environments, and refuses what they cannot do and
+// what the forge does not let into them.
 func inspectTargets(ctx context.Context, w *Work) error {
+	if err := openTargets(ctx, w); err != nil {
+		return err
+	}
+	return w.askPermits(ctx)
+}
+
+// openTargets opens the environments and refuses what they cannot do.
+func openTargets(ctx context.Context, w *Work) error {
 	for _, env := range w.Environments {
 		target, err := w.Target(ctx, w.App.Name, env)
 		if err != nil {

@@ -10,26 +10,26 @@ import (
 
 // Resume goes on with the rollout that is held in an environment.
 func Resume(r Request) Pipeline {
-	return steer("resume", r, (*rollout.Engine).Resume, deploy.Promoted)
+	return steer("resume", r, inspectTargets, (*rollout.Engine).Resume, deploy.Promoted)
 }
 
 // Pause holds the rollout that is under way, and Abort takes it back, also one
-// that is held.
+// that is held. Neither needs the forge's permit: to stop is always allowed.
 func Pause(r Request) Pipeline {
-	return steer("pause", r, (*rollout.Engine).Pause, deploy.Held)
+	return steer("pause", r, openTargets, (*rollout.Engine).Pause, deploy.Held)
 }
 
 // Abort takes back the rollout that is under way or held.
 func Abort(r Request) Pipeline {
-	return steer("abort", r, (*rollout.Engine).Abort, deploy.Reverted, deploy.Failed)
+	return steer("abort", r, openTargets, (*rollout.Engine).Abort, deploy.Reverted, deploy.Failed)
 }
 
 // steer does something about a rollout that another run began. It is done when
 // the outcome is one of those that were asked for.
-func steer(what string, r Request, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked ...deploy.Outcome) Pipeline {
+func steer(what string, r Request, look func(context.Context, *Work) error, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked ...deploy.Outcome) Pipeline {
 	env := r.Environments[0]
 	return Pipeline{
-		{Name: "look at the environments", Run: inspectTargets},
+		{Name: "look at the environments", Run: look},
 		{Name: what + " the rollout in " + env.Name, Run: func(ctx context.Context, w *Work) error { return w.steer(ctx, env, do, asked) }},
 	}
 }

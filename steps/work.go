@@ -50,6 +50,9 @@ type Tools struct {
 	List func(ctx context.Context, app string, env deploy.Environment) ([]string, error)
 	// Pull asks the forge about a pull request; nil where there is none to ask.
 	Pull func(ctx context.Context, number int) (Pull, error)
+	// Permit asks the forge whether this run may deploy to an environment; nil
+	// where there is none to ask.
+	Permit func(ctx context.Context, environment string) (Permit, error)
 	// Repository is where images go for an app that names none.
 	Repository func(ctx context.Context, app string) (string, error)
 	// Secret is the value of a secret, and whether there is one.

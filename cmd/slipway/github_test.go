@@ -14,6 +14,9 @@ import (
 // sha is the commit that the runner of scripts has checked out.
 const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 
+// runID is the workflow run that scripts are.
+const runID = 4711
+
 // onRunner makes the script's environment that of a GitHub runner: onrunner
 // EVENT REF [PAYLOAD]. Payloads are GitHub's own examples, by name, or files of
 // the script. What the step before wrote is forgotten.
@@ -31,7 +34,7 @@ func onRunner(ts *testscript.TestScript, neg bool, args []string) {
 	for name, value := range map[string]string{
 		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": args[0], "GITHUB_REF": args[1], "GITHUB_EVENT_PATH": path,
 		"GITHUB_SHA": sha, "GITHUB_REPOSITORY": githubtest.Repository, "GITHUB_ACTOR": "octocat", "GITHUB_WORKSPACE": work,
-		"GITHUB_RUN_ID": "4711", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SERVER_URL": "https://github.com",
+		"GITHUB_RUN_ID": fmt.Sprint(runID), "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SERVER_URL": "https://github.com",
 		"GITHUB_OUTPUT": filepath.Join(work, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(work, "summary.md"),
 	} {
 		ts.Setenv(name, value)
@@ -86,6 +89,56 @@ func refuse(ts *testscript.TestScript, neg bool, args []string) {
 	if status != 0 {
 		s.github.Fail(githubtest.Fault{Match: ".", Times: -1, Status: status})
 	}
+}
+
+// protect gives an environment rules at GitHub: protect ENVIRONMENT RULE...,
+// with rules such as reviewers=octocat,@ops wait=30 branches=main,release/*
+func protect(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) == 0 || s.github == nil {
+		ts.Fatalf("usage: protect ENVIRONMENT RULE..., after github")
+	}
+	e := githubtest.Environment{Name: args[0]}
+	for _, rule := range args[1:] {
+		name, value, _ := strings.Cut(rule, "=")
+		switch name {
+		case "reviewers":
+			e.Reviewers = strings.Split(value, ",")
+		case "branches":
+			e.Branches = strings.Split(value, ",")
+		case "wait":
+			_, err := fmt.Sscan(value, &e.WaitMinutes)
+			ts.Check(err)
+		default:
+			ts.Fatalf("there is no rule %s", name)
+		}
+	}
+	s.github.SetEnvironment(e)
+}
+
+// approve lets somebody approve the run for environments.
+func approve(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) == 0 || s.github == nil {
+		ts.Fatalf("usage: approve ENVIRONMENT..., after github")
+	}
+	s.github.Review(runID, "approved", args...)
+}
+
+// pull makes a pull request, or changes its state: pull NUMBER
+// open|closed|merged.
+func pull(ts *testscript.TestScript, neg bool, args []string) {
+	s := stageOf(ts)
+	if neg || len(args) != 2 || s.github == nil {
+		ts.Fatalf("usage: pull NUMBER open|closed|merged, after github")
+	}
+	p := githubtest.Pull{State: args[1], Branch: "topic", HeadSHA: sha}
+	if args[1] == "merged" {
+		p.State, p.Merged = "closed", true
+	}
+	_, err := fmt.Sscan(args[0], &p.Number)
+	ts.Check(err)
+	s.github.SetPull(p)
 }
 
 // output sets a variable to an output of the step, the last one of the name.

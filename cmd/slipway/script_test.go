@@ -54,7 +54,8 @@ const patience = 60 * time.Second
 //	private PATH                nobody but its owner can read it
 //	described FILE              the JSON report is as its schema says
 //
-// and, for what runs on GitHub, onrunner, github, atgithub, refuse and output.
+// and, for what runs on GitHub, onrunner, github, atgithub, refuse, protect,
+// approve, pull and output.
 //
 //	git init|commit|tag NAME    makes a repository of the working folder
 func TestScripts(t *testing.T) {
@@ -77,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
 			"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
 			"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
+			"protect": protect, "approve": approve, "pull": pull,
 			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
 		},
 	})

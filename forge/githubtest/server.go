@@ -168,6 +168,21 @@ func (s *Server) AddPull(commit string, p Pull) {
 	s.pulls[commit] = append(s.pulls[commit], p)
 }
 
+// SetPull replaces the pull request of the number, or adds it to its head's.
+func (s *Server) SetPull(p Pull) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, all := range s.pulls {
+		for i := range all {
+			if all[i].Number == p.Number {
+				all[i] = p
+				return
+			}
+		}
+	}
+	s.pulls[p.HeadSHA] = append(s.pulls[p.HeadSHA], p)
+}
+
 // AddComment is somebody's comment.
 func (s *Server) AddComment(issue int, by User, body string) int64 {
 	s.mu.Lock()
