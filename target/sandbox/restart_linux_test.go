@@ -360,3 +360,32 @@ func TestTakenPortOfTheRegistry(t *testing.T) {
 	p.must(p.target().Switch(b.limited(), next))
 	p.serves("1.1.0")
 }
+
+// Users go back at once when the folder of an environment cannot be written;
+// that they did is written down as soon as it can.
+func TestUsersGoBackBeforeItCanBeWrittenDown(t *testing.T) {
+	b := up(t)
+	p := b.midway("production")
+	c := *p.state().Candidate
+	folder := filepath.Join(b.config.Home, "environments", app, p.name)
+	if err := errors.Join(os.Rename(folder, folder+".aside"), os.WriteFile(folder, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.target().Split(b.limited(), c, 40); err == nil {
+		t.Error("more users go to what cannot be written down")
+	}
+	p.must(p.target().Split(b.limited(), c, 0))
+	p.serves("1.0.0")
+	b.eventually("the problem", func() bool { return strings.Contains(b.problem(p.name), folder) })
+	if err := errors.Join(os.Remove(folder), os.Rename(folder+".aside", folder)); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("that it is written down", func() bool { return b.problem(p.name) == "" })
+	b.kill()
+	b.up()
+	if s := p.state(); s.Share != 0 || !s.Record.Unfinished() {
+		t.Errorf("forgotten: %s", text(t, s))
+	}
+	p.ready()
+	p.serves("1.0.0")
+}

@@ -19,8 +19,6 @@ const (
 	upLimit   = 10 * time.Second
 	downLimit = 30 * time.Second
 	pollEvery = 20 * time.Millisecond
-	// printLimit is the size at which what the process prints is put aside.
-	printLimit = 4 << 20
 	// printTail is how much of it an error shows, in bytes.
 	printTail = 2 << 10
 )
@@ -123,7 +121,6 @@ func spawn(c Config, home wire.Home) (*begun, error) {
 	if c.Executable == "" || err != nil {
 		return nil, errors.New("it is not known which program to start")
 	}
-	rotate(home.LogFile())
 	out, err := os.OpenFile(home.LogFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open its log: %w", err)
@@ -144,13 +141,6 @@ func spawn(c Config, home wire.Home) (*begun, error) {
 		return nil, fmt.Errorf("start %s: %w", executable, err)
 	}
 	return b, nil
-}
-
-// rotate puts a long log aside.
-func rotate(path string) {
-	if info, err := os.Stat(path); err == nil && info.Size() > printLimit {
-		_ = os.Rename(path, path+".1") // the log only grows further
-	}
 }
 
 // printed is the end of what the process has printed.

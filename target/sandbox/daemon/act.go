@@ -258,15 +258,6 @@ func (e *environment) move(back bool, f func(*document)) error {
 	return nil
 }
 
-// remember writes the document as it is by now.
-func (e *environment) remember() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.store.save(e.key, e.doc); err != nil {
-		e.log.Error("the way back of the users could not be written down; the next change will", "error", err)
-	}
-}
-
 // stop takes a revision out of traffic, waits for what is under way, and
 // removes it. Once begun it goes on when ctx ends.
 func (e *environment) stop(ctx context.Context, r deploy.Revision) error {

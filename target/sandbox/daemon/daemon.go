@@ -14,8 +14,9 @@ import (
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
-// portRetry is how often a port that another program has is tried again.
-const portRetry = 2 * time.Second
+// retry is how often what stood in the way is tried again: a port that another
+// program has, a disk that cannot be written.
+const retry = 2 * time.Second
 
 // daemon is all environments of one state folder.
 type daemon struct {
@@ -122,10 +123,10 @@ func (d *daemon) all() []*environment {
 	})
 }
 
-// keepHouse removes what nobody needs any more when it is asked to, and tries
-// again to get ports that other programs had, until ctx ends.
+// keepHouse is the janitor: it removes what nobody needs any more when it is
+// asked to, tries again what failed, and keeps the log short, until ctx ends.
 func (d *daemon) keepHouse(ctx context.Context) {
-	ticker := time.NewTicker(portRetry)
+	ticker := time.NewTicker(retry)
 	defer ticker.Stop()
 	for {
 		select {
@@ -135,8 +136,9 @@ func (d *daemon) keepHouse(ctx context.Context) {
 			d.prune()
 		case <-ticker.C:
 			for _, e := range d.all() {
-				e.reopen()
+				e.tryAgain()
 			}
+			turnOver(d.home.LogFile(), printLimit)
 		}
 	}
 }

@@ -40,8 +40,9 @@ type environment struct {
 	secrets map[string]string // by name@version
 	runs    map[string]*run
 	front   *front
-	// trouble is why there is no front.
-	trouble error
+	// trouble is why there is no front; unsaved is why the document is not on
+	// disk as it is in memory.
+	trouble, unsaved error
 	// changed is closed, and replaced, whenever a replica or a run changes.
 	changed chan struct{}
 	// moves counts the acts that move traffic, so that one that has waited
@@ -86,12 +87,16 @@ func (e *environment) restore() {
 	e.apply()
 }
 
-// reopen tries again to get the port that another program had.
-func (e *environment) reopen() {
+// tryAgain does what another program or the disk stood in the way of.
+func (e *environment) tryAgain() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.trouble != nil && e.open(e.doc.Port) == nil {
 		e.log.Info("the environment can be reached again", "url", e.front.url())
+	}
+	unsaved := e.unsaved != nil && !e.closed
+	e.mu.Unlock()
+	if unsaved {
+		e.remember()
 	}
 }
 
@@ -138,8 +143,23 @@ func (e *environment) update(change func(*document)) error {
 	if err := e.store.save(e.key, next); err != nil {
 		return err
 	}
-	e.doc = next
+	e.doc, e.unsaved = next, nil
 	return nil
+}
+
+// remember writes the document as it is by now. Where that fails, the janitor
+// tries again, and so does the next change.
+func (e *environment) remember() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := e.unsaved
+	e.unsaved = e.store.save(e.key, e.doc)
+	switch {
+	case e.unsaved != nil && before == nil:
+		e.log.Error("users went back, and it cannot be written down", "error", e.unsaved)
+	case e.unsaved == nil && before != nil:
+		e.log.Info("it is written down that users went back")
+	}
 }
 
 // learn keeps the values of a revision's secrets.

@@ -34,7 +34,7 @@ func writeJSON(path string, value any, by func(path string, data []byte) error) 
 func diskError(path string, err error) error {
 	err = fmt.Errorf("write %s: %w", path, err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return deploy.Hinted(err, "free space on the disk of %s; nothing was changed", filepath.Dir(path))
+		return deploy.Hinted(err, "free space on the disk of %s, and try again", filepath.Dir(path))
 	}
 	return err
 }
@@ -86,6 +86,24 @@ func readJSON(path string, value any) (absent bool, err error) {
 		return false, fmt.Errorf("read %s: %w", path, err)
 	}
 	return false, nil
+}
+
+// printLimit is the size at which what this process prints is put aside, in
+// bytes.
+const printLimit = 4 << 20
+
+// turnOver empties a file that others append to, once it is long, and keeps
+// what it held in a second one, as far as the disk lets it.
+func turnOver(path string, limit int64) {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() <= limit {
+		return
+	}
+	content, err := os.ReadFile(path)
+	if err == nil {
+		_ = replace(path+".1", content) // or the disk would fill up further
+	}
+	_ = os.Truncate(path, 0)
 }
 
 // removeLeftovers removes what a killed process left behind in a folder.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -62,8 +63,8 @@ func (e *environment) status() wire.Environment {
 	if e.doc.Candidate != nil {
 		s.Candidate = e.doc.Candidate.Image.Version
 	}
-	if e.trouble != nil {
-		s.Problem = problem(e.trouble)
+	if trouble := cmp.Or(e.trouble, e.unsaved); trouble != nil {
+		s.Problem = problem(trouble)
 	}
 	for _, w := range e.doc.Runs {
 		if r, runs := e.runs[w.Revision.ID]; runs {

@@ -106,3 +106,26 @@ func TestTreesWithoutWritePermissionAreRemoved(t *testing.T) {
 		t.Errorf("it is still there: %v", err)
 	}
 }
+
+func TestALongLogIsTurnedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "daemon.log")
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for i, line := range []string{"one\n", "two\n", "three\n", "four\n"} {
+		if _, err := log.WriteString(line); err != nil {
+			t.Fatal(err)
+		}
+		turnOver(path, 10)
+		want := []string{"one\n", "one\ntwo\n", "", "four\n"}[i]
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("after %q the log is %q, %v", line, got, err)
+		}
+	}
+	if got, err := os.ReadFile(path + ".1"); err != nil || string(got) != "one\ntwo\nthree\n" {
+		t.Errorf("put aside was %q, %v", got, err)
+	}
+	turnOver(filepath.Join(t.TempDir(), "none"), 0) // is fine
+}

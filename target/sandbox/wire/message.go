@@ -107,8 +107,8 @@ type Environment struct {
 	Candidate string         `json:"candidate,omitempty"`
 	Share     deploy.Percent `json:"share"`
 	Replicas  []Replica      `json:"replicas,omitempty"`
-	// Problem is why the environment cannot serve, with what to do; empty when
-	// it can.
+	// Problem is why the environment cannot serve, or why what it serves cannot
+	// be written down, with what to do; empty when all is well.
 	Problem string `json:"problem,omitempty"`
 }
 
