@@ -189,7 +189,7 @@ func (c *claim) left(level float64, p pace) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// String is what the claim claims of a metric: "errors at most 0.4 points worse".
+// of says what is claimed of a metric: "errors are at most 0.4 points worse".
 func (c *claim) of(m *metric) string {
 	if c.quantile == 0 {
 		return fmt.Sprintf("%s are at most %s points worse", m.name, number(100*c.margin))

@@ -158,12 +158,24 @@ func (m *metric) gathered(share float64) (rho float64, ok bool) {
 	return c / (c + l), c > 0 && l > 0
 }
 
+// drop parts with what is carried at another share: it lacks one version, and a
+// batch of two shares would take a bad minute for a bad version.
+func (m *metric) drop() {
+	m.forecast.look()
+	m.forecast.learn(m.carriedLive, 0)
+	clear(m.carriedLive)
+	clear(m.carriedCandidate)
+}
+
 // settle bets on the carried batch, if it has both versions in it, and learns
-// from it afterwards. began and at are seconds.
+// from it afterwards. began and at are seconds. The dispersion is of errors.
 func (m *metric) settle(began, at, share, dispersion float64) {
 	rho, ok := m.gathered(share)
 	if !ok {
 		return
+	}
+	if m.kind != kindErrors {
+		dispersion = 1
 	}
 	lasted := max(at-m.pace.at, 0)
 	m.pace.batch(lasted, total(m.carriedCandidate)+total(m.carriedLive))

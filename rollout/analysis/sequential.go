@@ -113,14 +113,16 @@ func (j *Sequential) Observe(s Sample) Verdict {
 		return *j.end
 	}
 	began, at := j.clock.tick(s)
-	changed := j.gate.enter(s, began)
+	if j.gate.enter(s, began) {
+		for _, m := range j.metrics {
+			m.wealth.change()
+			m.drop()
+		}
+	}
 	j.gather(s, at)
 	j.dispersion = j.dispersed(s.Dispersion)
 	for _, m := range j.metrics {
 		m.wealth.until(began)
-		if changed {
-			m.wealth.change()
-		}
 		m.settle(began, at, s.Share.Fraction(), j.dispersion)
 	}
 	v := j.decide(s, at)

@@ -162,6 +162,20 @@ func TestBatchesThatLackAVersionAreCarried(t *testing.T) {
 	}
 }
 
+// What was carried at one share is not mixed with what comes at another.
+func TestCarriedCountsEndWithTheShare(t *testing.T) {
+	j := &Sequential{}
+	j.Observe(Sample{Share: 5, Live: deploy.Traffic{Requests: 1000, Errors: 500}})
+	j.Observe(Sample{Share: 25, Candidate: deploy.Traffic{Requests: 10}})
+	m := j.metrics[0]
+	if got := total(m.judgedCandidate) + total(m.carriedLive); got != 0 {
+		t.Errorf("%g requests of the share before are still there", got)
+	}
+	if got := m.forecast.seen[1]; got != 500 {
+		t.Errorf("has learned of %g errors, not of 500", got)
+	}
+}
+
 // The mean evidence against an equal version is at most one, whenever one
 // stops; here at the first time that it passes a limit, or at the end. An
 // incident that both versions share makes no difference.

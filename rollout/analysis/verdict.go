@@ -8,9 +8,10 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// most evidence that is told, so that it stays a number.
+// mostEvidence is told at most, so that it stays a number.
 const mostEvidence = 1e300
 
+// evidence is told from its logarithm.
 func evidence(log float64) float64 { return math.Exp(min(log, math.Log(mostEvidence))) }
 
 // decide says what follows from all that was seen.
