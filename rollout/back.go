@@ -63,15 +63,15 @@ func (r *rollout) usersBack(ctx context.Context, decided time.Time) error {
 // returnUsers decides by what the target says, not by what this process
 // believes, so that it may be repeated, and be run by another process.
 func (r *rollout) returnUsers(ctx context.Context) error {
-	if r.plan.Live.IsZero() {
-		return nil // there is no version to return to: clear removes the candidate
-	}
 	state, err := r.state(ctx, r.target)
 	if err != nil {
 		return err
 	}
 	if err := r.ledger.follow(state.Record); err != nil {
 		return err
+	}
+	if r.plan.Live.IsZero() {
+		return nil // there is no version to return to: clear removes the candidate
 	}
 	live, running := state.Live, replicas(state, r.plan.Live)
 	switch {

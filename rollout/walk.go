@@ -129,12 +129,17 @@ func (r *rollout) promote(ctx context.Context) Result {
 	if err := r.verify(ctx); err != nil {
 		return r.back(ctx, err)
 	}
-	if err := r.ledger.enter(ctx, deploy.PhasePromoting); err != nil {
+	if ctx.Err() != nil {
+		return r.back(ctx, fmt.Errorf("interrupted: %w", context.Cause(ctx)))
+	}
+	// A cancel in the middle of the write would leave it open which way is the
+	// right one.
+	own, cancel := r.ownTime(ctx)
+	defer cancel()
+	if err := r.ledger.enter(own, deploy.PhasePromoting); err != nil {
 		return r.back(ctx, err)
 	}
-	ctx, cancel := r.ownTime(ctx)
-	defer cancel()
-	return r.complete(ctx)
+	return r.complete(own)
 }
 
 // complete removes the old version and closes the journal.
