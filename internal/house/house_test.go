@@ -36,8 +36,9 @@ var knows = map[string][]string{
 		"deploy", "target/sandbox/ociregistry", "target/sandbox/process",
 		"target/sandbox/proxy", "target/sandbox/wire",
 	},
-	"target/targettest":         {"deploy"},
-	"target/targettest/testapp": nil,
+	"target/sandbox/process/containertest": nil,
+	"target/targettest":                    {"deploy"},
+	"target/targettest/testapp":            nil,
 
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,
@@ -50,11 +51,14 @@ var knows = map[string][]string{
 
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
-	"forge":                 {"forge/githubtest"},
-	"internal/acttest":      {"forge/githubtest"},
-	"report":                {"forge/githubtest"},
-	"target/sandbox":        {"target/sandbox/daemon", "target/targettest", "target/targettest/testapp"},
-	"target/sandbox/daemon": {"target/targettest", "target/targettest/testapp"},
+	"forge":            {"forge/githubtest"},
+	"internal/acttest": {"forge/githubtest"},
+	"report":           {"forge/githubtest"},
+	"target/sandbox": {
+		"target/sandbox/daemon", "target/sandbox/process/containertest", "target/targettest", "target/targettest/testapp",
+	},
+	"target/sandbox/process": {"target/sandbox/process/containertest"},
+	"target/sandbox/daemon":  {"target/targettest", "target/targettest/testapp"},
 }
 
 var everybody = []string{"*"}

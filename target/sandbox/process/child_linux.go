@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,7 +23,19 @@ import (
 // to ask before it does anything else; Start refuses to work otherwise.
 func IsChild() bool {
 	hooked.Store(true)
-	return len(os.Args) == 2 && os.Args[0] == childName && os.Getpid() == 1
+	if len(os.Args) < 2 || os.Args[0] != childName {
+		return false
+	}
+	return isolationOfChild() == Chroot || len(os.Args) == 2 && os.Getpid() == 1
+}
+
+// isolationOfChild is what the command line of an init says. It is process 1
+// with namespaces alone, and so has to be told otherwise.
+func isolationOfChild() Isolation {
+	if len(os.Args) == 3 && os.Args[2] == string(Chroot) {
+		return Chroot
+	}
+	return Namespaces
 }
 
 // Child is the init of a replica. It never returns.
@@ -32,66 +45,183 @@ func Child() {
 	runtime.LockOSThread()
 	keepToOurselves()
 	c := &child{
-		control: os.NewFile(controlFD, "control"),
-		report:  json.NewEncoder(os.NewFile(reportFD, "report")),
+		isolation: isolationOfChild(),
+		control:   os.NewFile(controlFD, "control"),
+		report:    json.NewEncoder(os.NewFile(reportFD, "report")),
+		confirmed: make(chan struct{}),
 	}
-	if err := c.run(); err != nil {
+	exit, err := c.run()
+	c.clear()
+	if err != nil {
 		c.tell(message{Failed: failureOf(err)})
-		leave(1)
+		c.leave(1)
 	}
-	leave(0)
+	c.tell(message{Exit: exit})
+	c.leave(0)
 }
-
-// leave ends the init at once, and the kernel ends whatever else runs in the
-// replica. (os.Exit would stay for a second in tests with the race detector.)
-func leave(code int) { unix.Exit(code) }
 
 // child is an init at work.
 type child struct {
-	control *os.File
-	report  *json.Encoder
+	isolation Isolation
+	control   *os.File
+	report    *json.Encoder
+	// confirmed is closed when the caller knows the app, or is gone.
+	confirmed chan struct{}
+	// user is whom the app runs as, root its copy of the image: with Chroot.
+	user int
+	root *rootCopy
+
+	// starting is held while the app is being executed.
+	starting sync.Mutex
+	// gone: the caller is no more, or wants no more of the replica.
+	gone bool
 }
 
-// run builds the replica, runs the app in it, and tells how that ended.
-func (c *child) run() error {
+// run builds the replica, and runs the app in it until that has ended.
+func (c *child) run() (*Exit, error) {
 	var r request
 	if err := json.NewDecoder(c.control).Decode(&r); err != nil {
-		return fmt.Errorf("read the request: %w", err)
+		return nil, fmt.Errorf("read the request: %w", err)
 	}
+	if c.isolation == Chroot {
+		if err := c.adopt(); err != nil {
+			return nil, &refused{err}
+		}
+	}
+	go c.holdOn()
 	if r.Probe {
-		return c.probe()
+		return nil, c.probe()
 	}
-	if err := build(r, func(text string) { c.tell(message{Note: text}) }); err != nil {
-		return err
+	stdin, err := c.build(r)
+	if err != nil {
+		return nil, err
 	}
-	if err := confine(); err != nil {
-		return err
+	if err := confine(c.isolation); err != nil {
+		return nil, err
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
-	pid, err := execute(r)
+	pid, err := c.execute(r, stdin)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	began := time.Now()
 	c.tell(message{Started: pid})
-	if _, err := c.control.Read(make([]byte, 1)); err != nil {
-		return fmt.Errorf("wait for the caller: %w", err)
-	}
-	go c.holdOn()
+	<-c.confirmed
 	go forward(signals, pid)
 	r = request{} // its environment is the app's business alone from here on
 	debug.FreeOSMemory()
 	exit := reap(pid, began)
-	c.tell(message{Exit: &exit})
+	return &exit, nil
+}
+
+// adopt makes this process the parent of all orphans among its descendants, as
+// process 1 is without being told, and knows them by their user.
+func (c *child) adopt() (err error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("adopt orphans: %w", err)
+	}
+	c.user, err = userOf(os.Getpid())
+	return err
+}
+
+// build makes the app's world, and opens what it has as stdin.
+func (c *child) build(r request) (stdin *os.File, err error) {
+	note := func(text string) { c.tell(message{Note: text}) }
+	if c.isolation == Namespaces {
+		if err := build(r, note); err != nil {
+			return nil, err
+		}
+		return openNull()
+	}
+	if stdin, err = openNull(); err != nil { // the replica may have no devices
+		return nil, err
+	}
+	c.root, err = settle(r, c.user, note, c.unwanted)
+	return stdin, err
+}
+
+func openNull() (*os.File, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("open stdin: %w", err)
+	}
+	return null, nil
+}
+
+// execute starts the app, unless nobody wants it any more.
+func (c *child) execute(r request, stdin *os.File) (int, error) {
+	defer func() { _ = stdin.Close() }()
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	if c.gone {
+		return 0, errUnwanted
+	}
+	return execute(r, stdin, c.user)
+}
+
+// errUnwanted ends a start of which the caller does not want to know any more.
+var errUnwanted = errors.New("the caller is gone")
+
+// unwanted is an error once nobody wants the replica any more.
+func (c *child) unwanted() error {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	if c.gone {
+		return errUnwanted
+	}
 	return nil
 }
 
-// holdOn ends this init, and with it the whole replica, when the caller is no
-// more: the kernel closes the other end of the pipe however it died.
+// holdOn ends the whole replica when the caller is no more, or closes his end
+// of the pipe: the kernel does that for him however he died.
 func (c *child) holdOn() {
+	heard := make([]byte, 1)
+	for heard[0] != confirmation { // a line end may be left of the request
+		if _, err := c.control.Read(heard); err != nil {
+			break
+		}
+	}
+	close(c.confirmed)
 	_, _ = io.Copy(io.Discard, c.control)
-	leave(1)
+	c.abandon()
+}
+
+// abandon ends whatever runs in the replica, at once.
+func (c *child) abandon() {
+	if c.isolation == Namespaces {
+		unix.Exit(1)
+	}
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	c.gone = true
+	if c.user != 0 && killAllOf(c.user) != nil {
+		unix.Exit(1) // the kernel then ends the app at least
+	}
+}
+
+// clear ends and reaps what the app has left. In a namespace the kernel does
+// that once this process has left.
+func (c *child) clear() {
+	if c.isolation == Namespaces || c.user == 0 || killAllOf(c.user) != nil {
+		return
+	}
+	for {
+		_, err := syscall.Wait4(-1, nil, 0, nil)
+		if err != nil && !errors.Is(err, syscall.EINTR) { // none is left
+			return
+		}
+	}
+}
+
+// leave ends the init at once, and in a namespace the kernel ends whatever
+// else runs in the replica. (os.Exit would stay for a second in tests with the
+// race detector.)
+func (c *child) leave(code int) {
+	if c.root != nil {
+		_ = c.root.remove() // or the next replica of this image does it
+	}
+	unix.Exit(code)
 }
 
 // tell sends a message. A caller that is gone does not hear it, which holdOn
@@ -100,18 +230,30 @@ func (c *child) tell(m message) { _ = c.report.Encode(m) }
 
 // probe tries the powers that build needs.
 func (c *child) probe() error {
-	if err := private(); err != nil {
+	try := probeNamespaces
+	if c.isolation == Chroot {
+		try = func() error { return probeChroot(c.user) }
+	}
+	if err := try(); err != nil {
 		return &refused{err}
 	}
+	c.tell(message{Started: os.Getpid()})
+	<-c.confirmed
+	return nil
+}
+
+// probeNamespaces tries what is refused in some namespaces.
+func probeNamespaces() error {
+	if err := private(); err != nil {
+		return err
+	}
 	if err := unix.Mount("slipway", "/", "tmpfs", 0, "size=4k"); err != nil {
-		return &refused{fmt.Errorf("mount a file system: %w", err)}
+		return fmt.Errorf("mount a file system: %w", err)
 	}
 	if err := unix.Sethostname([]byte("probe")); err != nil {
-		return &refused{fmt.Errorf("set the host name: %w", err)}
+		return fmt.Errorf("set the host name: %w", err)
 	}
-	c.tell(message{Started: 1})
-	_, err := c.control.Read(make([]byte, 1))
-	return err
+	return nil
 }
 
 // forward passes signals on to the app, for as long as this process lives.

@@ -29,8 +29,9 @@ func keepToOurselves() {
 
 // confine gives up every power of this thread, for what it starts from now on
 // as well. The rest of the init keeps its powers, out of the app's reach:
-// whoever has fewer cannot trace it.
-func confine() error {
+// whoever has fewer cannot trace it. With Chroot the thread keeps what it needs
+// to start the app as its user, who does not get it.
+func confine(isolation Isolation) error {
 	unix.Umask(0o022)
 	// A keyring of its own; kernels without keyrings have none to protect.
 	_, _ = unix.KeyctlJoinSessionKeyring("")
@@ -50,12 +51,24 @@ func confine() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid new privileges: %w", err)
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	if err := unix.Capset(&header, &none[0]); err != nil {
+	if err := dropPowers(isolation == Chroot); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
 	return nil
+}
+
+// dropPowers gives up the capabilities that executing would hand on, and those
+// that this thread itself has, unless it is to keep them.
+func dropPowers(keep bool) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var powers [2]unix.CapUserData
+	if keep {
+		if err := unix.Capget(&header, &powers[0]); err != nil {
+			return err
+		}
+		powers[0].Inheritable, powers[1].Inheritable = 0, 0
+	}
+	return unix.Capset(&header, &powers[0])
 }
 
 // dropBounding empties the set of what root could get back by executing.

@@ -12,15 +12,18 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 
 // usualPath is searched when the environment names no PATH.
 const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// execute starts the app and returns its process ID in here. It is in a
-// session of its own, so that signals to its group do not reach the init.
-func execute(r request) (int, error) {
+// execute starts the app, as a user unless that is 0, and returns its process
+// ID in here. It is in a session of its own, so that signals to its group do
+// not reach the init.
+func execute(r request, stdin *os.File, user int) (int, error) {
 	if info, err := os.Stat(r.Dir); err != nil || !info.IsDir() {
 		return 0, unusable("the working directory has to be a folder in the image", "%s: no such folder in the image", r.Dir)
 	}
@@ -28,16 +31,19 @@ func execute(r request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	null, err := os.Open("/dev/null")
-	if err != nil {
-		return 0, fmt.Errorf("open stdin: %w", err)
+	how := &syscall.SysProcAttr{Setsid: true}
+	if user != 0 {
+		if err := allowed(r.Dir, path); err != nil {
+			return 0, err
+		}
+		how.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}
+		how.Pdeathsig = syscall.SIGKILL // of the thread that this runs on
 	}
-	defer func() { _ = null.Close() }()
 	pid, err := syscall.ForkExec(path, r.Argv, &syscall.ProcAttr{
 		Dir:   r.Dir,
 		Env:   r.Env,
-		Files: []uintptr{null.Fd(), 1, 2},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Files: []uintptr{stdin.Fd(), 1, 2},
+		Sys:   how,
 	})
 	if err != nil {
 		return 0, explain(path, err)
@@ -96,6 +102,9 @@ func explain(path string, err error) error {
 		return unusable("the entrypoint has to name a program", "%s: is a folder in the image", path)
 	}
 	switch {
+	case errors.Is(err, syscall.EACCES) && neverExecutes(path):
+		return deploy.Hinted(fmt.Errorf("%s: the file system that holds the sandbox's state forbids programs (noexec)", path),
+			"let the state lie where programs may be executed (SLIPWAY_HOME)")
 	case errors.Is(err, syscall.EACCES):
 		return unusable("give the file its execute permission (chmod +x, or mode: 0755 in build.files)", "%s: not executable", path)
 	case errors.Is(err, syscall.ENOENT):
@@ -109,23 +118,39 @@ func explain(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
+// neverExecutes reports whether a file lies where nothing may be executed.
+func neverExecutes(path string) bool {
+	var where unix.Statfs_t
+	return unix.Statfs(path, &where) == nil && where.Flags&unix.ST_NOEXEC != 0
+}
+
 // interpreter names what a program or a script needs in order to run.
 func interpreter(path string) string {
+	what, name := needs(path)
+	if name == "" {
+		return "a file"
+	}
+	return fmt.Sprintf("the %s %q", what, name)
+}
+
+// What runs others.
+const (
+	forScripts  = "interpreter"
+	forPrograms = "dynamic loader"
+)
+
+// needs is the file that a script or a program asks for, and what that is.
+func needs(path string) (what, name string) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "a file"
+		return "", ""
 	}
 	defer func() { _ = file.Close() }()
 	if line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadString('\n'); strings.HasPrefix(line, "#!") {
-		if words := strings.Fields(line[2:]); len(words) > 0 {
-			return fmt.Sprintf("the interpreter %q", words[0])
-		}
-		return "an interpreter"
+		name, _, _ = strings.Cut(strings.TrimSpace(line[2:]), " ")
+		return forScripts, name
 	}
-	if loader := loader(file); loader != "" {
-		return fmt.Sprintf("the dynamic loader %q", loader)
-	}
-	return "a file"
+	return forPrograms, loader(file)
 }
 
 // loader is the dynamic loader that an ELF file asks for; empty if none.

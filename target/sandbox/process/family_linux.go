@@ -105,12 +105,19 @@ func (p *Process) Listening() ([]int, error) {
 		}
 	}
 	var found []int
-	for _, pid := range pids {
-		for _, inode := range sockets(pid) {
-			if port, ok := ports[inode]; ok {
-				found = append(found, port)
+	look := func() {
+		for _, pid := range pids {
+			for _, inode := range sockets(pid) {
+				if port, ok := ports[inode]; ok {
+					found = append(found, port)
+				}
 			}
 		}
+	}
+	if p.user == 0 {
+		look()
+	} else {
+		withEyesOf(p.user, look)
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil

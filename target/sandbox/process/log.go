@@ -26,9 +26,10 @@ type Log struct {
 	path string
 	half int64
 
-	mu   sync.Mutex
-	file *os.File
-	size int64
+	mu    sync.Mutex
+	file  *os.File
+	size  int64
+	noted map[string]bool
 }
 
 // NewLog opens the file for appending, or makes it, readable by its owner
@@ -69,6 +70,21 @@ func (l *Log) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// note writes a line of our own, once: a replica that is started again and
+// again has other things to say. What cannot be written is not worth an error.
+func (l *Log) note(text string) {
+	l.mu.Lock()
+	known := l.noted[text]
+	if l.noted == nil {
+		l.noted = map[string]bool{}
+	}
+	l.noted[text] = true
+	l.mu.Unlock()
+	if !known {
+		_, _ = fmt.Fprintf(l, "slipway: %s\n", text)
+	}
 }
 
 // Tail returns the last n lines, oldest first, without line ends. A line of

@@ -178,3 +178,17 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestLogNotesOnce(t *testing.T) {
+	log, err := NewLog(filepath.Join(t.TempDir(), "log"), MinLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	for _, text := range []string{"one thing", "another", "one thing"} {
+		log.note(text)
+	}
+	if got, err := log.Tail(10); err != nil || !slices.Equal(got, []string{"slipway: one thing", "slipway: another"}) {
+		t.Errorf("got %q (%v)", got, err)
+	}
+}

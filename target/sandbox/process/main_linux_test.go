@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/sandbox/process/containertest"
 )
 
 // The environment of a test binary that has another task than to test.
@@ -33,6 +35,8 @@ const (
 	// envTask names one of tasks, envFolder is a folder for it.
 	envTask   = "PROCESS_TEST_TASK"
 	envFolder = "PROCESS_TEST_FOLDER"
+	// envIsolation is the isolation that has to be chosen.
+	envIsolation = "PROCESS_TEST_ISOLATION"
 )
 
 func TestMain(m *testing.M) {
@@ -58,6 +62,9 @@ var tasks = map[string]func(folder string) error{
 	"denied": beDenied,
 	"full":   beFull,
 	"secret": beSecretive,
+	"inside": beTestsInContainer,
+	"asked":  func(string) error { return Supported() },
+	"noexec": beOnNoexec,
 }
 
 // task is this test binary with a task, in namespaces of its own if any are
@@ -78,19 +85,34 @@ func task(t testing.TB, name, folder string, namespaces uintptr) *exec.Cmd {
 
 // beParent starts a replica, prints the process IDs of its family, and waits.
 func beParent(root string) error {
-	p, err := Start(context.Background(), Spec{ID: "orphan", Root: root, Argv: []string{"/app", "fork"}})
+	log, err := NewLog(root+".log", MinLog)
 	if err != nil {
 		return err
 	}
-	var pids []int
-	for len(pids) < 5 { // init, app and its three children
-		if pids, err = family(p.cmd.Process.Pid); err != nil {
+	p, err := Start(context.Background(), Spec{ID: "orphan", Root: root, Argv: []string{"/app", "fork"}, Log: log})
+	if err != nil {
+		return err
+	}
+	for said := ""; strings.Count(said, "ignoring") < 3 || !strings.Contains(said, "forked"); time.Sleep(5 * time.Millisecond) {
+		lines, err := log.Tail(10)
+		if err != nil {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond)
+		said = strings.Join(lines, " ")
+	}
+	pids, err := family(p.cmd.Process.Pid)
+	if err != nil {
+		return err
 	}
 	fmt.Println(strings.Trim(fmt.Sprint(pids), "[]"))
 	select {}
+}
+
+// beTestsInContainer runs the tests of replicas as root of a container.
+func beTestsInContainer(string) error {
+	env := slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, envTask+"=") })
+	argv := append([]string{os.Args[0]}, replicaTests...)
+	return containertest.Exec("/proc/self/exe", argv, append(env, envIsolation+"="+string(Chroot)))
 }
 
 // beInContainer runs a replica where a part of /proc is covered, as the
@@ -126,6 +148,30 @@ func beDenied(string) error {
 		return err
 	}
 	return Supported()
+}
+
+// beOnNoexec starts a replica of an image on a file system without programs.
+func beOnNoexec(folder string) error {
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tiny", folder, "tmpfs", unix.MS_NOEXEC, ""),
+	); err != nil {
+		return err
+	}
+	root := filepath.Join(folder, "root")
+	for _, name := range []string{"dev", "proc", "tmp", "run", "var/tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "app"), []byte("#!/app\n"), 0o755); err != nil {
+		return err
+	}
+	p, err := Start(context.Background(), Spec{ID: "noexec", Root: root, Argv: []string{"/app"}})
+	if err == nil {
+		p.Stop(0)
+	}
+	return err
 }
 
 // beFull unpacks onto a disk that is too small.

@@ -82,14 +82,10 @@ func (b *builder) look() error {
 // image makes the unpacked image a mount of its own, with room for the host's
 // root on a new /dev.
 func (b *builder) image() error {
+	if err := unpackedTo(b.Root); err != nil {
+		return err
+	}
 	dev := filepath.Join(b.Root, "dev")
-	info, err := os.Lstat(dev)
-	if errors.Is(err, os.ErrPermission) {
-		return deploy.Hinted(err, "in a user namespace root has no power over other users' folders: keep the sandbox's state in a folder below none that only another user may enter")
-	}
-	if err != nil || !info.IsDir() {
-		return fmt.Errorf("%s is not a folder that Unpack made: it has no /dev", b.Root)
-	}
 	if err := unix.Mount(b.Root, b.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return &refused{err}
 	}
@@ -97,6 +93,18 @@ func (b *builder) image() error {
 		return &refused{err}
 	}
 	return os.Mkdir(filepath.Join(dev, filepath.Base(host)), 0o700)
+}
+
+// unpackedTo refuses a folder that Unpack has not made.
+func unpackedTo(root string) error {
+	info, err := os.Lstat(filepath.Join(root, "dev"))
+	if errors.Is(err, os.ErrPermission) {
+		return deploy.Hinted(err, "in a user namespace root has no power over other users' folders: keep the sandbox's state in a folder below none that only another user may enter")
+	}
+	if err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is not a folder that Unpack made: it has no /dev", root)
+	}
+	return nil
 }
 
 func (b *builder) pivot() error {
@@ -191,16 +199,23 @@ func cover(path string) error {
 	return unix.Mount("slipway", path, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=4k")
 }
 
+// scratchFolders are those that programs expect to be able to write.
+var scratchFolders = []struct {
+	path string
+	mode os.FileMode
+}{{"/tmp", 0o1777}, {"/run", 0o755}, {"/var/tmp", 0o1777}}
+
+func notWritable(folder string) string {
+	return folder + " is not writable in this replica: the image has no such folder"
+}
+
 // scratch mounts the folders that programs expect to be able to write.
 func (b *builder) scratch() error {
 	mounted := map[string]bool{}
-	for _, folder := range []struct {
-		path string
-		mode os.FileMode
-	}{{"/tmp", 0o1777}, {"/run", 0o755}, {"/var/tmp", 0o1777}} {
+	for _, folder := range scratchFolders {
 		real, err := filepath.EvalSymlinks(folder.path)
 		if err != nil {
-			b.note(folder.path + " is not writable in this replica: the image has no such folder")
+			b.note(notWritable(folder.path))
 			continue
 		}
 		if mounted[real] || strings.HasPrefix(real+"/", host+"/") {

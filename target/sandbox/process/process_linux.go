@@ -41,16 +41,20 @@ func namespaces() uintptr {
 // Process is a running replica: the app, whatever it started, and its init.
 // Its methods may be called from several goroutines.
 type Process struct {
-	cmd      *exec.Cmd
-	control  *os.File
-	report   *os.File
-	messages *json.Decoder
-	log      io.Writer
-	began    time.Time
-	pid      int
-	drained  chan struct{}
-	done     chan struct{}
-	exit     Exit // written before done is closed
+	isolation Isolation
+	cmd       *exec.Cmd
+	control   *os.File
+	report    *os.File
+	messages  *json.Decoder
+	log       output
+	began     time.Time
+	pid       int
+	// user is whom all but the init run as; with Namespaces it is 0, the
+	// init's own.
+	user    int
+	drained chan struct{}
+	done    chan struct{}
+	exit    Exit // written before done is closed
 }
 
 // Start runs a replica and returns once its app has been executed. An app that
@@ -60,16 +64,31 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.ID, err)
 	}
-	log := io.Discard
+	isolation, err := choose(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.ID, err)
+	}
+	log := output(nowhere{io.Discard})
 	if s.Log != nil {
 		log = s.Log
 	}
-	p, err := start(ctx, s.request(), log)
+	p, err := start(ctx, isolation, s.request(), log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.ID, err)
 	}
 	return p, nil
 }
+
+// output takes what a replica writes, and what is to be said of it.
+type output interface {
+	io.Writer
+	note(text string)
+}
+
+// nowhere is the output of a replica without a Log.
+type nowhere struct{ io.Writer }
+
+func (nowhere) note(string) {}
 
 // PID is the app's process ID on the host.
 func (p *Process) PID() int { return p.pid }
@@ -96,10 +115,11 @@ func (p *Process) Stop(grace time.Duration) Exit {
 		return p.exit
 	}
 	p.kill()
-	if !p.wait(killLimit) { // in the kernel's hands; it will not run again
-		return Exit{Code: -1, Signal: "SIGKILL", After: time.Since(p.began)}
+	if p.wait(killLimit) || p.insist() {
+		return p.exit
 	}
-	return p.exit
+	// In the kernel's hands; it will not run again.
+	return Exit{Code: -1, Signal: "SIGKILL", After: time.Since(p.began)}
 }
 
 // wait reports whether the replica ended within the limit.
@@ -114,18 +134,36 @@ func (p *Process) wait(limit time.Duration) bool {
 	}
 }
 
-// kill ends the init; the kernel then kills everything else in the namespace
-// before the init is reaped.
+// kill ends the replica. With namespaces it ends the init; the kernel then
+// kills everything else in there before the init is reaped. Otherwise the init
+// does that.
 func (p *Process) kill() {
+	if p.isolation == Chroot {
+		_ = p.control.Close()
+		return
+	}
 	_ = p.cmd.Process.Kill() // an error means that it has ended
 }
 
-// start makes a replica, or a probe of one, and hands it to own.
-func start(ctx context.Context, r request, log io.Writer) (*Process, error) {
-	if !hooked.Load() {
-		return nil, errors.New("main has to call process.IsChild before it starts a replica")
+// insist ends an init that was asked to end its replica and has not; own then
+// ends the rest.
+func (p *Process) insist() bool {
+	if p.isolation == Namespaces {
+		return false // it was killed
 	}
-	p, err := spawn(r.ID, log)
+	_ = p.cmd.Process.Kill()
+	return p.wait(killLimit)
+}
+
+// errUnhooked is for programs that would start themselves for ever.
+var errUnhooked = errors.New("main has to call process.IsChild before it starts a replica")
+
+// start makes a replica, or a probe of one, and hands it to own.
+func start(ctx context.Context, isolation Isolation, r request, log output) (*Process, error) {
+	if !hooked.Load() {
+		return nil, errUnhooked
+	}
+	p, err := spawn(isolation, r.ID, log)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +190,8 @@ func late(ctx context.Context, after time.Duration) error {
 	return fmt.Errorf("interrupted after %s while the replica was built", span(after))
 }
 
-// spawn runs this executable again in new namespaces.
-func spawn(id string, log io.Writer) (*Process, error) {
+// spawn runs this executable again as an init.
+func spawn(isolation Isolation, id string, log output) (*Process, error) {
 	var files pipes
 	defer files.closeTheirs()
 	control, theirControl := files.open(false)
@@ -163,7 +201,7 @@ func spawn(id string, log io.Writer) (*Process, error) {
 		files.closeOurs()
 		return nil, fmt.Errorf("open a pipe: %w", files.err)
 	}
-	cmd := command(id)
+	cmd := command(isolation, id)
 	cmd.Stdout, cmd.Stderr = theirOutput, theirOutput
 	cmd.ExtraFiles = []*os.File{theirControl, theirReport} // controlFD, reportFD
 	if err := cmd.Start(); err != nil {
@@ -171,8 +209,12 @@ func spawn(id string, log io.Writer) (*Process, error) {
 		return nil, denied(err)
 	}
 	p := &Process{
-		cmd: cmd, control: control, report: report, messages: json.NewDecoder(report),
+		isolation: isolation,
+		cmd:       cmd, control: control, report: report, messages: json.NewDecoder(report),
 		log: log, began: time.Now(), drained: make(chan struct{}), done: make(chan struct{}),
+	}
+	if isolation == Chroot {
+		p.user, _ = userOf(cmd.Process.Pid) // an error the init tells
 	}
 	go p.drain(output)
 	return p, nil
@@ -180,19 +222,22 @@ func spawn(id string, log io.Writer) (*Process, error) {
 
 // command is this executable as an init. Its environment keeps the Go runtime
 // in it small, and holds nothing else.
-func command(id string) *exec.Cmd {
-	return &exec.Cmd{
-		Path: "/proc/self/exe",
-		Args: []string{childName, id},
-		Env:  []string{"GOMAXPROCS=1", "GOGC=20"},
-		Dir:  "/",
-		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags:  namespaces(),
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-			Setsid:      true, // a Ctrl-C at the caller's terminal is not for replicas
-		},
+func command(isolation Isolation, id string) *exec.Cmd {
+	cmd := &exec.Cmd{
+		Path:        "/proc/self/exe",
+		Args:        []string{childName, id},
+		Env:         []string{"GOMAXPROCS=1", "GOGC=20"},
+		Dir:         "/",
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // a Ctrl-C at the caller's terminal is not for replicas
 	}
+	if isolation == Chroot {
+		cmd.Args = append(cmd.Args, string(Chroot))
+		return cmd
+	}
+	cmd.SysProcAttr.Cloneflags = namespaces()
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	return cmd
 }
 
 // begin hands over the request and waits until the app is executed.
@@ -207,7 +252,7 @@ func (p *Process) begin(r request) error {
 		}
 		switch {
 		case m.Note != "":
-			p.note(m.Note)
+			p.log.note(m.Note)
 		case m.Failed != nil:
 			return m.Failed.err()
 		case m.Started != 0:
@@ -230,7 +275,7 @@ func (p *Process) acknowledge(inside int) error {
 		return err
 	}
 	p.pid = pid
-	if _, err := p.control.WriteString("\n"); err != nil {
+	if _, err := p.control.Write([]byte{confirmation}); err != nil {
 		return p.early(err)
 	}
 	return nil
@@ -240,6 +285,10 @@ func (p *Process) acknowledge(inside int) error {
 func (p *Process) own() {
 	defer close(p.done)
 	exit, told := p.last()
+	if !told && p.user != 0 {
+		p.awaitInit()
+		sweep(p.user)
+	}
 	err := p.cmd.Wait()
 	<-p.drained
 	_ = p.control.Close()
@@ -248,6 +297,17 @@ func (p *Process) own() {
 		exit = exitOf(p.cmd.ProcessState, err, time.Since(p.began))
 	}
 	p.exit = exit
+}
+
+// awaitInit waits for the init's end, and leaves it as it is: up to its burial
+// no other process has its number, nor then another replica its user.
+func (p *Process) awaitInit() {
+	for {
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 // last reads what the init tells until it ends.
@@ -276,11 +336,6 @@ func (p *Process) drain(output *os.File) {
 			return
 		}
 	}
-}
-
-// note writes a line of our own into the replica's log.
-func (p *Process) note(text string) {
-	_, _ = fmt.Fprintf(p.log, "slipway: %s\n", text)
 }
 
 // exitOf is the exit of an init that could not tell about its app any more.

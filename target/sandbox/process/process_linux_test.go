@@ -25,8 +25,12 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// Tests whose names begin with TestReplica run as root, if that runs them, and
-// again as an ordinary user.
+// Tests whose names begin with TestReplica run as root, if that runs them, again
+// as an ordinary user, and again as root of a container, where there are no
+// namespaces.
+
+// replicaTests are the arguments that choose them.
+var replicaTests = []string{"-test.run=^TestReplica[^s]", "-test.v", "-test.timeout=2m"}
 
 // nobody is the ordinary user.
 const nobody = 65534
@@ -35,6 +39,7 @@ func TestReplicasOfAnOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the user who runs the tests is an ordinary one already")
 	}
+	needNamespaces(t)
 	dir, err := os.MkdirTemp("", "process-nobody-*")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +51,7 @@ func TestReplicasOfAnOrdinaryUser(t *testing.T) {
 	if err := os.Chown(dir, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(dir, "test"), "-test.run=^TestReplica[^s]", "-test.v", "-test.timeout=2m")
+	cmd := exec.Command(filepath.Join(dir, "test"), replicaTests...)
 	cmd.Dir = dir
 	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, "PATH=" + os.Getenv("PATH"), envApp + "=" + filepath.Join(dir, "app")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -54,6 +59,37 @@ func TestReplicasOfAnOrdinaryUser(t *testing.T) {
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestReplicaIsIsolated")) {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+func TestReplicasInADefaultContainer(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("replicas without namespaces need root, which does not run these tests")
+	}
+	needNamespaces(t)
+	cmd := task(t, "inside", "", 0)
+	cmd.Env = append(cmd.Env, envApp+"="+appPath(t))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestReplicaIsIsolated")) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// needNamespaces skips what makes namespaces itself, or would do again what
+// the tests do anyway where there are none.
+func needNamespaces(t testing.TB) {
+	t.Helper()
+	if isolation(t) != Namespaces {
+		t.Skip("there are no namespaces here")
+	}
+}
+
+// isolation is that of the replicas of these tests.
+func isolation(t testing.TB) Isolation {
+	t.Helper()
+	if err := Supported(); err != nil {
+		t.Fatal(err, deploy.HintOf(err))
+	}
+	return Chosen()
 }
 
 func copyFile(t testing.TB, source, target string) {
@@ -74,8 +110,9 @@ func copyFile(t testing.TB, source, target string) {
 }
 
 func TestReplicaIsSupportedHere(t *testing.T) {
-	if err := Supported(); err != nil {
-		t.Fatal(err, deploy.HintOf(err))
+	got := isolation(t)
+	if want := Isolation(os.Getenv(envIsolation)); want != "" && got != want {
+		t.Fatalf("replicas are isolated by %s, not by %s", got, want)
 	}
 }
 
@@ -89,13 +126,22 @@ func TestReplicaSeesOnlyItself(t *testing.T) {
 		t.Fatalf("%s\n%s", got, text(t, log))
 	}
 	out := text(t, log)
-	for _, want := range []string{
-		"hostname: hello-3\n", "uid: 0 0\n", "wd: /srv\n", "args: x|y z|\n", "env: KEY=hunter2|PATH=/bin:/\n",
-		"processes: 2\n", "root: app dev etc proc run srv tmp var\n",
-		"dev: fd full null random shm stderr stdin stdout tty urandom zero\n",
-		"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
-		"CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "core: 0 0\n", "stdin: 0 EOF\n", "pipes: 2\n",
-	} {
+	all := []string{
+		"wd: /srv\n", "args: x|y z|\n", "env: KEY=hunter2|PATH=/bin:/\n", "root: app dev etc proc run srv tmp var\n",
+		"core: 0 0\n", "stdin: 0 EOF\n",
+	}
+	for _, want := range append(all, map[Isolation][]string{
+		Namespaces: {
+			"hostname: hello-3\n", "uid: 0 0\n", "processes: 2\n", "pipes: 2\n",
+			"dev: fd full null random shm stderr stdin stdout tty urandom zero\n",
+			"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+			"CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
+		},
+		Chroot: {
+			fmt.Sprintf("uid: %d %[1]d\n", p.user), "groups: \n", "processes: 0\n", "dev: full null random shm urandom zero\n",
+			fmt.Sprintf("slipway: no namespaces can be had here: this replica runs by chroot as user %d, and its /proc is empty\n", p.user),
+		},
+	}[isolation(t)]...) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in what it sees", want)
 		}
@@ -106,6 +152,48 @@ func TestReplicaSeesOnlyItself(t *testing.T) {
 	if t.Failed() {
 		t.Log(out)
 	}
+}
+
+// TestReplicaHasNoPowers looks from outside: not every replica can look itself.
+func TestReplicaHasNoPowers(t *testing.T) {
+	p, log := run(t, Spec{Root: root(t)}, "sleep")
+	awaitLine(t, log, "asleep")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = ":\t0000000000000000\n"
+	for _, want := range []string{"CapInh" + none, "CapPrm" + none, "CapEff" + none, "CapBnd" + none, "CapAmb" + none, "NoNewPrivs:\t1\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("no %q in\n%s", want, status)
+		}
+	}
+	var pipes []string
+	look := func() { pipes = open(t, p.PID(), "pipe:") }
+	if p.user == 0 {
+		look()
+	} else {
+		withEyesOf(p.user, look)
+	}
+	if len(pipes) != 2 { // stdout and stderr
+		t.Errorf("it has the pipes %v", pipes)
+	}
+}
+
+// open are a process's open files of a kind.
+func open(t testing.TB, pid int, kind string) (found []string) {
+	t.Helper()
+	folder := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if link, _ := os.Readlink(filepath.Join(folder, e.Name())); strings.HasPrefix(link, kind) {
+			found = append(found, e.Name()+" "+link)
+		}
+	}
+	return found
 }
 
 func TestReplicaKeepsItsOwnResolver(t *testing.T) {
@@ -121,15 +209,25 @@ func TestReplicaIsIsolated(t *testing.T) {
 	if err := os.WriteFile(hostFile, []byte("the host's"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	dir := root(t)
+	dir := root(t,
+		entry{name: "loose", mode: 0o666, body: "the image's"},
+		entry{name: "open/", kind: '5', mode: 0o777},
+	)
 	p, log := run(t, Spec{Root: dir, Scratch: 8 << 20}, "attack", hostFile)
 	if got := ended(t, p); got.Code != 0 {
 		t.Fatalf("%s\n%s", got, text(t, log))
 	}
 	tried := 0
 	for _, line := range strings.Split(strings.TrimSpace(text(t, log)), "\n") {
+		if strings.HasPrefix(line, "slipway: ") {
+			continue
+		}
 		name, allowed := strings.CutPrefix(line, "allowed: ")
-		if done := strings.HasSuffix(name, ": done"); done != allowed {
+		name, outcome, _ := strings.Cut(name, ": ")
+		if otherwise[isolation(t)][name] {
+			allowed = !allowed
+		}
+		if (outcome == "done") != allowed {
 			t.Error(line)
 		}
 		tried++
@@ -137,14 +235,27 @@ func TestReplicaIsIsolated(t *testing.T) {
 	if tried < 30 {
 		t.Errorf("only %d things were tried\n%s", tried, text(t, log))
 	}
-	for _, name := range []string{"owned", "tmp/mine", "run/mine"} {
+	for _, name := range []string{"owned", "open/owned", "tmp/mine", "run/mine", "dev/null"} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s was written to the image", name)
 		}
 	}
+	if content, err := os.ReadFile(filepath.Join(dir, "loose")); err != nil || string(content) != "the image's" {
+		t.Errorf("a file of the image holds %q (%v)", content, err)
+	}
 }
 
-// TestReplicaDoesNotFollowTheImage mounts upon links that point to the host.
+// otherwise are the attacks that end otherwise than the app says.
+var otherwise = map[Isolation]map[string]bool{
+	Chroot: {
+		"send init a signal that it does not get": true, // that is another init
+		"write /dev/stdout":                       true, // it leads into /proc
+		"fill /tmp":                               true, // nothing bounds it
+	},
+}
+
+// TestReplicaDoesNotFollowTheImage makes folders, or mounts, of links that lead to
+// the host.
 func TestReplicaDoesNotFollowTheImage(t *testing.T) {
 	victim := t.TempDir()
 	dir := root(t,
@@ -155,7 +266,7 @@ func TestReplicaDoesNotFollowTheImage(t *testing.T) {
 		entry{name: "var/tmp", kind: '2', link: "../../../../" + victim},
 	)
 	p, log := run(t, Spec{Root: dir}, "look")
-	if got := ended(t, p); got.Code != 0 || !strings.Contains(text(t, log), "processes: 2\n") {
+	if got := ended(t, p); got.Code != 0 || !strings.Contains(text(t, log), "wd: /\n") {
 		t.Errorf("%s\n%s", got, text(t, log))
 	}
 	if left, _ := os.ReadDir(victim); len(left) > 0 {
@@ -235,22 +346,52 @@ func TestReplicaThatIgnoresIsKilled(t *testing.T) {
 	}
 }
 
+// TestReplicaLeavesNothingBehind ends apps whose children hide: they are in
+// sessions of their own, ignore signals, and two have lost their parents.
 func TestReplicaLeavesNothingBehind(t *testing.T) {
-	p, log := run(t, Spec{Root: root(t)}, "fork")
-	awaitLine(t, log, "forked")
-	eventually(t, "three children", func() bool { return strings.Count(text(t, log), "ignoring") == 3 })
-	pids, err := family(p.cmd.Process.Pid)
-	if err != nil || len(pids) != 5 || !slices.Contains(pids, p.PID()) {
-		t.Fatalf("the family is %v (%v)", pids, err)
+	dir := root(t)
+	for _, c := range []struct {
+		name, want string
+		end        func(*Process)
+	}{
+		{"asked", "SIGTERM", func(p *Process) { p.Stop(20 * time.Second) }},
+		{"stopped at once", "SIGKILL", func(p *Process) { p.Stop(0) }},
+		{"the app ends", "SIGINT", func(p *Process) { _ = syscall.Kill(p.PID(), syscall.SIGINT) }},
+		{"the init is killed", "SIGKILL", func(p *Process) { _ = p.cmd.Process.Kill() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, log := run(t, Spec{Root: dir}, "fork")
+			eventually(t, "three children", func() bool { return strings.Count(text(t, log), "ignoring") == 3 })
+			awaitLine(t, log, "forked")
+			pids, err := family(p.cmd.Process.Pid)
+			if err != nil || len(pids) != 5 || !slices.Contains(pids, p.PID()) {
+				t.Fatalf("the family is %v (%v)", pids, err)
+			}
+			c.end(p)
+			if got := ended(t, p); got.Signal != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			for _, pid := range pids {
+				if alive(pid) {
+					t.Errorf("process %d is alive after the end", pid)
+				}
+			}
+		})
 	}
-	if got := p.Stop(20 * time.Second); got.Signal != "SIGTERM" {
-		t.Errorf("got %s, want SIGTERM", got)
+	run(t, Spec{Root: dir}, "sleep")
+	if left := copies(t, dir); len(left) > 1 {
+		t.Errorf("beside the image there are %v", left)
 	}
-	for _, pid := range pids {
-		if alive(pid) {
-			t.Errorf("process %d is alive after Stop", pid)
-		}
+}
+
+// copies are those that lie beside an image.
+func copies(t testing.TB, root string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(root), copyPrefix+"*"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return found
 }
 
 // alive is false for a process that is gone or only waits to be reaped.
@@ -265,14 +406,16 @@ func alive(pid int) bool {
 
 func TestReplicaReapsOrphans(t *testing.T) {
 	p, log := run(t, Spec{Root: root(t)}, "orphans")
-	ended(t, p)
-	if !strings.Contains(text(t, log), "processes: 2\n") {
-		t.Errorf("orphans are left\n%s", text(t, log))
-	}
+	awaitLine(t, log, "all are orphans")
+	eventually(t, "the orphans to be reaped", func() bool {
+		pids, err := family(p.cmd.Process.Pid)
+		return err == nil && len(pids) == 2 // zombies would count
+	})
 }
 
 func TestReplicaDiesWithItsParent(t *testing.T) {
-	cmd := task(t, "parent", root(t), 0)
+	dir := root(t)
+	cmd := task(t, "parent", dir, 0)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -297,6 +440,9 @@ func TestReplicaDiesWithItsParent(t *testing.T) {
 	began := time.Now()
 	eventually(t, "the replica to end", func() bool { return !slices.ContainsFunc(pids, alive) })
 	t.Logf("gone %s after its parent", time.Since(began))
+	if left := copies(t, dir); len(left) > 0 {
+		t.Errorf("beside the image there are %v", left)
+	}
 }
 
 func TestReplicaFloodIsBounded(t *testing.T) {
@@ -431,6 +577,48 @@ func TestReplicaOfABadImage(t *testing.T) {
 	}
 }
 
+// TestReplicaOfAClosedImage needs what only its owner may use.
+func TestReplicaOfAClosedImage(t *testing.T) {
+	if isolation(t) == Namespaces {
+		t.Skip("with namespaces replicas own what is in their image")
+	}
+	dir := root(t,
+		entry{name: "own", mode: 0o700, body: program(t)},
+		entry{name: "closed/", kind: '5', mode: 0o700},
+		entry{name: "closed/app", mode: 0o755, body: program(t)},
+		entry{name: "link", kind: '2', link: "closed/app"},
+		entry{name: "blind", mode: 0o711, body: "#!/app exit\n"},
+		entry{name: "script", mode: 0o755, body: "#!/own exit\n"},
+		entry{name: "lib64/ld-test.so", mode: 0o700, body: program(t)},
+		entry{name: "dynamic", mode: 0o755, body: dynamic()},
+	)
+	for _, c := range []struct {
+		spec Spec
+		want string
+	}{
+		{Spec{Argv: []string{"/own"}}, "/own: an ordinary user may not use /own (its mode is 0700)"},
+		{Spec{Argv: []string{"own"}, Env: []string{"PATH=/"}}, "/own: an ordinary user may not use /own"},
+		{Spec{Argv: []string{"/closed/app"}}, "/closed/app: an ordinary user may not use /closed (its mode is 0700)"},
+		{Spec{Argv: []string{"/link"}}, "/link: an ordinary user may not use /closed"},
+		{Spec{Argv: []string{"/blind"}}, "/blind: an ordinary user may not use /blind (its mode is 0711)"},
+		{Spec{Argv: []string{"/script"}}, "/own: an ordinary user may not use /own"},
+		{Spec{Argv: []string{"/dynamic"}}, "/lib64/ld-test.so: an ordinary user may not use /lib64/ld-test.so"},
+		{Spec{Argv: []string{"/app"}, Dir: "/closed"}, "/closed: an ordinary user may not use /closed"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			c.spec.ID, c.spec.Root = "closed", dir
+			p, err := Start(context.Background(), c.spec)
+			if err == nil {
+				p.Stop(0)
+				t.Fatal("it started")
+			}
+			if !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), c.want) || !strings.Contains(deploy.HintOf(err), "chmod a+rx") {
+				t.Errorf("got %v (%s), want %s", err, deploy.HintOf(err), c.want)
+			}
+		})
+	}
+}
+
 // program is the content of the app.
 func program(t testing.TB) string {
 	t.Helper()
@@ -536,12 +724,43 @@ func TestReplicasShareARoot(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
+	if left := copies(t, dir); len(left) > 0 {
+		t.Errorf("beside the image there are %v", left)
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Errorf("the root cannot be removed: %v", err)
 	}
 }
 
+// TestReplicaIsAloneInItsFolders would fail if replicas of one image shared
+// /tmp or /run: the second would find the first one's files.
+func TestReplicaIsAloneInItsFolders(t *testing.T) {
+	dir := root(t)
+	for range 2 {
+		_, log := run(t, Spec{Root: dir}, "claim")
+		awaitLine(t, log, "claimed: <nil> <nil>")
+	}
+}
+
+func TestReplicaCannotSignalOthers(t *testing.T) {
+	dir := root(t)
+	victim, log := run(t, Spec{Root: dir}, "sleep")
+	awaitLine(t, log, "asleep")
+	for _, pid := range []int{victim.PID(), victim.cmd.Process.Pid, os.Getpid(), -1} {
+		p, log := run(t, Spec{Root: dir}, "kill", strconv.Itoa(pid))
+		got := ended(t, p)
+		refused := strings.Contains(text(t, log), "refused") || pid == -1 // which succeeds if it hits nobody
+		if got.Code != 0 || !refused {
+			t.Errorf("kill %d: %s\n%s", pid, got, text(t, log))
+		}
+	}
+	if !alive(victim.PID()) {
+		t.Errorf("it %s", ended(t, victim))
+	}
+}
+
 func TestReplicaInAContainer(t *testing.T) {
+	needNamespaces(t)
 	out, err := task(t, "masked", root(t), unix.CLONE_NEWNS|unix.CLONE_NEWPID).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "/proc is empty in this replica") || !strings.Contains(string(out), "hostname: nested\n") {
 		t.Errorf("%v\n%s", err, out)
@@ -549,9 +768,33 @@ func TestReplicaInAContainer(t *testing.T) {
 }
 
 func TestReplicaIsDenied(t *testing.T) {
+	needNamespaces(t)
 	out, err := task(t, "denied", "", unix.CLONE_NEWNS).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "error: this machine does not let slipway run isolated processes: the limit on namespaces is reached\n") ||
 		!strings.Contains(string(out), "hint: allow user namespaces: sudo sysctl") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestReplicaIsDeniedToUsersOfAContainer finds neither way open.
+func TestReplicaIsDeniedToUsersOfAContainer(t *testing.T) {
+	if isolation(t) == Namespaces {
+		t.Skip("this is no container")
+	}
+	cmd := task(t, "asked", "", 0)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "error: this machine does not let slipway run isolated processes: operation not permitted\n") ||
+		!strings.Contains(string(out), "run slipway as its root") || !strings.Contains(string(out), "seccomp=unconfined") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestReplicaIsDeniedWhereNothingMayBeExecuted(t *testing.T) {
+	needNamespaces(t)
+	out, err := task(t, "noexec", t.TempDir(), unix.CLONE_NEWNS).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "/app: the file system that holds the sandbox's state forbids programs (noexec)\n") ||
+		!strings.Contains(string(out), "hint: let the state lie") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -643,6 +886,7 @@ func privateMemory(b *testing.B, pid int) int64 {
 }
 
 func TestReplicaNeedsRoomOnTheDisk(t *testing.T) {
+	needNamespaces(t)
 	out, err := task(t, "full", t.TempDir(), unix.CLONE_NEWNS).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "left behind: 0\n") || !strings.Contains(string(out), "no space left on device\n") ||
 		!strings.Contains(string(out), "hint: make room") {

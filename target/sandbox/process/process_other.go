@@ -20,6 +20,9 @@ func Supported() error {
 		"run slipway on a Linux machine, in a Linux virtual machine or on a Linux runner; targets for Docker hosts and Kubernetes, which can be reached from here, are planned")
 }
 
+// Chosen is empty: there is no isolation to choose.
+func Chosen() Isolation { return "" }
+
 // Start refuses as Supported does.
 func Start(context.Context, Spec) (*Process, error) { return nil, Supported() }
 

@@ -15,10 +15,11 @@ var ErrImage = errors.New("the image cannot be run")
 
 // Spec says what to run.
 type Spec struct {
-	// ID becomes the host name in the replica: 1 to 64 bytes.
+	// ID becomes the host name in the replica, with Namespaces: 1 to 64 bytes.
 	ID string
 	// Root is a folder that Unpack made. It is mounted read-only, and any
-	// number of replicas may share it.
+	// number of replicas may share it. With Chroot each has a copy of hard
+	// links in a hidden folder beside it.
 	Root string
 	// Argv is the command with its arguments. A command without a slash is
 	// looked for in the PATH that Env names.
@@ -31,7 +32,8 @@ type Spec struct {
 	// close it, so that it may outlive a restart. Nil discards all.
 	Log *Log
 	// Scratch bounds each of /tmp, /run and /var/tmp, in bytes; zero means
-	// DefaultScratch. They are kept in memory.
+	// DefaultScratch. They are kept in memory. With Chroot they are on disk,
+	// and nothing bounds them.
 	Scratch int64
 }
 

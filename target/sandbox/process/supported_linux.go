@@ -1,29 +1,82 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
 
+// chosen is the isolation of all replicas of this process, once it is known.
+var chosen struct {
+	sync.Mutex
+	isolation Isolation
+}
+
 // Supported is nil if this machine lets this user run replicas. It tries, which
-// takes some milliseconds; the answer may be kept. Otherwise it is a
+// takes some milliseconds, and keeps to what has worked. Otherwise it is a
 // *deploy.Fault that says what stands in the way, and what to do.
 func Supported() error {
-	var said bytes.Buffer
-	p, err := start(context.Background(), request{Probe: true, ID: "probe"}, &said)
+	_, err := choose(context.Background())
+	return err
+}
+
+// Chosen is how replicas are isolated; empty before the first call of Supported
+// or Start that succeeds.
+func Chosen() Isolation {
+	chosen.Lock()
+	defer chosen.Unlock()
+	return chosen.isolation
+}
+
+// choose settles on the stronger isolation that works here. The weaker one is
+// not for a machine that refuses namespaces for a moment.
+func choose(ctx context.Context) (Isolation, error) {
+	if !hooked.Load() {
+		return "", errUnhooked
+	}
+	chosen.Lock()
+	defer chosen.Unlock()
+	if chosen.isolation != "" {
+		return chosen.isolation, nil
+	}
+	err := try(ctx, Namespaces)
+	if err == nil {
+		chosen.isolation = Namespaces
+	} else if isDenial(err) && try(ctx, Chroot) == nil {
+		chosen.isolation = Chroot
+	}
+	if chosen.isolation == "" {
+		return "", err
+	}
+	return chosen.isolation, nil
+}
+
+// try makes the beginnings of a replica.
+func try(ctx context.Context, isolation Isolation) error {
+	p, err := start(ctx, isolation, request{Probe: true, ID: "probe"}, nowhere{io.Discard})
 	if err != nil {
 		return err
 	}
 	p.Stop(0)
 	return nil
+}
+
+// denial is the kernel's refusal of what a replica needs.
+type denial struct{ error }
+
+func (d *denial) Unwrap() error { return d.error }
+
+func isDenial(err error) bool {
+	_, is := errors.AsType[*denial](err)
+	return is
 }
 
 // denied explains why the kernel refused what a replica needs.
@@ -38,7 +91,7 @@ func denied(err error) error {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
 		err = errors.New("the limit on namespaces is reached")
 	}
-	return deploy.Hinted(fmt.Errorf("this machine does not let slipway run isolated processes: %w", err),
+	return deploy.Hinted(&denial{fmt.Errorf("this machine does not let slipway run isolated processes: %w", err)},
 		"%s", strings.Join(append(obstacles(), elsewhere), "; or "))
 }
 
@@ -57,10 +110,13 @@ func obstacles() []string {
 	if os.Getuid() != 0 && setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
 		found = append(found, "let AppArmor allow them to users: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
 	}
-	if filtered() {
-		found = append(found, "if this is a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, or with --privileged")
+	if !filtered() {
+		return found
 	}
-	return found
+	if os.Getuid() != 0 {
+		found = append(found, "if this is a container, run slipway as its root, which needs no namespaces")
+	}
+	return append(found, "if this is a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, or with --privileged")
 }
 
 // setting reads a kernel setting; empty if there is none of that name.

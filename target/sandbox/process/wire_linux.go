@@ -2,7 +2,7 @@ package process
 
 // The two sides of a replica talk over two pipes. The caller writes one
 // request, then one acknowledgement, to the control pipe, and holds it open
-// for as long as the replica shall live. The init writes messages to the
+// for as long as the replica shall live: to close it ends the replica. The init writes messages to the
 // report pipe. Neither the arguments nor the environment of the init carry
 // anything, because others can read those of a running process.
 
@@ -11,6 +11,9 @@ const (
 	controlFD = 3
 	reportFD  = 4
 )
+
+// confirmation is the caller's word that he knows the app.
+const confirmation = '!'
 
 // request is what the init shall do.
 type request struct {
@@ -30,7 +33,7 @@ type message struct {
 	Note string `json:"note,omitempty"`
 	// Failed: nothing runs.
 	Failed *failure `json:"failed,omitempty"`
-	// Started is the app's process ID inside; for a probe it is 1.
+	// Started is the app's process ID inside; for a probe it is the init's.
 	Started int `json:"started,omitempty"`
 	// Exit: the app has ended.
 	Exit *Exit `json:"exit,omitempty"`

@@ -46,6 +46,13 @@ func main() {
 		orphans()
 	case "orphan":
 		check(exec.Command("/app", "exit", "0").Start())
+	case "leave":
+		check(hidden().Start())
+	case "claim":
+		claim()
+	case "kill":
+		pid, _ := strconv.Atoi(arg(2))
+		fmt.Println(outcome(syscall.Kill(pid, syscall.SIGKILL)))
 	case "flood":
 		flood()
 	case "listen":
@@ -79,16 +86,25 @@ func polite() {
 	os.Exit(7)
 }
 
-// fork leaves children in sessions of their own behind it.
+// fork leaves children in sessions of their own behind it, two of whom have
+// lost their parents.
 func fork() {
-	for range 3 {
-		cmd := exec.Command("/app", "stubborn")
+	check(hidden().Start())
+	for range 2 {
+		cmd := exec.Command("/app", "leave")
 		cmd.Stdout = os.Stdout
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		check(cmd.Start())
+		check(cmd.Run())
 	}
 	fmt.Println("forked")
 	time.Sleep(time.Minute)
+}
+
+// hidden is a process that is hard to end.
+func hidden() *exec.Cmd {
+	cmd := exec.Command("/app", "stubborn")
+	cmd.Stdout = os.Stdout
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // orphans makes processes whose parents end at once.
@@ -98,9 +114,16 @@ func orphans() {
 		check(cmd.Start())
 		_ = cmd.Wait()
 	}
-	time.Sleep(100 * time.Millisecond)
-	fmt.Println("processes:", processes())
-	os.Exit(0)
+	fmt.Println("all are orphans")
+	time.Sleep(time.Minute)
+}
+
+// claim makes files that nobody else may have made.
+func claim() {
+	_, tmp := os.OpenFile("/tmp/pid", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	_, run := os.OpenFile("/run/pid", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	fmt.Println("claimed:", tmp, run)
+	time.Sleep(time.Minute)
 }
 
 func flood() {
@@ -125,6 +148,8 @@ func look() {
 	fmt.Println("hostname:", name)
 	fmt.Println("pid:", os.Getpid())
 	fmt.Println("uid:", os.Getuid(), os.Getgid())
+	groups, _ := os.Getgroups()
+	fmt.Println("groups:", strings.Trim(fmt.Sprint(groups), "[]"))
 	fmt.Println("wd:", wd)
 	fmt.Println("args:", strings.Join(os.Args[2:], "|"))
 	fmt.Println("env:", strings.Join(os.Environ(), "|"))
@@ -156,6 +181,8 @@ func attack(host string) {
 		{"write /", func() error { return os.WriteFile("/owned", nil, 0o600) }},
 		{"write /app", func() error { return os.WriteFile("/app", nil, 0o700) }},
 		{"chmod /app", func() error { return os.Chmod("/app", 0o777) }},
+		{"write /loose", func() error { return os.WriteFile("/loose", nil, 0o600) }},
+		{"write /open", func() error { return os.WriteFile("/open/owned", nil, 0o600) }},
 		{"write /dev", func() error { return os.WriteFile("/dev/owned", nil, 0o600) }},
 		{"write /proc/sys", func() error { return writable("/proc/sys/kernel/hostname") }},
 		{"write core_pattern", func() error { return writable("/proc/sys/kernel/core_pattern") }},
