@@ -37,7 +37,7 @@ func (w world) with(change func(*world)) world { change(&w); return w }
 // goals are what the judge has to reach, each with so many runs for the false
 // reverts and in proportion for the others.
 func goals(runs int) []goal {
-	few := max(runs/25, 100)
+	few := max(runs/25, min(runs, 100))
 	var all []goal
 	for _, w := range []world{
 		quick,
@@ -65,11 +65,11 @@ func goals(runs int) []goal {
 		quick.with(func(w *world) { w.base, w.effect, w.onset = .01, point, 900 }),
 		quick.with(func(w *world) { w.rps, w.effect, w.onset = 50, point, 900 }),
 	} {
-		all = append(all, toDetect(w, eachSecond, 3, few/2))
+		all = append(all, toDetect(w, eachSecond, 3, max(few/2, 1)))
 	}
 	return append(all,
-		toPromote(quick, 60, few/2),
-		toPromote(quick.with(func(w *world) { w.rps = 50 }), 16*60, few/2),
+		toPromote(quick, 60, max(few/2, 1)),
+		toPromote(quick.with(func(w *world) { w.rps = 50 }), 16*60, max(few/2, 1)),
 		atTheMargin(quick, few),
 		atTheMargin(quick.with(func(w *world) { w.rps = 200; w.base = .005 }), few),
 	)
@@ -114,6 +114,9 @@ func toBreak(w world, runs int) goal {
 	g := goal{what: "requests of a broken canary: " + w.String() + ", each request", want: "median at most 4, no miss"}
 	g.measure = func() (string, bool) {
 		res := repeat(w, ours(), plan{eachRequest, .05, 5}, runs)
+		if res.reverted == 0 {
+			return "none is reverted", false
+		}
 		got := fmt.Sprintf("%.1f (mean %.1f, most %.0f)", median(res.requests), mean(res.requests), slices.Max(res.requests))
 		return got, res.reverted == runs && median(res.requests) <= 4
 	}
