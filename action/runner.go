@@ -22,16 +22,25 @@ type Runner struct {
 	used map[Level]int
 }
 
+// credentials are variables in which a runner, or a step, hands its own to the
+// action: whatever a check prints of them goes no further.
+var credentials = []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", idTokenKey}
+
 // New makes a Runner that reads the environment by getenv and writes workflow
-// commands to stdout. It masks with a Masker of its own; see Masker.
+// commands to stdout. It masks with a Masker of its own, which knows the
+// runner's own credentials; see Masker.
 func New(getenv func(string) string, stdout io.Writer) *Runner {
 	out := &sink{w: stdout}
+	masker := NewMasker()
+	for _, name := range credentials {
+		masker.Add(getenv(name))
+	}
 	return &Runner{
 		getenv: getenv,
 		out:    out,
 		commands: githubactions.New(
 			githubactions.WithGetenv(getenv), githubactions.WithWriter(out)),
-		masker: NewMasker(),
+		masker: masker,
 		used:   map[Level]int{},
 	}
 }
