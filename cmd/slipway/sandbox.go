@@ -117,6 +117,7 @@ func (c *CLI) showSandbox(ctx context.Context, client *sandbox.Client) error {
 	_, _ = fmt.Fprintf(w, "sandbox\tup %s, pid %d, %d MiB, slipway %s\n", age(time.Now().Add(-status.Uptime)), status.PID, status.Memory>>20, status.Version)
 	_, _ = fmt.Fprintf(w, "state\t%s\n", status.Home)
 	_, _ = fmt.Fprintf(w, "registry\t%s\n", status.Registry)
+	_, _ = fmt.Fprintf(w, "isolation\t%s\n", orDash(status.Isolation))
 	if err := w.Flush(); err != nil || len(status.Environments) == 0 {
 		return err
 	}

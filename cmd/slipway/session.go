@@ -30,6 +30,8 @@ type session struct {
 	run deploy.Run
 	// sandbox is the connection to it, once one was needed.
 	sandbox *sandbox.Client
+	// reporter is told what happens, once there is a pipeline.
+	reporter deploy.Reporter
 	// forge is GitHub; nil where there is nobody to ask.
 	forge *forge.Client
 }
@@ -139,6 +141,7 @@ func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 
 // tools are the parts that pipelines work with.
 func (s *session) tools(reporter deploy.Reporter) steps.Tools {
+	s.reporter = reporter
 	tools := steps.Tools{
 		Images:     &registry.Client{Keychain: s.keychain(), Log: s.log},
 		Engine:     s.engine(reporter),
@@ -241,7 +244,21 @@ func (s *session) connect(ctx context.Context) (*sandbox.Client, error) {
 		return nil, err
 	}
 	s.sandbox = client
+	s.tellWeakness(ctx, client)
 	return client, nil
+}
+
+// tellWeakness says once in a run that changes something what the sandbox lacks
+// on this machine.
+func (s *session) tellWeakness(ctx context.Context, client *sandbox.Client) {
+	weakness := client.Weakness()
+	if weakness == "" || s.reporter == nil || s.options.dryRun {
+		return
+	}
+	notice := deploy.Event{At: time.Now(), Kind: deploy.Notice, Message: weakness}
+	if err := s.reporter.Report(context.WithoutCancel(ctx), notice); err != nil {
+		s.log.Warn("report", "kind", notice.Kind, "error", err)
+	}
 }
 
 func (c *CLI) sandboxConfig() (sandbox.Config, error) {

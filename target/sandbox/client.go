@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/sandbox/process"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
@@ -92,6 +93,15 @@ func (c *Client) greet(ctx context.Context) (wire.Hello, error) {
 // Registry is the address of the sandbox's registry, "127.0.0.1:PORT", which
 // is the same after a restart.
 func (c *Client) Registry() string { return c.hello.Registry }
+
+// Weakness says in a sentence what the isolation of replicas lacks here; it is
+// empty where they have namespaces.
+func (c *Client) Weakness() string {
+	if c.hello.Isolation != string(process.Chroot) {
+		return ""
+	}
+	return "no namespaces can be had here: the sandbox isolates replicas by chroot and users alone, and their /proc is empty"
+}
 
 // Status asks what the sandbox is doing.
 func (c *Client) Status(ctx context.Context) (Status, error) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-ci/slipway/target/sandbox/process"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
@@ -162,13 +163,13 @@ func (d *daemon) prune() {
 
 // hello introduces the process.
 func (d *daemon) hello() wire.Hello {
-	return wire.Hello{Protocol: wire.Protocol, Version: d.version, PID: os.Getpid(), Registry: d.registry.address()}
+	return wire.Hello{Protocol: wire.Protocol, Version: d.version, PID: os.Getpid(), Registry: d.registry.address(), Isolation: string(process.Chosen())}
 }
 
 // status is what the whole sandbox is doing.
 func (d *daemon) status() wire.Status {
 	s := wire.Status{
-		Version: d.version, PID: os.Getpid(), Home: string(d.home), Registry: d.registry.address(),
+		Version: d.version, PID: os.Getpid(), Home: string(d.home), Registry: d.registry.address(), Isolation: string(process.Chosen()),
 		Uptime: time.Since(d.began).Round(time.Millisecond), Memory: residentMemory(), Environments: []wire.Environment{},
 	}
 	for _, e := range d.all() {

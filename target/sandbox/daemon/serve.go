@@ -121,7 +121,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	d.log.Info("the sandbox is up", "home", string(d.home), "registry", d.registry.address(), "version", d.version)
+	d.log.Info("the sandbox is up", "home", string(d.home), "registry", d.registry.address(), "isolation", process.Chosen(), "version", d.version)
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve %s: %w", d.home.Socket(), err)

@@ -137,7 +137,7 @@ func (c *child) build(r request) (stdin *os.File, err error) {
 	if stdin, err = openNull(); err != nil { // the replica may have no devices
 		return nil, err
 	}
-	c.root, err = settle(r, c.user, note, c.unwanted)
+	c.root, err = settle(r, note, c.unwanted)
 	return stdin, err
 }
 

@@ -12,7 +12,6 @@ import (
 type copier struct {
 	*rootCopy
 	request
-	user int
 	note func(string)
 	// stop tells when nobody wants the replica any more.
 	stop func() error
@@ -23,7 +22,7 @@ type copier struct {
 // settle makes the world that the app will see, in the copy that it returns
 // even if it fails, for removal. Nothing of the image is trusted while it does:
 // its links are followed only once they lead nowhere else.
-func settle(r request, user int, note func(string), stop func() error) (*rootCopy, error) {
+func settle(r request, note func(string), stop func() error) (*rootCopy, error) {
 	if err := unpackedTo(r.Root); err != nil {
 		return nil, err
 	}
@@ -32,7 +31,7 @@ func settle(r request, user int, note func(string), stop func() error) (*rootCop
 	if err != nil {
 		return nil, spaceHint(fmt.Errorf("make a copy of the image: %w", err))
 	}
-	c := &copier{rootCopy: claimed, request: r, user: user, note: note, stop: stop, resolver: map[string][]byte{}}
+	c := &copier{rootCopy: claimed, request: r, note: note, stop: stop, resolver: map[string][]byte{}}
 	for _, step := range []struct {
 		what string
 		do   func() error
@@ -53,7 +52,7 @@ func settle(r request, user int, note func(string), stop func() error) (*rootCop
 }
 
 func (c *copier) tell() error {
-	c.note(fmt.Sprintf("no namespaces can be had here: this replica runs by chroot as user %d, and its /proc is empty", c.user))
+	c.note("no namespaces can be had here: this replica runs by chroot, as an ordinary user, and its /proc is empty")
 	return nil
 }
 

@@ -44,6 +44,8 @@ type Hello struct {
 	PID      int    `json:"pid"`
 	// Registry is the address of the registry, "127.0.0.1:PORT".
 	Registry string `json:"registry"`
+	// Isolation of the replicas: "namespaces", or "chroot", which is weaker.
+	Isolation string `json:"isolation"`
 }
 
 // Request is one act. Each act reads the fields that it needs.
@@ -90,8 +92,10 @@ type Status struct {
 	// Home is the state folder.
 	Home string `json:"home"`
 	// Registry is the address of the registry, "127.0.0.1:PORT".
-	Registry string        `json:"registry"`
-	Uptime   time.Duration `json:"uptime"`
+	Registry string `json:"registry"`
+	// Isolation is as in Hello.
+	Isolation string        `json:"isolation"`
+	Uptime    time.Duration `json:"uptime"`
 	// Memory is the background process's resident set in bytes; replicas are
 	// not part of it.
 	Memory       uint64        `json:"memory"`
