@@ -21,7 +21,7 @@ const (
 	// OIDC token. A runner sets them where the job has the permission.
 	// Source: https://docs.github.com/en/actions/reference/security/oidc
 	idTokenURL = "ACTIONS_ID_TOKEN_REQUEST_URL"
-	idTokenKey = "ACTIONS_ID_TOKEN_REQUEST_TOKEN" //nolint:gosec // the name of a variable, not a credential
+	idTokenKey = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 
 	// idTokenLimit bounds the wait for a token, idTokenTries how often it is
 	// asked for.

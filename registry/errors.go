@@ -97,6 +97,10 @@ func explain(ctx context.Context, operation string, repo name.Repository, err er
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", operation, interruption(ctx))
 	}
+	var login *LoginError
+	if errors.As(err, &login) { // of another server than the registry
+		return fmt.Errorf("%s: %w", operation, login)
+	}
 	text, hint := diagnose(repo, err)
 	if text == "" {
 		return fmt.Errorf("%s: %w", operation, err)
