@@ -4,9 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -50,7 +47,7 @@ func TestStarterIsValid(t *testing.T) {
 }
 
 // TestStarterTeachesTheWay holds the first file to staging, then production by
-// canary.
+// canary, and previews of pull requests.
 func TestStarterTeachesTheWay(t *testing.T) {
 	f, err := config.Parse("slipway.yaml", config.Starter("hello"), rules())
 	if err != nil {
@@ -59,6 +56,9 @@ func TestStarterTeachesTheWay(t *testing.T) {
 	environments := f.App.Environments
 	if len(environments) != 2 || environments[0].Name != "staging" || environments[1].After != "staging" {
 		t.Fatalf("environments are %+v", environments)
+	}
+	if f.App.Preview == nil {
+		t.Error("pull requests get no preview")
 	}
 	for _, e := range environments {
 		if len(e.Checks) == 0 {
@@ -74,52 +74,6 @@ func TestStarterTeachesTheWay(t *testing.T) {
 func TestStarterNamesTheSchema(t *testing.T) {
 	if line := "\n# yaml-language-server: $schema=" + config.SchemaID + "\n"; !strings.Contains(string(config.Starter("hello")), line) {
 		t.Errorf("there is no line%s", line)
-	}
-}
-
-// TestWorkflowMayAndMayNot holds the workflow to what a release needs on a
-// runner, and to nothing that would cut one off.
-func TestWorkflowMayAndMayNot(t *testing.T) {
-	var w struct {
-		On struct {
-			Push     struct{ Branches, Tags []string }
-			Dispatch struct {
-				Inputs map[string]struct{ Options []string }
-			} `yaml:"workflow_dispatch"`
-		}
-		Permissions map[string]string
-		Concurrency struct {
-			Cancel bool `yaml:"cancel-in-progress"`
-		}
-		Jobs map[string]struct {
-			Steps []struct {
-				Uses, Run, If string
-				With          map[string]any
-			}
-		}
-	}
-	if err := yaml.Unmarshal(config.Workflow(), &w); err != nil {
-		t.Fatal(err)
-	}
-	wants := map[string]string{"contents": "read", "deployments": "write", "pull-requests": "write", "packages": "write"}
-	if diff := cmp.Diff(wants, w.Permissions); diff != "" {
-		t.Errorf("permissions (-want +got):\n%s", diff)
-	}
-	if w.Concurrency.Cancel {
-		t.Error("a release is cut off by the next")
-	}
-	if diff := cmp.Diff([]string{"release", "promote", "rollback"}, w.On.Dispatch.Inputs["operation"].Options); diff != "" {
-		t.Errorf("operations (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"v*"}, w.On.Push.Tags); diff != "" {
-		t.Errorf("tags (-want +got):\n%s", diff)
-	}
-	steps := w.Jobs["release"].Steps
-	if !strings.HasPrefix(steps[0].Uses, "actions/checkout@") || steps[0].With["fetch-depth"] != uint64(0) {
-		t.Errorf("the first step %+v does not fetch the history", steps[0])
-	}
-	if last := steps[len(steps)-1]; last.If != "always()" || last.Run != "slipway settle" {
-		t.Errorf("the last step %+v does not settle", last)
 	}
 }
 
