@@ -31,7 +31,7 @@ func ownMounts(t *testing.T) bool {
 	if os.Getenv(marker) != "" {
 		return true
 	}
-	needSandbox(t)
+	needNamespaces(t)
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v")
 	cmd.Env = append(os.Environ(), marker+"=1")
