@@ -23,7 +23,8 @@ type Event struct {
 	Run *Run `json:"run,omitempty"`
 	// Image: ImageReady.
 	Image *Image `json:"image,omitempty"`
-	// Plan: RolloutStarted.
+	// Plan: RolloutStarted, RolloutEnded; Queued, with Candidate and Strategy
+	// alone.
 	Plan *Plan `json:"plan,omitempty"`
 	// URL of the environment: RolloutStarted, RolloutEnded.
 	URL string `json:"url,omitempty"`
@@ -56,6 +57,8 @@ const (
 	StepStarted EventKind = "step-started"
 	StepEnded   EventKind = "step-ended"
 	ImageReady  EventKind = "image-ready"
+	// Queued: the run is going to bring the version to Environment.
+	Queued EventKind = "queued"
 	// RolloutStarted: a deployment to Environment begins.
 	RolloutStarted EventKind = "rollout-started"
 	StageStarted   EventKind = "stage-started"
@@ -69,6 +72,8 @@ const (
 	TrafficBack EventKind = "traffic-back"
 	// RolloutEnded: Outcome, Message the reason, Plan what was walked.
 	RolloutEnded EventKind = "rollout-ended"
+	// SteppedAside: Environment was left to a newer run; Message says which.
+	SteppedAside EventKind = "stepped-aside"
 	// Removed: an environment was removed with all that was in it; Message is
 	// why.
 	Removed EventKind = "removed"

@@ -114,6 +114,7 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 	deploy.Reverting:      (*Console).reverting,
 	deploy.TrafficBack:    (*Console).trafficBack,
 	deploy.RolloutEnded:   (*Console).rolloutEnded,
+	deploy.SteppedAside:   (*Console).steppedAside,
 	deploy.Removed:        (*Console).removed,
 	deploy.Notice:         (*Console).notice,
 	deploy.Warning:        (*Console).warning,
@@ -121,7 +122,9 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 }
 
 func (c *Console) tell(p *page, e deploy.Event) {
-	if e.Kind != deploy.Observed && e.Kind != deploy.Warning {
+	switch e.Kind {
+	case deploy.Observed, deploy.Warning, deploy.Queued:
+	default:
 		c.settleStep(p, e)
 		if e.Environment != "" {
 			c.enter(p, e.Environment)
@@ -146,6 +149,10 @@ func (c *Console) reverting(p *page, e deploy.Event) {
 
 func (c *Console) trafficBack(p *page, e deploy.Event) {
 	p.line("  %s %s", p.yellow("↩"), oneLine(e.Message, 400))
+}
+
+func (c *Console) steppedAside(p *page, e deploy.Event) {
+	p.line("  %s %s", p.green("="), "left to a newer run: "+oneLine(e.Message, 400))
 }
 
 func (c *Console) removed(p *page, e deploy.Event) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 
 	"github.com/google/go-github/v60/github"
@@ -21,15 +22,21 @@ type DeploymentsOptions struct {
 	// Production names the environment that GitHub shows as production: the
 	// one at the end of the way. Empty: none is.
 	Production string
-	// Transient: the environments go away again, as previews do.
-	Transient bool
-	Scrub     Scrub
+	// Log is the address of this job's log; empty, or nil, is the run's. It is
+	// asked once.
+	Log func(ctx context.Context) string
+	// Tidy: the process that settle comes after has said that it left nothing
+	// queued; see Left.
+	Tidy  bool
+	Scrub Scrub
 }
 
-// Deployments keeps a GitHub deployment for each environment that a run comes
-// to, with its statuses: in_progress, then success or failure (also for a
-// version that was taken back; error where the state is unknown). After a
-// success, older deployments to the same environment become inactive.
+// Deployments keeps a GitHub deployment for each environment that a run is to
+// come to, with its statuses: queued, in_progress, then success or failure (also
+// for a version that was taken back; error where the state is unknown), or
+// inactive where the run did not come to it. After a success, older deployments
+// to the same environment become inactive; those of an environment that was
+// removed do, too, and the environment goes where the token may remove it.
 //
 // A run that goes on with what another began (attempted again, resumed, aborted
 // or settled) goes on with its deployment, too. It finds it by the run and the
@@ -37,13 +44,22 @@ type DeploymentsOptions struct {
 type Deployments struct {
 	github *forge.Client
 	o      DeploymentsOptions
-	// timeline and entries belong to the goroutine that reports.
+	// These belong to the goroutine that reports: own are the deployments of
+	// the run's commit, once they were listed; keeps is that the token may not
+	// remove environments; log is the address, once it was asked for.
 	timeline Timeline
 	entries  map[string]*entry
 	denied   bool
+	own      []*github.Deployment
+	keeps    bool
+	log      *string
 
 	mu  sync.Mutex
 	ids map[string]int64
+	// left are the environments whose deployment is queued.
+	left map[string]bool
+	// before are the deployments to environments as Newer has seen them.
+	before map[string][]*github.Deployment
 }
 
 // entry is what GitHub knows of an environment.
@@ -61,7 +77,10 @@ var _ Slow = (*Deployments)(nil)
 
 // NewDeployments makes a Deployments reporter.
 func NewDeployments(g *forge.Client, o DeploymentsOptions) *Deployments {
-	return &Deployments{github: g, o: o, entries: map[string]*entry{}, ids: map[string]int64{}}
+	return &Deployments{
+		github: g, o: o, entries: map[string]*entry{}, ids: map[string]int64{}, left: map[string]bool{},
+		before: map[string][]*github.Deployment{},
+	}
 }
 
 // String names it.
@@ -78,11 +97,19 @@ func (d *Deployments) IDs() map[string]int64 {
 	return maps.Clone(d.ids)
 }
 
+// Left reports whether a deployment that this run queued is queued still, as
+// far as GitHub knows.
+func (d *Deployments) Left() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.left) > 0
+}
+
 // Report brings GitHub up to date with an event.
 func (d *Deployments) Report(ctx context.Context, e deploy.Event) error {
 	d.timeline.Add(e)
 	switch e.Kind {
-	case deploy.RolloutStarted, deploy.Reverting, deploy.RolloutEnded, deploy.Removed:
+	case deploy.Queued, deploy.RolloutStarted, deploy.Reverting, deploy.RolloutEnded, deploy.SteppedAside, deploy.Removed:
 		return d.sync(ctx, e.Environment)
 	}
 	return nil
@@ -95,6 +122,9 @@ func (d *Deployments) Flush(ctx context.Context) error {
 	story := d.timeline.Story(nil)
 	for _, env := range story.Environments {
 		errs = append(errs, d.sync(ctx, env.Name))
+	}
+	if story.Run.Operation == settling && !d.o.Tidy {
+		errs = append(errs, d.sweep(ctx, &story))
 	}
 	return errors.Join(errs...)
 }
@@ -125,9 +155,9 @@ func (d *Deployments) sync(ctx context.Context, name string) error {
 }
 
 // concerns leaves out what brought nothing anywhere: dry runs, what was live
-// already, and what ended before it began.
+// already, and what ended before it began, unless it was told to be queued.
 func concerns(env *Environment) bool {
-	if env.Removed != "" {
+	if env.Removed != "" || !env.Queued.IsZero() {
 		return true
 	}
 	switch env.Outcome {
@@ -141,7 +171,7 @@ func concerns(env *Environment) bool {
 
 func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment, known *entry) error {
 	if env.Removed != "" {
-		return d.clear(ctx, env, known)
+		return d.clear(ctx, s, env, known)
 	}
 	if known.id == 0 {
 		id, err := d.findOrCreate(ctx, s, env)
@@ -151,14 +181,15 @@ func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment, kno
 		known.id = id
 		d.remember(env.Name, id)
 	}
-	state := deploymentState(env)
+	state := deploymentState(s, env)
 	if now := state + ": " + string(env.Outcome); known.posted != now {
 		if err := d.post(ctx, known.id, s, env, state); err != nil {
 			return err
 		}
 		known.posted = now
+		d.leave(env.Name, state)
 	}
-	if state == "success" && !known.retired {
+	if state == success && !known.retired {
 		if err := d.retire(ctx, s, env, known.id); err != nil {
 			return err
 		}
@@ -173,24 +204,62 @@ func (d *Deployments) remember(name string, id int64) {
 	d.ids[name] = id
 }
 
-func deploymentState(env *Environment) string {
+func (d *Deployments) leave(name, state string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if state == queued {
+		d.left[name] = true
+		return
+	}
+	delete(d.left, name)
+}
+
+// The states of GitHub that other runs ask for.
+const (
+	queued     = "queued"
+	inProgress = "in_progress"
+	success    = "success"
+	inactive   = "inactive"
+)
+
+// How the descriptions of those begin that became inactive without having been
+// deployed.
+const (
+	notReached = "not reached: "
+	leftAside  = "left to a newer run: "
+)
+
+func deploymentState(s *Story, env *Environment) string {
 	switch env.Outcome {
 	case deploy.Promoted, deploy.Unchanged:
-		return "success"
+		return success
 	case deploy.Failed, deploy.Reverted:
 		return "failure"
 	case deploy.Unknown:
 		return "error"
 	}
-	return "in_progress" // under way, or held until a person decides
+	switch {
+	case env.Aside != "", env.waits() && s.Outcome != "":
+		return inactive
+	case env.waits():
+		return queued
+	}
+	return inProgress // under way, or held until a person decides
 }
 
 // payload is what a deployment carries, for whoever reads it later.
 type payload struct {
-	Run      string `json:"run"`
+	// Run is the workflow run with its attempt, such as 4711-1.
+	Run       string `json:"run"`
+	App       string `json:"app,omitempty"`
+	Operation string `json:"operation,omitempty"`
+	// Ref is the branch or tag, such as refs/heads/main.
+	Ref      string `json:"ref,omitempty"`
 	Version  string `json:"version,omitempty"`
 	Digest   string `json:"digest,omitempty"`
 	Revision string `json:"revision,omitempty"`
+	// Production is what GitHub was told: it does not say so itself in a list.
+	Production bool `json:"production,omitempty"`
 }
 
 // payloadOf is what a deployment carries; zero for one that Slipway did not
@@ -207,18 +276,61 @@ func payloadOf(d *github.Deployment) payload {
 // GitHub answered with 5xx may have been done after all. What another run began
 // and this one only ends has a deployment already, or none: the id is 0.
 func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environment) (id int64, err error) {
-	if s.Run.Commit == "" && s.Run.Ref == "" && env.began() {
+	making := env.began() || !env.Queued.IsZero()
+	if s.Run.Commit == "" && s.Run.Ref == "" && making {
 		return 0, fmt.Errorf("create the deployment to %s: GitHub wants a commit, and none is known", env.Name)
 	}
+	find := d.find
+	if !env.Queued.IsZero() {
+		find = d.findOwn // nobody else's: this run does not hold the environment yet
+	}
 	err = d.github.Do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
-		if id, err = d.find(ctx, s, env); id != 0 || err != nil || !env.began() {
+		if id, err = find(ctx, s, env); id != 0 || err != nil || !making {
 			return err
 		}
+		seen := d.own
+		d.own = nil // where this attempt fails, the next has to look again
 		created, _, err := d.github.API.Repositories.CreateDeployment(ctx, d.github.Owner, d.github.Name, d.request(s, env))
-		id = created.GetID()
-		return err
+		if err != nil {
+			return err
+		}
+		id, d.own = created.GetID(), seen
+		return nil
 	})
 	return id, err
+}
+
+// findOwn is the deployment that this run has made; 0 where there is none. One
+// list serves all environments.
+func (d *Deployments) findOwn(ctx context.Context, s *Story, env *Environment) (int64, error) {
+	if err := d.listOwn(ctx, s); err != nil {
+		return 0, err
+	}
+	for _, one := range d.own {
+		p := payloadOf(one)
+		if p.Run == s.Run.ID && strings.EqualFold(one.GetEnvironment(), env.Name) && (env.Candidate == nil || p.Revision == env.Candidate.Revision) {
+			return one.GetID(), nil
+		}
+	}
+	return 0, nil
+}
+
+// listOwn lists the deployments of the run's commit, newest first, unless they
+// were.
+func (d *Deployments) listOwn(ctx context.Context, s *Story) error {
+	if d.own != nil {
+		return nil
+	}
+	o := &github.DeploymentsListOptions{SHA: s.Run.Commit, ListOptions: github.ListOptions{PerPage: 100}}
+	if s.Run.Commit == "" {
+		o.Ref = s.Run.Ref
+	}
+	all, _, err := d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, o)
+	if err != nil {
+		return err
+	}
+	d.own = orEmpty(all)
+	return nil
 }
 
 // maxFound bounds how many deployments are asked for their state when one is
@@ -247,27 +359,30 @@ func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int
 		left = append(left, candidate.GetID())
 	}
 	for _, id := range left[:min(maxFound, len(left))] {
-		if state, err := d.lastState(ctx, id); err != nil || state == "in_progress" {
+		if status, err := d.lastStatus(ctx, id); err != nil || status.GetState() == inProgress {
 			return id, err
 		}
 	}
 	return 0, nil
 }
 
-// lastState is the last status of a deployment; empty before the first.
-func (d *Deployments) lastState(ctx context.Context, id int64) (string, error) {
+// lastStatus is the last one of a deployment; nil before the first.
+func (d *Deployments) lastStatus(ctx context.Context, id int64) (*github.DeploymentStatus, error) {
 	statuses, _, err := d.github.API.Repositories.ListDeploymentStatuses(ctx, d.github.Owner, d.github.Name, id, &github.ListOptions{PerPage: 1})
 	if err != nil || len(statuses) == 0 {
-		return "", err
+		return nil, err
 	}
-	return statuses[0].GetState(), nil
+	return statuses[0], nil
 }
 
 func (d *Deployments) request(s *Story, env *Environment) *github.DeploymentRequest {
-	p := payload{Run: s.Run.ID}
+	p := payload{
+		Run: s.Run.ID, App: s.Run.App, Operation: s.Run.Operation, Ref: s.Run.Ref, Production: env.Name == d.o.Production,
+	}
 	if c := env.Candidate; c != nil {
 		p.Version, p.Digest, p.Revision = c.Version, c.Digest, c.Revision
 	}
+	_, preview := deploy.PullRequestOf(env.Name)
 	return &github.DeploymentRequest{
 		Ref:                   github.String(orElse(s.Run.Commit, s.Run.Ref)),
 		Task:                  github.String("deploy"),
@@ -276,24 +391,35 @@ func (d *Deployments) request(s *Story, env *Environment) *github.DeploymentRequ
 		Payload:               p,
 		Environment:           github.String(env.Name),
 		Description:           github.String(shorten(oneLine(s.Run.App+" "+p.Version, 140), 140)),
-		TransientEnvironment:  github.Bool(d.o.Transient),
-		ProductionEnvironment: github.Bool(env.Name == d.o.Production),
+		TransientEnvironment:  github.Bool(preview),
+		ProductionEnvironment: github.Bool(p.Production),
 	}
 }
 
 func (d *Deployments) post(ctx context.Context, id int64, s *Story, env *Environment, state string) error {
 	request := &github.DeploymentStatusRequest{
 		State:        github.String(state),
-		Description:  github.String(oneLine(description(env), 140)),
-		AutoInactive: github.Bool(false), // see retire
+		Description:  github.String(oneLine(description(s, env), 140)),
+		AutoInactive: github.Bool(state == success && d.byItself(s, env)),
 	}
-	if u := webAddress(s.Run.URL); u != "" {
+	if u := webAddress(orElse(d.logOf(ctx), s.Run.URL)); u != "" {
 		request.LogURL = github.String(u)
 	}
 	if u := webAddress(env.URL); u != "" {
 		request.EnvironmentURL = github.String(u)
 	}
 	return d.status(ctx, id, fmt.Sprintf("set the deployment to %s to %s", env.Name, state), request)
+}
+
+// logOf is the address of this job's log, if it is known.
+func (d *Deployments) logOf(ctx context.Context) string {
+	if d.log == nil {
+		d.log = new(string)
+		if d.o.Log != nil {
+			*d.log = d.o.Log(ctx)
+		}
+	}
+	return *d.log
 }
 
 func (d *Deployments) status(ctx context.Context, id int64, doing string, request *github.DeploymentStatusRequest) error {
@@ -303,82 +429,18 @@ func (d *Deployments) status(ctx context.Context, id int64, doing string, reques
 	})
 }
 
-func description(env *Environment) string {
+func description(s *Story, env *Environment) string {
 	switch {
 	case env.Outcome != "":
 		return string(env.Outcome) + ": " + env.Reason
+	case env.Aside != "":
+		return leftAside + env.Aside
+	case env.waits() && s.Outcome != "":
+		return notReached + orElse(s.Message, "the run is over")
+	case env.waits():
+		return "waits for its turn"
 	case env.Strategy != "":
 		return string(env.Strategy) + " under way"
 	}
 	return "under way"
-}
-
-// maxRetired bounds how many older deployments are looked at in one run.
-const maxRetired = 30
-
-// retire makes older deployments to the environment inactive, newest first, up
-// to one of ours that is inactive already: those before it were dealt with in
-// its time. GitHub's own auto_inactive leaves out production.
-func (d *Deployments) retire(ctx context.Context, s *Story, env *Environment, id int64) error {
-	why := "replaced by " + orElse(s.Version(), "a newer version")
-	return d.retireEach(ctx, env.Name, why, func(old int64) bool { return old < id })
-}
-
-// clear makes every deployment to an environment that was removed inactive;
-// GitHub shows one that was transient as destroyed.
-func (d *Deployments) clear(ctx context.Context, env *Environment, known *entry) error {
-	if known.retired {
-		return nil
-	}
-	err := d.retireEach(ctx, env.Name, "removed: "+env.Removed, func(int64) bool { return true })
-	known.retired = err == nil
-	return err
-}
-
-func (d *Deployments) retireEach(ctx context.Context, environment, why string, which func(id int64) bool) error {
-	var all []*github.Deployment
-	err := d.github.Do(ctx, "list the deployments to "+environment, deploymentsPermission, func(ctx context.Context) (err error) {
-		all, _, err = d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, &github.DeploymentsListOptions{
-			Environment: environment, ListOptions: github.ListOptions{PerPage: maxRetired},
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, one := range all {
-		if !which(one.GetID()) {
-			continue
-		}
-		done, err := d.retireOne(ctx, one, why)
-		if err != nil || done {
-			return err
-		}
-	}
-	return nil
-}
-
-// retireOne makes one deployment inactive if it was a success, or if a run of
-// ours has left it in progress. It reports whether those before it were dealt
-// with already.
-func (d *Deployments) retireOne(ctx context.Context, old *github.Deployment, why string) (done bool, err error) {
-	const doing = "make an older deployment inactive"
-	ours := payloadOf(old).Run != ""
-	var state string
-	err = d.github.Do(ctx, doing, deploymentsPermission, func(ctx context.Context) (err error) {
-		state, err = d.lastState(ctx, old.GetID())
-		return err
-	})
-	switch {
-	case err != nil:
-		return false, err
-	case state == "inactive":
-		return ours, nil
-	case state == "success", ours && state == "in_progress":
-	default:
-		return false, nil
-	}
-	return false, d.status(ctx, old.GetID(), doing, &github.DeploymentStatusRequest{
-		State: github.String("inactive"), AutoInactive: github.Bool(false), Description: github.String(oneLine(why, 140)),
-	})
 }

@@ -153,7 +153,7 @@ func TestWhatGitHubRefuses(t *testing.T) {
 		"another host": {
 			githubtest.Fault{Status: 307, Location: "http://collector.example/"},
 			[]string{deployments + "create the deployment to staging: GitHub cannot be reached: it redirects to where a token must not go"},
-			"", 12,
+			"", 16,
 		},
 		"a page in place of JSON": {
 			githubtest.Fault{Status: 200, Message: "not what was asked for"},
@@ -229,7 +229,7 @@ func TestTransientTroubleLosesNothing(t *testing.T) {
 			if got := h.console.String(); strings.Contains(got, "could not report") {
 				t.Errorf("a warning about what was done in the end:\n%s", got)
 			}
-			checkStates(t, server, "staging: in_progress success", "production: in_progress success")
+			checkStates(t, server, "staging: queued in_progress success", "production: queued in_progress success")
 			if n := len(server.Comments()); n != 1 {
 				t.Errorf("%d comments", n)
 			}
@@ -266,7 +266,7 @@ func TestGitHubThatIsBackAgainIsToldTheEnd(t *testing.T) {
 	if len(errs) != 1 {
 		t.Errorf("%d errors: %v", len(errs), errs)
 	}
-	checkStates(t, server, "staging: success", "production: in_progress failure")
+	checkStates(t, server, "production: queued in_progress failure", "staging: in_progress success")
 }
 
 func TestNobodyWaitsForAGitHubThatHangs(t *testing.T) {
@@ -317,7 +317,7 @@ func TestAnAttemptThatHangsIsTriedAgain(t *testing.T) {
 	if errs := run(t, d, tellFailed()); len(errs) > 0 {
 		t.Error(errs)
 	}
-	checkStates(t, server, "staging: in_progress failure")
+	checkStates(t, server, "staging: queued in_progress failure", "production: queued inactive")
 }
 
 func TestAttemptsThatHangSayForHowLong(t *testing.T) {

@@ -42,8 +42,10 @@ func subject(s *Story) *Environment {
 			return &s.Environments[i]
 		}
 	}
-	if n := len(s.Environments); n > 0 {
-		return &s.Environments[n-1]
+	for i := len(s.Environments) - 1; i >= 0; i-- {
+		if s.Environments[i].reached() {
+			return &s.Environments[i]
+		}
 	}
 	return nil
 }
@@ -131,7 +133,7 @@ func previous(e *Environment) string {
 	switch {
 	case e.Previous != nil:
 		return e.Previous.Version
-	case e.Candidate != nil:
+	case e.Candidate != nil && (e.began() || len(e.acts) > 0):
 		return "nothing"
 	}
 	return "the same version as before"

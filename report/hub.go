@@ -139,6 +139,18 @@ func (h *Hub) failed(ctx context.Context, r deploy.Reporter, err error, own bool
 	h.warn(ctx, r, err, own)
 }
 
+// remark is what a reporter has found out and the others should tell. It
+// travels as an error, and is none: nothing has failed to be reported.
+type remark struct {
+	// kind is deploy.Notice or deploy.Warning.
+	kind deploy.EventKind
+	text string
+	hint string
+}
+
+// Error is the remark in one sentence.
+func (r *remark) Error() string { return r.text }
+
 // warn makes a warning of each error that is joined in err. Callers hold mu.
 func (h *Hub) warn(ctx context.Context, r deploy.Reporter, err error, own bool) {
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -161,14 +173,28 @@ func (h *Hub) warnOnce(ctx context.Context, r deploy.Reporter, err error, own bo
 	}
 	h.told[key] = true
 	h.counts[name]++
-	h.log.Warn("could not report", "to", name, "error", err)
+	if _, ok := errors.AsType[*remark](err); !ok {
+		h.log.Warn("could not report", "to", name, "error", err)
+	}
 	if own || h.closed {
 		return
 	}
-	h.hand(ctx, item{own: true, event: deploy.Event{
+	h.hand(ctx, item{own: true, event: asEvent(name, err)}, r)
+}
+
+// asEvent is what the other reporters are told of an error.
+func asEvent(name string, err error) deploy.Event {
+	e := deploy.Event{
 		At: time.Now(), Kind: deploy.Warning,
 		Message: fmt.Sprintf("could not report to %s: %v", name, err), Hint: deploy.HintOf(err),
-	}}, r)
+	}
+	if r, ok := errors.AsType[*remark](err); ok {
+		e.Kind, e.Message, e.Hint = r.kind, r.text, r.hint
+		if r.kind == deploy.Notice && r.hint != "" {
+			e.Message, e.Hint = r.text+"; "+r.hint, ""
+		}
+	}
+	return e
 }
 
 // nameOf is what a reporter calls itself.

@@ -166,8 +166,8 @@ func commitURL(r Run) string {
 func environmentTable(s *Story) string {
 	var rows []string
 	for i := range s.Environments {
-		if e := &s.Environments[i]; e.began() || e.Outcome != "" || e.Revert != nil || e.Removed != "" {
-			rows = append(rows, environmentRow(e))
+		if e := &s.Environments[i]; e.concerned() {
+			rows = append(rows, environmentRow(s, e))
 		}
 	}
 	if len(rows) == 0 {
@@ -177,16 +177,16 @@ func environmentTable(s *Story) string {
 		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
-func environmentRow(e *Environment) string {
+func environmentRow(s *Story, e *Environment) string {
 	share := ""
 	switch {
 	case e.Outcome == deploy.Unknown:
 		share = "?"
-	case e.Candidate != nil:
+	case e.Candidate != nil && e.reached():
 		share = e.Share.String()
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n",
-		link(e.Name, e.URL), state(e), versions(e), share, inline(string(e.Strategy), 20), took(e.Took.Duration()))
+		link(e.Name, e.URL), state(s, e), versions(e), share, inline(string(e.Strategy), 20), took(e.Took.Duration()))
 }
 
 // andMore says how many rows a table leaves out.
@@ -198,13 +198,20 @@ func andMore(rows int) string {
 }
 
 // state is an environment's, with a sign.
-func state(e *Environment) string {
+func state(s *Story, e *Environment) string {
 	signs := map[deploy.Outcome]string{
 		deploy.Promoted: "✅ live", deploy.Unchanged: "✅ unchanged", deploy.Failed: "❌ failed, nothing changed",
 		deploy.Reverted: "↩️ reverted", deploy.Held: "✋ held", deploy.Unknown: "⚠️ unknown",
 	}
-	if e.Removed != "" {
+	switch {
+	case e.Removed != "":
 		return "🧹 removed: " + inline(e.Removed, 200)
+	case e.Aside != "":
+		return "⏭️ left to a newer run: " + inline(e.Aside, 200)
+	case e.waits() && s.Outcome != "":
+		return "➖ not reached"
+	case e.waits():
+		return "⏳ waits for its turn"
 	}
 	if sign, ok := signs[e.Outcome]; ok {
 		return sign

@@ -66,6 +66,15 @@ func (t *tale) build() *tale {
 	return t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "build the image", Took: 1300 * time.Millisecond})
 }
 
+// queue tells which environments 1.5.0 is to come to.
+func (t *tale) queue(environments ...string) *tale {
+	for _, env := range environments {
+		plan := deploy.Plan{Environment: env, Strategy: canary, Candidate: newRevision("1.5.0")}
+		t.tell(0, deploy.Event{Kind: deploy.Queued, Environment: env, Plan: &plan, Message: "1.5.0 is to come to " + env})
+	}
+	return t
+}
+
 func newRevision(version string) deploy.Revision {
 	digest := "sha256:" + strings.Repeat(strings.ReplaceAll(version, ".", ""), 22)[:64]
 	image := deploy.Image{Repository: "ghcr.io/acme/hello", Digest: digest, Version: version}
@@ -160,24 +169,25 @@ func stories() map[string][]deploy.Event {
 		"under-way": tellUnderWay(),
 		"stopped":   tellStopped(),
 		"removed":   tellRemoved(),
+		"aside":     tellAside(),
 	}
 }
 
 func tellPromoted() []deploy.Event {
-	t := newTale().begin().build()
+	t := newTale().begin().build().queue("staging", "production")
 	t.promoted("staging", "", "1.5.0").promoted("production", "1.4.2", "1.5.0")
 	return t.over(deploy.Promoted, "1.5.0 is live in production", "").events
 }
 
 func tellUnchanged() []deploy.Event {
-	t := newTale().begin().build()
+	t := newTale().begin().build().queue("staging", "production")
 	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy to staging"})
 	t.end("staging", deploy.Event{Outcome: deploy.Unchanged, Message: "1.5.0 is live already"})
 	return t.over(deploy.Unchanged, "1.5.0 is live already in staging", "").events
 }
 
 func tellFailed() []deploy.Event {
-	t := newTale().begin().build().rollout("staging", "1.4.2", "1.5.0").start("staging", 1)
+	t := newTale().begin().build().queue("staging", "production").rollout("staging", "1.4.2", "1.5.0").start("staging", 1)
 	why := "1.5.0: replica r2 exited with code 1 after 0.2s"
 	t.tell(400*time.Millisecond, deploy.Event{Kind: deploy.Reverting, Environment: "staging", Message: why})
 	t.end("staging", deploy.Event{
@@ -190,7 +200,7 @@ func tellFailed() []deploy.Event {
 }
 
 func tellReverted() []deploy.Event {
-	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
+	t := newTale().begin().build().queue("staging", "production").promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
 	t.tell(0, deploy.Event{Kind: deploy.Warning, Environment: "production", Message: "no requests in the last 5s", Hint: "send some"})
 	t.start("production", 1)
 	t.check("production", 1, deploy.CheckResult{Name: "home", Passed: true, Attempts: 1, Took: 9 * time.Millisecond}).pass("production", 1)
@@ -331,15 +341,25 @@ func tellRemoved() []deploy.Event {
 	return t.over(deploy.Unchanged, "", "").events
 }
 
+// tellAside comes to production after a newer run.
+func tellAside() []deploy.Event {
+	t := newTale().begin().build().queue("staging", "production").promoted("staging", "1.4.2", "1.5.0")
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "deploy to production"})
+	why := "1.6.0 of run 78 is live in production already"
+	t.tell(0, deploy.Event{Kind: deploy.SteppedAside, Environment: "production", Message: why})
+	t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "deploy to production"})
+	return t.over(deploy.Promoted, "left to a newer run: "+why, "").events
+}
+
 // tellStopped is interrupted between two environments.
 func tellStopped() []deploy.Event {
-	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0")
+	t := newTale().begin().build().queue("staging", "production").promoted("staging", "1.4.2", "1.5.0")
 	return t.over(deploy.Failed, "interrupted before it could deploy to production: terminated", "").events
 }
 
 // tellUnderWay ends in the middle.
 func tellUnderWay() []deploy.Event {
-	t := newTale().begin().build().promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
+	t := newTale().begin().build().queue("staging", "production").promoted("staging", "1.4.2", "1.5.0").rollout("production", "1.4.2", "1.5.0")
 	t.start("production", 1).pass("production", 1)
 	return t.start("production", 2).observe("production", 2, 2*time.Second, 97, 0).events
 }

@@ -135,8 +135,11 @@ type Environment struct {
 	Previous *Version `json:"previous,omitempty"`
 	// Share is the percentage of the users that the candidate has.
 	Share deploy.Percent `json:"share"`
+	// Queued is when it was known that the run would come to it; absent where
+	// that was not told.
+	Queued time.Time `json:"queued,omitzero"`
 	// Started is when the deployment began; absent where this run has only
-	// ended what another began.
+	// ended what another began, or did not come to it.
 	Started time.Time `json:"started,omitzero"`
 	// Ended is when it ended.
 	Ended time.Time `json:"ended,omitzero"`
@@ -151,6 +154,8 @@ type Environment struct {
 	// Removed says why the environment was removed with all that was in it;
 	// absent where it stands.
 	Removed string `json:"removed,omitempty"`
+	// Aside says why it was left to a newer run; absent where it was not.
+	Aside string `json:"aside,omitempty"`
 	// Revert is there when it was decided to go back.
 	Revert *Revert `json:"revert,omitempty"`
 	// Evidence is about the replica that failed.
@@ -324,6 +329,21 @@ func good(o deploy.Outcome) bool { return o == deploy.Promoted || o == deploy.Un
 // began reports whether a rollout was begun in this run. Where it was not, the
 // run has ended what another began, or has come to nothing.
 func (e *Environment) began() bool { return !e.Started.IsZero() }
+
+// waits reports whether the run is going to come to the environment, and has not
+// yet; at the end of the run, that it never did.
+func (e *Environment) waits() bool {
+	return !e.Queued.IsZero() && !e.began() && e.Outcome == "" && e.Revert == nil && e.Removed == "" && e.Aside == ""
+}
+
+// concerned reports whether anything was done to the environment, or is to be.
+// It was not where the run has only planned.
+func (e *Environment) concerned() bool {
+	return !e.Queued.IsZero() || e.began() || e.Outcome != "" || e.Revert != nil || e.Removed != "" || e.Aside != ""
+}
+
+// reached reports whether the run has come to the environment.
+func (e *Environment) reached() bool { return !e.waits() && e.Aside == "" }
 
 // planned is how many stages there are to be, as far as it is known.
 func (e *Environment) planned() int { return max(len(e.acts), len(e.Stages)) }

@@ -131,6 +131,10 @@ func (e *Environment) add(event deploy.Event) {
 		e.Evidence = &evidence
 	}
 	switch event.Kind {
+	case deploy.Queued:
+		e.queue(event)
+	case deploy.SteppedAside:
+		e.Aside = orElse(event.Message, "a newer run has been there")
 	case deploy.RolloutStarted:
 		e.begin(event)
 	case deploy.StageStarted:
@@ -156,9 +160,17 @@ func (e *Environment) add(event deploy.Event) {
 	}
 }
 
+// queue remembers what is to come. What is live then is not known yet.
+func (e *Environment) queue(event deploy.Event) {
+	e.Queued = event.At
+	if event.Plan != nil {
+		e.Strategy, e.Candidate = event.Plan.Strategy.Kind, version(event.Plan.Candidate)
+	}
+}
+
 // begin starts the environment's story, anew if it had one in this run.
 func (e *Environment) begin(event deploy.Event) {
-	*e = Environment{Name: e.Name, URL: e.URL, Notices: e.Notices, Started: event.At}
+	*e = Environment{Name: e.Name, URL: e.URL, Notices: e.Notices, Queued: e.Queued, Started: event.At}
 	if event.Plan != nil {
 		e.plan(*event.Plan)
 	}
@@ -243,7 +255,7 @@ func (e *Environment) end(event deploy.Event) {
 	e.endStage(event.At, state)
 	e.Outcome, e.Reason, e.Hint, e.Ended = event.Outcome, event.Message, event.Hint, event.At
 	e.Took = seconds(event.Took)
-	if event.Plan != nil && e.Candidate == nil {
+	if event.Plan != nil && (e.Candidate == nil || !e.began()) {
 		e.plan(*event.Plan)
 	}
 	switch event.Outcome {

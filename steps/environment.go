@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/rollout"
@@ -58,11 +59,53 @@ func openTargets(ctx context.Context, w *Work) error {
 	return nil
 }
 
+// queue tells which environments the run is going to come to, now that it is
+// known with what.
+func (w *Work) queue(ctx context.Context) {
+	if w.DryRun {
+		return
+	}
+	for _, env := range w.Environments {
+		d := w.deployment(env)
+		plan := deploy.Plan{Environment: env.Name, Strategy: d.Strategy, Candidate: d.Candidate}
+		w.tell(ctx, deploy.Event{
+			Kind: deploy.Queued, Environment: env.Name, Plan: &plan, Message: fmt.Sprintf("%s is to come to %s", d.Candidate, env.Name),
+		})
+	}
+}
+
+// newerLimit bounds the wait for the forge.
+const newerLimit = 10 * time.Second
+
+// stepAside leaves an environment to a newer run that has been there meanwhile:
+// an older version must not take its place. Once it has left one, the run
+// leaves those after it, too. What the forge does not tell holds nobody up.
+func (w *Work) stepAside(ctx context.Context, env deploy.Environment) bool {
+	if w.Newer != nil && w.Aside == "" {
+		limited, cancel := context.WithTimeout(ctx, newerLimit)
+		defer cancel()
+		why, err := w.Newer(limited, env.Name)
+		if err != nil && w.Log != nil {
+			w.Log.Debug("look for newer runs", "environment", env.Name, "error", err)
+		}
+		w.Aside = why
+	}
+	if w.Aside == "" {
+		return false
+	}
+	w.tell(ctx, deploy.Event{Kind: deploy.SteppedAside, Environment: env.Name, Message: w.Aside})
+	w.Results = append(w.Results, rollout.Result{Environment: env.Name, Outcome: deploy.Unchanged, Reason: w.Aside})
+	return true
+}
+
 // deploy brings the revision to one environment, or plans it on a dry run.
 func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
 	d := w.deployment(env)
 	if w.DryRun {
 		return w.plan(ctx, d)
+	}
+	if w.stepAside(ctx, env) {
+		return nil
 	}
 	result := w.Engine.Deploy(ctx, d)
 	w.Results = append(w.Results, result)

@@ -79,8 +79,13 @@ func Build(r Request, push bool) Pipeline {
 
 func deployments(r Request) Pipeline {
 	var p Pipeline
-	for _, env := range r.Environments {
-		p = append(p, Step{Name: "deploy to " + env.Name, Run: func(ctx context.Context, w *Work) error { return w.deploy(ctx, env) }})
+	for i, env := range r.Environments {
+		p = append(p, Step{Name: "deploy to " + env.Name, Run: func(ctx context.Context, w *Work) error {
+			if i == 0 {
+				w.queue(ctx)
+			}
+			return w.deploy(ctx, env)
+		}})
 	}
 	return p
 }

@@ -53,6 +53,10 @@ type Tools struct {
 	// Permit asks the forge whether this run may deploy to an environment; nil
 	// where there is none to ask.
 	Permit func(ctx context.Context, environment string) (Permit, error)
+	// Newer says which newer run has brought its version to an environment
+	// already, in a sentence; empty where none has. It is nil for what somebody
+	// asks for by hand, which is done as asked.
+	Newer func(ctx context.Context, environment string) (string, error)
 	// Repository is where images go for an app that names none.
 	Repository func(ctx context.Context, app string) (string, error)
 	// Secret is the value of a secret, and whether there is one.
@@ -76,6 +80,8 @@ type Work struct {
 	Image   deploy.Image
 	// Past is set by rollback: the revision to bring back.
 	Past *deploy.Revision
+	// Aside is why environments are left to a newer run; empty where none is.
+	Aside string
 	// Plans are what a dry run would do.
 	Plans   []deploy.Plan
 	Results []rollout.Result
@@ -142,6 +148,10 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 		return err.Error()
 	case w.DryRun:
 		return "nothing was changed: this was a dry run"
+	case w.Aside != "":
+		return "left to a newer run: " + w.Aside
+	case len(w.Results) == 0 && len(w.Plans) > 0:
+		return "nothing was changed: this was planned for the merge"
 	case len(w.Results) == 0 && w.Image.Digest != "":
 		return w.Image.String()
 	case o == deploy.Held, o == deploy.Reverted, o == deploy.Failed:

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/steps"
@@ -52,6 +53,33 @@ func (s *session) permit(ctx context.Context, environment string) (steps.Permit,
 	id, _ := s.workflowRun()
 	p, err := s.forge.Permit(ctx, environment, forge.Job{RunID: id, Ref: s.run.Ref})
 	return steps.Permit(p), err
+}
+
+// unasked is a release that a push began, or the publication of a release, and
+// nobody has asked for by hand, as by running it again.
+func (s *session) unasked() bool {
+	event := s.Getenv("GITHUB_EVENT_NAME")
+	_, attempt := s.workflowRun()
+	return s.run.Operation == action.Release && attempt == 1 && (event == "push" || event == "release")
+}
+
+// newer says which newer run has brought its version to an environment already.
+func (s *session) newer(ctx context.Context, environment string) (string, error) {
+	return s.deployments.Newer(ctx, s.run, environment)
+}
+
+// jobLog is the address of this job's log; empty where it cannot be found.
+func (s *session) jobLog(ctx context.Context) string {
+	id, attempt := s.workflowRun()
+	runner := s.Getenv("RUNNER_NAME")
+	if id == 0 || runner == "" {
+		return ""
+	}
+	url, err := s.forge.JobURL(ctx, id, attempt, runner)
+	if err != nil {
+		s.log.Debug("find the log of this job", "error", err)
+	}
+	return url
 }
 
 // workflowRun is the number of the workflow run and of its attempt; zero where

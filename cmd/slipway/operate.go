@@ -134,7 +134,7 @@ func (s *session) execute(ctx context.Context, request steps.Request, pipeline f
 	work := steps.NewWork(request, s.tools(reports.hub))
 	outcome, err := pipeline(request).Run(ctx, work)
 	reports.close(ctx)
-	if told := s.outputs(work, outcome, reports); told != nil {
+	if told := s.outputs(work, outcome); told != nil {
 		s.log.Warn("set the outputs", "error", told)
 	}
 	if closing := work.Close(); closing != nil {

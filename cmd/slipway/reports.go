@@ -14,11 +14,7 @@ import (
 )
 
 // reports are all those that are told what a run does.
-type reports struct {
-	hub *report.Hub
-	// deployments is nil where nothing is reported to GitHub.
-	deployments *report.Deployments
-}
+type reports struct{ hub *report.Hub }
 
 // reports opens every report that this run can write to. What GitHub refuses is
 // a warning in the others; a repository name that cannot be is refused before
@@ -41,19 +37,32 @@ func (s *session) reports() (*reports, error) {
 	if err := s.openForge(); err != nil {
 		return nil, err
 	}
-	hosted, deployments := s.hosted(scrub)
-	return &reports{hub: report.NewHub(s.log, append(all, hosted...)...), deployments: deployments}, nil
+	return &reports{hub: report.NewHub(s.log, append(all, s.hosted(scrub)...)...)}, nil
 }
 
 // hosted are the reports at GitHub. A dry run has none: it changes nothing
 // there either.
-func (s *session) hosted(scrub report.Scrub) ([]deploy.Reporter, *report.Deployments) {
+func (s *session) hosted(scrub report.Scrub) []deploy.Reporter {
 	if s.forge == nil || s.options.dryRun {
-		return nil, nil
+		return nil
 	}
-	deployments := report.NewDeployments(s.forge, report.DeploymentsOptions{Production: s.last(), Scrub: scrub})
+	s.deployments = report.NewDeployments(s.forge, report.DeploymentsOptions{
+		Production: s.last(), Log: s.jobLog, Tidy: s.runner.State(stateTidy) != "", Scrub: scrub,
+	})
 	comment := report.NewComment(s.forge, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
-	return []deploy.Reporter{deployments, comment}, deployments
+	return []deploy.Reporter{s.deployments, comment}
+}
+
+// stateTidy is what the step keeps for its post-entrypoint where it has left
+// nothing queued at GitHub: settle then has not to look.
+const stateTidy = "tidy"
+
+// keepTidy spares settle after the job what it would find in vain.
+func (s *session) keepTidy() error {
+	if s.deployments == nil || s.deployments.Left() || s.Getenv("GITHUB_STATE") == "" {
+		return nil
+	}
+	return s.runner.SetState(stateTidy, "true")
 }
 
 // last is the environment at the end of the way.
@@ -77,7 +86,7 @@ func (r *reports) close(ctx context.Context) {
 
 // outputs hands the results to the steps after this one. Where a run goes
 // through several environments, they are about the last that it came to.
-func (s *session) outputs(w *steps.Work, outcome deploy.Outcome, r *reports) error {
+func (s *session) outputs(w *steps.Work, outcome deploy.Outcome) error {
 	values := map[string]string{
 		action.OutputOutcome: string(outcome),
 		action.OutputVersion: w.Version,
@@ -93,8 +102,8 @@ func (s *session) outputs(w *steps.Work, outcome deploy.Outcome, r *reports) err
 	if n := len(w.Results); n > 0 {
 		about(values, w.Results[n-1])
 	}
-	if r.deployments != nil {
-		if id := r.deployments.IDs()[values[action.OutputEnvironment]]; id != 0 {
+	if s.deployments != nil {
+		if id := s.deployments.IDs()[values[action.OutputEnvironment]]; id != 0 {
 			values[action.OutputDeploymentID] = strconv.FormatInt(id, 10)
 		}
 	}
@@ -103,7 +112,7 @@ func (s *session) outputs(w *steps.Work, outcome deploy.Outcome, r *reports) err
 			return err
 		}
 	}
-	return nil
+	return s.keepTidy()
 }
 
 // about adds what is known of a deployment.

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/registry"
+	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
 	"github.com/slipway-ci/slipway/target/sandbox"
@@ -34,6 +35,8 @@ type session struct {
 	reporter deploy.Reporter
 	// forge is GitHub; nil where there is nobody to ask.
 	forge *forge.Client
+	// deployments is the report there; nil where nothing is reported.
+	deployments *report.Deployments
 }
 
 // open reads the file and says what this run is.
@@ -157,6 +160,9 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 	}
 	if s.forge != nil {
 		tools.Pull, tools.Permit = s.pull, s.permit
+	}
+	if s.deployments != nil && s.unasked() {
+		tools.Newer = s.newer
 	}
 	return tools
 }

@@ -32,13 +32,13 @@ func TestJobThatIsEndedInTheMiddle(t *testing.T) {
 			// What the runner does first. It would go on with SIGTERM and SIGKILL.
 			end:  func(s *scene, _ *os.Process) { s.signal("INT") },
 			says: `production reverted`, settled: `nothing was unfinished`,
-			states: "in_progress failure",
+			states: "queued in_progress failure",
 		},
 		{
 			name:    "killed",
 			end:     func(s *scene, _ *os.Process) { s.signal("KILL") },
 			settled: `production reverted: users have 1\.0\.0 in production`,
-			states:  "in_progress in_progress failure",
+			states:  "queued in_progress in_progress failure",
 		},
 		{
 			name: "given up by the runner",
@@ -48,7 +48,7 @@ func TestJobThatIsEndedInTheMiddle(t *testing.T) {
 				}
 			},
 			settled: `production reverted: users have 1\.0\.0 in production`,
-			states:  "in_progress in_progress failure",
+			states:  "queued in_progress in_progress failure",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestJobThatIsEndedInTheMiddle(t *testing.T) {
 			inOrder(t, "the log of the step", []string{c.says}, r.says("Main"))
 			inOrder(t, "the log of the step after the job", []string{c.settled}, r.says("Post"))
 			s.deploymentsAre(
-				"staging: in_progress success inactive", "production: in_progress success",
-				"staging: in_progress success", "production: "+c.states,
+				"staging: queued in_progress success inactive", "production: queued in_progress success",
+				"staging: queued in_progress success", "production: "+c.states,
 			)
 			if live := s.live(); live["production"] != "1.0.0" || live["staging"] != "1.1.0" {
 				t.Errorf("live are %v", live)
