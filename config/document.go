@@ -6,10 +6,18 @@ package config
 type document struct {
 	App          label        `yaml:"app" jsonschema:"required" jsonschema_description:"The app's name."`
 	Image        *repository  `yaml:"image" jsonschema_description:"The repository that the image is pushed to, without tag or digest. Left out: the registry that the sandbox holds."`
+	Login        *login       `yaml:"login" jsonschema_description:"How the image's registry is logged in to by the OIDC token of the job. Left out: as docker login left it."`
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
 	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one to release to, besides preview."`
+}
+
+type login struct {
+	Exchange exchange  `yaml:"exchange" jsonschema:"required" jsonschema_description:"The https address where the token is exchanged for a password (RFC 8693)."`
+	Audience audience  `yaml:"audience" jsonschema:"required" jsonschema_description:"Whom the token is issued for, and what the exchange is asked for."`
+	User     *userName `yaml:"user" jsonschema_description:"The user name that goes with the password. Left out: oauth2accesstoken."`
+	Scope    *scope    `yaml:"scope" jsonschema_description:"What the password shall allow, separated by spaces. Left out: what is given without."`
 }
 
 type build struct {

@@ -63,6 +63,9 @@ func releasable(t *testing.T, app deploy.App) {
 	if app.Build.Base == "" && (len(app.Build.Files) == 0 || len(app.Build.Entrypoint) == 0) {
 		t.Errorf("%+v could not run", app.Build)
 	}
+	if l := app.Login; l != nil && (app.Repository == "" || l.Audience == "" || l.User == "" || !strings.HasPrefix(l.Exchange, "http")) {
+		t.Errorf("%+v logs in to nothing at %q", l, app.Repository)
+	}
 	passed := map[string]bool{"": true}
 	for _, e := range app.Environments {
 		if !passed[e.After] {

@@ -55,6 +55,12 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"service":      "service: {replicas: 2}",
 	"checks":       "checks: [{name: home, get: /}]",
 	"environments": "environments: {staging: {target: sandbox}}",
+	// login
+	"login":    "login: {exchange: https://sts.googleapis.com/v1/token, audience: //iam.googleapis.com/projects/…}",
+	"exchange": "exchange: https://sts.googleapis.com/v1/token",
+	"audience": "audience: //iam.googleapis.com/projects/…",
+	"user":     "user: oauth2accesstoken",
+	"scope":    "scope: https://www.googleapis.com/auth/cloud-platform",
 	// build
 	"base":       "base: gcr.io/distroless/static",
 	"files":      "files: [{from: bin/hello, to: /hello}]",

@@ -60,6 +60,10 @@ func (httpPath) JSONSchema() *jsonschema.Schema   { return httpForm.schema() }
 func (checkName) JSONSchema() *jsonschema.Schema  { return checkNameForm.schema() }
 func (expression) JSONSchema() *jsonschema.Schema { return expressionForm.schema() }
 func (argument) JSONSchema() *jsonschema.Schema   { return argumentForm.schema() }
+func (exchange) JSONSchema() *jsonschema.Schema   { return exchangeForm.schema() }
+func (audience) JSONSchema() *jsonschema.Schema   { return audienceForm.schema() }
+func (userName) JSONSchema() *jsonschema.Schema   { return userForm.schema() }
+func (scope) JSONSchema() *jsonschema.Schema      { return scopeForm.schema() }
 func (owner) JSONSchema() *jsonschema.Schema      { return ownerForm.schema() }
 func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
@@ -224,6 +228,11 @@ func choiceOf(settings any, names []string) *jsonschema.Schema {
 	set := inline(settings)
 	set.MinProperties, set.MaxProperties = at(1), at(1)
 	return oneOfThese(alone, set)
+}
+
+// JSONSchemaExtend asks for an image to log in for.
+func (document) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.DependentRequired = map[string][]string{"login": {"image"}}
 }
 
 // JSONSchemaExtend asks for exactly one of get and run.

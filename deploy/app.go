@@ -16,7 +16,10 @@ type App struct {
 	// Repository is where the image goes, such as ghcr.io/acme/hello. Empty
 	// means the registry that the sandbox holds.
 	Repository string
-	Build      Build
+	// Login is how that registry is logged in to where no password is kept; nil
+	// leaves it to what docker login left.
+	Login *Login
+	Build Build
 	// Environments are in the order in which a release walks them: each one
 	// after the one that it names in After.
 	Environments []Environment
@@ -34,6 +37,26 @@ func (a App) Environment(name string) (Environment, bool) {
 	}
 	return Environment{}, false
 }
+
+// Login opens the registry of an image with a password that is got for the
+// OIDC token of the job, by OAuth 2.0 Token Exchange (RFC 8693).
+type Login struct {
+	// Exchange is the https address where the token is exchanged; http is for
+	// this machine alone.
+	Exchange string
+	// Audience is whom the token is issued for, and what the exchange is asked
+	// for.
+	Audience string
+	// User is the user name that goes with the password.
+	User string
+	// Scope is what the password shall allow, separated by spaces; may be empty.
+	Scope string
+}
+
+// DefaultLoginUser is the name under which Google's registries take an access
+// token as a password.
+// Source: https://docs.cloud.google.com/artifact-registry/docs/docker/authentication
+const DefaultLoginUser = "oauth2accesstoken"
 
 // Build says what an image is made of.
 type Build struct {
