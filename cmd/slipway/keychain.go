@@ -1,16 +1,59 @@
 package main
 
 import (
+	"context"
+
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/registry"
 )
 
 // packages is where GitHub keeps images; the token of a job opens it.
 const packages = "ghcr.io"
 
-// keychain finds credentials for a registry: those that docker login left, and
-// for GitHub's own the token that the action was given.
+// keychain finds credentials for a registry: by what slipway.yaml says of the
+// image's, those that docker login left, and for GitHub's own the token that
+// the action was given. Off a runner, docker login comes first: there is no
+// token to be exchanged.
 func (s *session) keychain() authn.Keychain {
-	return authn.NewMultiKeychain(authn.DefaultKeychain, jobToken{user: s.run.Who, token: s.token()})
+	token := jobToken{user: s.run.Who, token: s.token()}
+	exchange := s.exchange()
+	switch {
+	case exchange == nil:
+		return authn.NewMultiKeychain(authn.DefaultKeychain, token)
+	case s.runner.Present():
+		return authn.NewMultiKeychain(exchange, authn.DefaultKeychain, token)
+	default:
+		return authn.NewMultiKeychain(authn.DefaultKeychain, exchange, token)
+	}
+}
+
+// exchange opens the registry of the image by the OIDC token of the job; nil
+// where the file does not ask for it.
+func (s *session) exchange() *registry.Exchange {
+	app := s.file.App
+	if app.Login == nil {
+		return nil
+	}
+	repository, err := name.NewRepository(app.Repository)
+	if err != nil {
+		return nil // it is refused where it is used, with a hint
+	}
+	host := repository.RegistryStr()
+	return &registry.Exchange{
+		Host: host, URL: app.Login.Exchange, Audience: app.Login.Audience,
+		Username: app.Login.User, Scope: app.Login.Scope,
+		Token: func(ctx context.Context, audience string) (string, error) {
+			token, err := s.runner.IDToken(ctx, audience)
+			if err != nil && !s.runner.Present() {
+				return "", deploy.Hinted(err, "log in by hand: docker login %s", host)
+			}
+			return token, err
+		},
+		Hide: s.runner.AddMask,
+	}
 }
 
 // jobToken opens GitHub's registry with the token of the job.
