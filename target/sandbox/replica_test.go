@@ -34,6 +34,18 @@ func TestRestartsBackOff(t *testing.T) {
 	}
 }
 
+func TestTheTimeToStartEndsThePullToo(t *testing.T) {
+	b := up(t)
+	p := b.place("production")
+	r := p.revision("1.0.0", 1)
+	r.Config.StartTimeout = time.Millisecond
+	err := p.target().Start(b.limited(), r)
+	doomed, ok := errors.AsType[*deploy.Doomed](err)
+	if !ok || !strings.Contains(err.Error(), "within 1ms") || !strings.Contains(doomed.Hint, "start-timeout") {
+		t.Errorf("want a *deploy.Doomed that names the time, got %v", err)
+	}
+}
+
 func TestLogsAreBounded(t *testing.T) {
 	b := up(t)
 	p := b.place("production")

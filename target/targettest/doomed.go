@@ -74,7 +74,7 @@ func neverReady(w *world) {
 
 func wrongPort(w *world) {
 	s := service()
-	s.StartTimeout = 5 * time.Second
+	s.StartTimeout = 20 * time.Second
 	w.doomed(w.revision("1.0.0", s, "-port", "0"))
 }
 

@@ -17,10 +17,10 @@ func (e *environment) start(ctx context.Context, port int, r deploy.Revision, va
 	ctx, cancel := startTime(ctx, r)
 	defer cancel()
 	defer e.images.pin(r.Image.Digest)()
-	if err := e.fetch(ctx, r); err != nil {
+	if err := e.prepare(ctx, r, r.Config.Replicas); err != nil {
 		return err
 	}
-	if err := e.begin(ctx, port, r, values); err != nil {
+	if err := e.begin(port, r, values); err != nil {
 		return err
 	}
 	err := e.await(ctx, func() (bool, error) { return e.complete(r, r.Config.Replicas) })
@@ -40,6 +40,17 @@ func timeout(r deploy.Revision) time.Duration {
 	return r.Config.StartTimeout
 }
 
+// prepare makes sure that replicas of a revision can be started: its image is
+// here, and no earlier run of it is about to end.
+func (e *environment) prepare(ctx context.Context, r deploy.Revision, replicas int) error {
+	if replicas > 0 {
+		if err := e.fetch(ctx, r); err != nil {
+			return e.overdue(err, r)
+		}
+	}
+	return e.overdue(e.awaitGone(ctx, r.ID), r)
+}
+
 // fetch brings the revision's image to this disk.
 func (e *environment) fetch(ctx context.Context, r deploy.Revision) error {
 	_, err := e.images.get(ctx, r.Image)
@@ -50,10 +61,7 @@ func (e *environment) fetch(ctx context.Context, r deploy.Revision) error {
 }
 
 // begin remembers that the revision is to run, and starts its replicas.
-func (e *environment) begin(ctx context.Context, port int, r deploy.Revision, values map[string]string) error {
-	if err := e.awaitGone(ctx, r.ID); err != nil {
-		return err
-	}
+func (e *environment) begin(port int, r deploy.Revision, values map[string]string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.admit(port, r, values); err != nil {
@@ -157,7 +165,10 @@ func (e *environment) overdue(err error, r deploy.Revision) error {
 	defer e.mu.Unlock()
 	run, runs := e.runs[r.ID]
 	if !runs || run.worst() == nil {
-		return fmt.Errorf("start %s: timed out after %s", r, timeout(r))
+		return &deploy.Doomed{
+			Revision: r, Hint: moreTime,
+			Evidence: deploy.Evidence{Reason: fmt.Sprintf("was not started within %s: %s", timeout(r), err)},
+		}
 	}
 	return run.worst().late()
 }

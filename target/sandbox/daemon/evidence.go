@@ -10,6 +10,9 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
+// moreTime is a hint.
+const moreTime = "start-timeout in slipway.yaml allows an app more time"
+
 // shortSecret is the length below which a secret is not looked for in logs:
 // hiding "1" or "on" would hide half of them.
 const shortSecret = 4
@@ -76,7 +79,7 @@ func (x *replica) late() *deploy.Doomed {
 	}
 	return &deploy.Doomed{
 		Revision: x.run.revision, Evidence: evidence,
-		Hint: "look at the log; start-timeout in slipway.yaml allows an app more time",
+		Hint: "look at the log; " + moreTime,
 	}
 }
 

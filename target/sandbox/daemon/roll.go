@@ -32,12 +32,7 @@ func (e *environment) roll(ctx context.Context, port int, r deploy.Revision, val
 	ctx, cancel := startTime(ctx, r)
 	defer cancel()
 	defer e.images.pin(r.Image.Digest)()
-	if b.Candidate > 0 {
-		if err := e.fetch(ctx, r); err != nil {
-			return err
-		}
-	}
-	if err := e.awaitGone(ctx, r.ID); err != nil {
+	if err := e.prepare(ctx, r, b.Candidate); err != nil {
 		return err
 	}
 	t, err := e.rollBegin(port, r, values, b)
