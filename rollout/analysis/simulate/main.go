@@ -3,7 +3,7 @@
 // takes. All see the same traffic, which comes from seeds.
 //
 //	go run ./rollout/analysis/simulate                       # a selection, minutes
-//	go run ./rollout/analysis/simulate -identical 10000      # and the long proof, an hour
+//	go run ./rollout/analysis/simulate -identical 10000      # and the long proof
 //	go run ./rollout/analysis/simulate -all -runs 20         # everything with everything, days
 //	go test ./rollout/analysis/simulate -run Goals -v        # the goals alone, a minute
 package main
