@@ -374,6 +374,9 @@ func (c *Console) rolloutEnded(p *page, e deploy.Event) {
 	}
 	story := &c.timeline.story
 	env := story.Environment(e.Environment)
+	if env == nil { // an event that names none
+		env = &Environment{}
+	}
 	text := fmt.Sprintf("%s%s: %s", where, e.Outcome, e.Message)
 	if env.Revert != nil && env.Revert.Reason == e.Message { // it has been said
 		text = fmt.Sprintf("%s%s: users have %s", where, e.Outcome, live(story, env))

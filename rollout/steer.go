@@ -70,8 +70,8 @@ func Decide(environment string) string {
 }
 
 // Resume goes on with a rollout that is held, from the stage after those that
-// have passed. Of the deployment it takes Target, Checks and Owner; the rest is
-// in the journal.
+// have passed. Of the deployment it takes Target, Checks, Owner and the name of
+// the environment; the rest is in the journal.
 func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 	return e.takeOver(ctx, d, func(ctx context.Context, r *rollout, state deploy.State) Result {
 		record := state.Record
@@ -90,7 +90,7 @@ func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 func (e *Engine) takeOver(ctx context.Context, d Deployment, do func(context.Context, *rollout, deploy.State) Result) Result {
 	began := time.Now()
 	r := e.takeHeld(ctx, d, do)
-	r.Took = time.Since(began)
+	r.Took, r.Environment = time.Since(began), d.Candidate.Environment
 	if r.Plan.Environment != "" {
 		r.Environment = r.Plan.Environment
 	}

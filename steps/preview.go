@@ -22,14 +22,18 @@ type Pull struct {
 // Preview brings the commit at hand to the environment of its pull request. The
 // request names that environment alone, and the number.
 func Preview(r Request) Pipeline {
-	return append(Pipeline{
+	p := Pipeline{
 		{Name: "work out the version", Run: findPreviewVersion},          // of the pull request and the commit
 		{Name: "make room for the preview", Run: makeRoom, Writes: true}, // there may be only so many
 		{Name: "collect the secrets", Run: collectSecrets},
 		{Name: "look at the environments", Run: inspectTargets},
 		{Name: "pack the image", Run: packImage},
-		{Name: "push the image", Run: pushImage, Writes: true},
-	}, deployments(r)...)
+	}
+	if r.DryRun {
+		p = append(p, Step{Name: "work out the digest", Run: digestImage})
+	}
+	p = append(p, Step{Name: "push the image", Run: pushImage, Writes: true})
+	return append(p, deployments(r)...)
 }
 
 // PullRequest plans what merging would do, and previews it where the file has a

@@ -35,7 +35,7 @@ func steer(what string, r Request, look func(context.Context, *Work) error, do f
 }
 
 func (w *Work) steer(ctx context.Context, env deploy.Environment, do func(*rollout.Engine, context.Context, rollout.Deployment) rollout.Result, asked []deploy.Outcome) error {
-	d := rollout.Deployment{Target: w.Targets[env.Name], Checks: env.Checks, Owner: w.Owner, Operation: w.Run.Operation}
+	d := rollout.Deployment{Target: w.Targets[env.Name], Candidate: deploy.Revision{Environment: env.Name}, Checks: env.Checks, Owner: w.Owner, Operation: w.Run.Operation}
 	if w.DryRun {
 		return deploy.Usage("plan shows what a release would do", "%s has no dry run", w.Run.Operation)
 	}

@@ -154,6 +154,8 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 		return "nothing was changed: this was planned for the merge"
 	case len(w.Results) == 0 && w.Image.Digest != "":
 		return w.Image.String()
+	case len(w.Results) == 0:
+		return w.Run.Operation + " is done"
 	case o == deploy.Held, o == deploy.Reverted, o == deploy.Failed:
 		return w.Results[len(w.Results)-1].Reason
 	case o == deploy.Unchanged:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,9 +48,11 @@ func chosen(in action.Inputs, command action.Command, event action.Event) option
 	o := fromInputs(in)
 	o.version, o.reason, o.strategy = command.Version, command.Reason, string(command.Strategy)
 	o.dryRun, o.skipOrder = command.DryRun, command.SkipOrder
-	o.ref, o.pullRequest = event.Ref, command.PullRequest
-	if command.Environment != "" {
-		o.environment = []string{command.Environment}
+	o.ref, o.pullRequest, o.commit = event.Ref, command.PullRequest, event.PullRequest.HeadSHA
+	for name := range strings.SplitSeq(command.Environment, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			o.environment = append(o.environment, name)
+		}
 	}
 	return o
 }

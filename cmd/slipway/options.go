@@ -33,6 +33,9 @@ type options struct {
 	token string
 	// ref is what a runner says is checked out.
 	ref string
+	// commit is that of a pull request's branch; a runner names the one that
+	// GitHub merged for a try. Empty is the runner's.
+	commit string
 	// pullRequest is the number that is named, by the event too; 0 asks GitHub.
 	pullRequest int
 }

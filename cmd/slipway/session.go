@@ -57,6 +57,9 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 		s.run.Who = c.login()
 	}
 	s.run.Operation, s.run.App = operation, file.App.Name
+	if o.commit != "" {
+		s.run.Commit = o.commit
+	}
 	if token := s.token(); token != "" {
 		c.runner.AddMask(token)
 	}
