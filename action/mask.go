@@ -28,8 +28,9 @@ const (
 
 // Masker hides secret values in text. It hides a value as it is and in the
 // forms in which it tends to leak: base64 (standard and URL alphabet, with and
-// without padding, also in the middle of something longer), hexadecimal,
-// percent-encoded, and escaped for JSON, Go and HTML. Of a value of several
+// without padding, also in the middle of something longer, and broken into
+// lines of 64 or 76), hexadecimal, percent-encoded, and escaped for JSON, Go and
+// HTML, whichever characters were escaped and how often. Of a value of several
 // lines, each line of 4 bytes or more is hidden by itself; the others are too
 // little to tell apart from ordinary text.
 //
@@ -46,6 +47,8 @@ type Masker struct {
 	// Neither contains a line feed.
 	needles []string
 	words   []string
+	// spellings are of values with special characters.
+	spellings []spelling
 }
 
 // NewMasker makes a Masker that hides the values.
@@ -68,19 +71,29 @@ func (m *Masker) Add(value string) {
 		return
 	}
 	if len(lines) > 1 {
-		m.needles = merge(m.needles, forms(strings.TrimSpace(value)))
+		m.addForms(strings.TrimSpace(value))
 	}
 	for _, line := range lines {
 		if len(line) >= shortest {
-			m.needles = merge(m.needles, append(forms(line), line))
+			m.needles = merge(m.needles, []string{line})
+			m.addForms(line)
 		}
+	}
+}
+
+// addForms hides the forms of a value, but for the value as it is.
+func (m *Masker) addForms(value string) {
+	m.needles = merge(m.needles, forms(value))
+	s, has := newSpelling(value)
+	if has && !slices.ContainsFunc(m.spellings, s.same) {
+		m.spellings = append(slices.Clip(m.spellings), s) // somebody may be reading the old ones
 	}
 }
 
 // String is the text with every value replaced by ***.
 func (m *Masker) String(s string) string {
 	m.mu.RLock()
-	needles, words := m.needles, m.words
+	needles, words, spellings := m.needles, m.words, m.spellings
 	m.mu.RUnlock()
 	for _, word := range words {
 		s = maskWord(s, word)
@@ -88,7 +101,7 @@ func (m *Masker) String(s string) string {
 	// A replacement can complete another value out of what stands beside it.
 	// Each round makes the text shorter, so this ends.
 	for {
-		masked := maskAll(s, needles)
+		masked := maskAll(s, needles, spellings)
 		if masked == s {
 			return s
 		}
@@ -96,13 +109,16 @@ func (m *Masker) String(s string) string {
 	}
 }
 
-// longest is the length of the longest needle.
+// longest is the length of the longest text that is hidden.
 func (m *Masker) longest() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	longest := 0
 	for _, s := range slices.Concat(m.needles, m.words) {
 		longest = max(longest, len(s))
+	}
+	for _, s := range m.spellings {
+		longest = max(longest, s.longest)
 	}
 	return longest
 }
@@ -168,6 +184,9 @@ func base64Forms(value string) []string {
 		raw := encoding.EncodeToString([]byte(value))
 		padding := strings.Repeat("=", (4-len(raw)%4)%4)
 		all = append(all, raw+padding, raw)
+		for _, width := range base64Lines {
+			all = append(all, wrapped(raw, width)...)
+		}
 		for offset := range 3 {
 			if part := base64Part(encoding, value, offset); len(part) >= shortestPart {
 				all = append(all, part)
@@ -175,6 +194,24 @@ func base64Forms(value string) []string {
 		}
 	}
 	return all
+}
+
+// base64Lines are the lengths at which base64 is broken into lines: of PEM (RFC
+// 7468) and of MIME (RFC 2045).
+var base64Lines = []int{64, 76}
+
+// wrapped are the lines of a text that does not fit into one, but for a last one
+// that tells too little.
+func wrapped(text string, width int) []string {
+	var lines []string
+	for len(text) > width {
+		lines = append(lines, text[:width])
+		text = text[width:]
+	}
+	if len(lines) > 0 && len(text) >= shortestPart {
+		lines = append(lines, text)
+	}
+	return lines
 }
 
 // base64Part encodes the value behind offset other bytes and keeps the
@@ -190,9 +227,12 @@ func base64Part(encoding *base64.Encoding, value string, offset int) string {
 // span is a piece of text, from and including start up to end.
 type span struct{ start, end int }
 
-// maskAll replaces all needles; where some overlap, their union.
-func maskAll(s string, needles []string) string {
+// maskAll replaces all needles and spellings; where some overlap, their union.
+func maskAll(s string, needles []string, spellings []spelling) string {
 	var found []span
+	for _, one := range spellings {
+		found = one.find(s, found)
+	}
 	for _, needle := range needles {
 		for at := 0; ; {
 			i := strings.Index(s[at:], needle)
