@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/slipway-ci/slipway/checks"
@@ -63,14 +64,24 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 	if token := s.token(); token != "" {
 		c.runner.AddMask(token)
 	}
-	for _, env := range file.App.Environments {
+	s.hide(file.App)
+	return s, nil
+}
+
+// hide masks the values of all secrets that the file names, those of previews
+// among them.
+func (s *session) hide(app deploy.App) {
+	environments := app.Environments
+	if app.Preview != nil {
+		environments = append(slices.Clip(environments), app.Preview.Environment)
+	}
+	for _, env := range environments {
 		for _, name := range env.Service.Secrets {
-			if value := c.Getenv(name); value != "" {
-				c.runner.AddMask(value)
+			if value := s.Getenv(name); value != "" {
+				s.runner.AddMask(value)
 			}
 		}
 	}
-	return s, nil
 }
 
 func (c *CLI) load(o options) (*config.File, error) {
