@@ -157,5 +157,5 @@ func probeChroot(user int) error {
 	if err := dropBounding(); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	return onThreadOf(func() error { return become(user) })
+	return onOwnThread(func() error { return become(user) })
 }

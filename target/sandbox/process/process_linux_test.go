@@ -30,7 +30,7 @@ import (
 // namespaces.
 
 // replicaTests are the arguments that choose them.
-var replicaTests = []string{"-test.run=^TestReplica[^s]", "-test.v", "-test.timeout=2m"}
+var replicaTests = []string{"-test.run=^TestReplica([^s]|sShare)", "-test.v", "-test.timeout=2m"}
 
 // nobody is the ordinary user.
 const nobody = 65534
@@ -382,6 +382,42 @@ func TestReplicaLeavesNothingBehind(t *testing.T) {
 	if left := copies(t, dir); len(left) > 1 {
 		t.Errorf("beside the image there are %v", left)
 	}
+}
+
+// TestReplicaCannotFlee ends what nobody can catch one by one: each process
+// lives for a moment and starts the next one.
+func TestReplicaCannotFlee(t *testing.T) {
+	dir := root(t)
+	for name, end := range map[string]func(*Process){
+		"asked":              func(p *Process) { p.Stop(20 * time.Second) },
+		"stopped at once":    func(p *Process) { p.Stop(0) },
+		"the init is killed": func(p *Process) { _ = p.cmd.Process.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			mark := filepath.Base(filepath.Dir(t.TempDir())) // a name of its own
+			p, log := run(t, Spec{Root: dir}, "flee", mark)
+			awaitLine(t, log, "hop 5")
+			end(p)
+			ended(t, p)
+			if !noneRuns(mark) {
+				t.Error("one has got away")
+			}
+		})
+	}
+}
+
+// noneRuns looks for processes with a mark among their arguments, for so
+// long that one that is starting the next cannot hide.
+func noneRuns(mark string) bool {
+	for range 20 {
+		all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, file := range all {
+			if line, _ := os.ReadFile(file); strings.Contains(string(line), mark) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // copies are those that lie beside an image.

@@ -55,7 +55,7 @@ func isMapped(file string, id int) bool {
 // one that does so as that user can hit nobody else, and none can escape by
 // forking. It is fine if there are none.
 func killAllOf(user int) error {
-	return onThreadOf(func() error {
+	return onOwnThread(func() error {
 		if err := become(user); err != nil {
 			return err
 		}
@@ -66,12 +66,18 @@ func killAllOf(user int) error {
 	})
 }
 
-// onThreadOf does something that changes what its thread is. No other code
-// runs on that thread: it ends with the goroutine that stays locked to it.
-func onThreadOf(do func() error) error {
+// onOwnThread does something that changes what its thread is. No other code
+// runs on that thread: it ends with the goroutine that stays locked to it. Only
+// the first thread does not end, and stands for the process: it is spared.
+func onOwnThread(do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			done <- onOwnThread(do) // on another, as this one is locked
+			runtime.UnlockOSThread()
+			return
+		}
 		done <- do()
 	}()
 	return <-done
@@ -122,7 +128,7 @@ func mustBe(user int) error {
 // process meanwhile. Links below /proc lead nowhere for others, root without
 // CAP_SYS_PTRACE among them.
 func withEyesOf(user int, read func()) {
-	_ = onThreadOf(func() error {
+	_ = onOwnThread(func() error {
 		_ = unix.Setfsgid(user)
 		_ = unix.Setfsuid(user)
 		read()
@@ -130,15 +136,14 @@ func withEyesOf(user int, read func()) {
 	})
 }
 
-// sweep ends what a user's init has left because it was killed itself. It takes
-// killLimit at most.
+// sweep ends what a user's init has left because it was killed itself, and
+// waits for that, killLimit at most.
 func sweep(user int) {
+	if killAllOf(user) != nil {
+		return // the kernel has ended the app, at least
+	}
 	for deadline := time.Now().Add(killLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		left := runningOf(user)
-		for _, pid := range left {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		if len(left) == 0 {
+		if len(runningOf(user)) == 0 {
 			return
 		}
 	}

@@ -36,11 +36,11 @@ func TestUsersThatExist(t *testing.T) {
 // a user.
 func TestNobodyBecomesRoot(t *testing.T) {
 	for _, user := range []int{0, -1} {
-		if err := onThreadOf(func() error { return become(user) }); err == nil {
+		if err := onOwnThread(func() error { return become(user) }); err == nil {
 			t.Errorf("became %d", user)
 		}
 	}
-	if err := onThreadOf(func() error { return mustBe(firstUser) }); err == nil {
+	if err := onOwnThread(func() error { return mustBe(firstUser) }); err == nil {
 		t.Errorf("user %d passes for another", os.Getuid())
 	}
 }

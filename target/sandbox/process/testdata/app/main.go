@@ -48,6 +48,13 @@ func main() {
 		check(exec.Command("/app", "exit", "0").Start())
 	case "leave":
 		check(hidden().Start())
+	case "flee":
+		cmd := exec.Command("/app", "hop", arg(2))
+		cmd.Stdout = os.Stdout
+		check(cmd.Run())
+		time.Sleep(time.Minute)
+	case "hop":
+		hop(arg(2), arg(3))
 	case "claim":
 		claim()
 	case "kill":
@@ -105,6 +112,18 @@ func hidden() *exec.Cmd {
 	cmd.Stdout = os.Stdout
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
+}
+
+// hop starts the next process and ends.
+func hop(mark, count string) {
+	n, _ := strconv.Atoi(count)
+	cmd := exec.Command("/app", "hop", mark, strconv.Itoa(n+1))
+	if n < 10 {
+		fmt.Println("hop", n)
+		cmd.Stdout = os.Stdout
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	check(cmd.Start())
 }
 
 // orphans makes processes whose parents end at once.
