@@ -18,9 +18,6 @@ import (
 // runLimit bounds one run of act.
 const runLimit = 15 * time.Minute
 
-// unconfined is for the time until the sandbox can do without namespaces.
-const unconfined = " --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
-
 // entry is a line of act's log.
 type entry struct {
 	Message string            `json:"msg"`
@@ -183,7 +180,7 @@ func (s *scene) arguments(o run) []string {
 		"--local-repository", action + "=" + s.bench.source,
 		"--eventpath", filepath.Join(s.top, "event.json"),
 		// As GitHub's runner does: HOME is a folder of the job's own.
-		"--env", "HOME=/github/home", "--container-options", "--volume=" + s.home + ":/github/home" + unconfined,
+		"--env", "HOME=/github/home", "--container-options", "--volume=" + s.home + ":/github/home",
 		"--env", "GITHUB_API_URL=" + s.hub.url,
 		"--env", "GITHUB_REPOSITORY=" + repository,
 		"--env", "GITHUB_REF=" + o.ref,

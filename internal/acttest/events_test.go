@@ -43,7 +43,7 @@ func merge(payload, changes map[string]any) {
 // pushed is the push of a branch at which the version of hello is a new one.
 func pushed(branch, version string) event {
 	return func(s *scene) run {
-		s.build("hello", "./testdata/hello", "-X main.version="+version)
+		s.build("./testdata/hello", "-X main.version="+version)
 		s.commit("feat: hello " + version)
 		ref := "refs/heads/" + branch
 		return run{event: "push", ref: ref, payload: s.payload("push-branch", map[string]any{"ref": ref, "after": s.sha})}
@@ -68,7 +68,7 @@ func merged(number int, version string) event {
 // tagged is the push of a tag at which the version of hello is that of the tag.
 func tagged(version string) event {
 	return func(s *scene) run {
-		s.build("hello", "./testdata/hello", "-X main.version="+version)
+		s.build("./testdata/hello", "-X main.version="+version)
 		s.commit("feat: hello " + version)
 		s.tag("v" + version)
 		ref := "refs/tags/v" + version
@@ -83,6 +83,19 @@ func dispatched(inputs map[string]string) event {
 			event: "workflow_dispatch", ref: "refs/heads/main",
 			payload: s.payload("workflow_dispatch", map[string]any{"ref": "refs/heads/main", "inputs": inputs}),
 		}
+	}
+}
+
+// scheduled is the time of day that the workflow names.
+func scheduled(s *scene) run {
+	return run{event: "schedule", ref: "refs/heads/main", payload: s.payload("push-branch", map[string]any{"schedule": "17 4 * * *"})}
+}
+
+// missed is the end of a pull request that started no workflow, before an event.
+func missed(number int, then event) event {
+	return func(s *scene) run {
+		s.hub.SetPull(githubtest.Pull{Number: number, State: "closed", HeadSHA: s.sha})
+		return then(s)
 	}
 }
 
@@ -102,12 +115,20 @@ func forked(number int, activity, version string) event {
 	}
 }
 
+// trusted is an event with a token that may write again.
+func trusted(e event) event {
+	return func(s *scene) run {
+		s.hub.ReadOnly = false
+		return e(s)
+	}
+}
+
 func (s *scene) pullRequest(number int, activity, version, head string) run {
 	state, closed := "open", activity == "closed"
 	if closed {
 		state = "closed"
 	} else {
-		s.build("hello", "./testdata/hello", "-X main.version="+version)
+		s.build("./testdata/hello", "-X main.version="+version)
 		s.commit("feat: hello " + version)
 		s.hub.AddPull(s.sha, githubtest.Pull{Number: number, State: state, HeadSHA: s.sha})
 	}

@@ -3,12 +3,12 @@ package acttest
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
+	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
@@ -40,38 +41,37 @@ type scene struct {
 	runs int
 }
 
-// workflow is the one that every scene has.
-const workflow = `name: %s
-on:
-  push:
-  release: {types: [published]}
-  pull_request: {types: [opened, reopened, synchronize, closed]}
-  schedule: [{cron: "17 4 * * *"}]
-  workflow_dispatch:
-    inputs:
-      operation: {type: choice, options: [release, promote, rollback], required: true}
-      version: {type: string}
-      environment: {type: string}
-      reason: {type: string}
-permissions: {contents: read, deployments: write, pull-requests: write}
-jobs:
-  slipway:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v5
-        with: {fetch-depth: 0, persist-credentials: false}
-      - uses: ` + action + `
+// workflow is the one that `slipway init` writes, with what act needs and what
+// these tests look at.
+func workflow(t testing.TB, name string) string {
+	t.Helper()
+	text := string(config.Workflow())
+	for _, change := range []struct{ pattern, with string }{
+		{`(?m)^name: slipway$`, "name: " + name},
+		// act takes the workspace for checked out only where no ref is named.
+		{`(?m)^ +# A preview by hand .*\n +ref: .*\n`, ""},
+		// The program is built beforehand: the job has no Go.
+		{`run: go build .*`, "run: test -x bin/app"},
+		{`(?m)^      - uses: slipway-ci/slipway@v1$`, `$0
         id: slipway
         with:
           # GitHub hands defaults to the post-entrypoint, too; act does not.
-          github-token: ${{ github.token }}
+          github-token: $${{ github.token }}
         env:
-          API_KEY: ${{ secrets.API_KEY }}
-      - if: always()
+          API_KEY: $${{ secrets.API_KEY }}`},
+	} {
+		pattern := regexp.MustCompile(change.pattern)
+		if found := pattern.FindAllString(text, -1); len(found) != 1 {
+			t.Fatalf("the workflow that init writes has %d of %s", len(found), change.pattern)
+		}
+		text = pattern.ReplaceAllString(text, change.with)
+	}
+	return text + `      - if: always()
         env:
           OUTPUTS: ${{ toJSON(steps.slipway.outputs) }}
-        run: printf 'a later step sees %%s\n' "$OUTPUTS"
+        run: printf 'a later step sees %s\n' "$OUTPUTS"
 `
+}
 
 // newScene makes one whose file describes the app.
 func newScene(t testing.TB, b *bench, file string) *scene {
@@ -96,7 +96,7 @@ func newScene(t testing.TB, b *bench, file string) *scene {
 	name := "scene-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	s.write("act/actrc", "")
 	s.write("workspace/.gitignore", "bin/\nslipway-report.json\n")
-	s.write("workspace/.github/workflows/slipway.yml", fmt.Sprintf(workflow, name))
+	s.write("workspace/.github/workflows/slipway.yml", workflow(t, name))
 	s.write("workspace/slipway.yaml", file)
 	s.commit("feat: begin")
 	return s
@@ -142,9 +142,9 @@ func (s *scene) tag(name string) {
 
 // build puts a program of the repository into the workspace, as a step before
 // ours would.
-func (s *scene) build(name, pkg, flags string) {
+func (s *scene) build(pkg, flags string) {
 	s.t.Helper()
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w "+flags, "-o", filepath.Join(s.workspace, "bin", name), pkg)
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w "+flags, "-o", filepath.Join(s.workspace, "bin", "app"), pkg)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -169,6 +169,8 @@ type hub struct {
 
 func newHub(t testing.TB) *hub {
 	h := &hub{Server: githubtest.New(t)}
+	// As the workflow asks for them.
+	h.Permissions = map[string]string{"contents": "read", "actions": "read", "deployments": "write", "pull-requests": "write"}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	h.url, h.URL = server.URL, server.URL
@@ -189,7 +191,7 @@ func (s *scene) live() map[string]string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := docker(ctx, nil, "run", "--rm", "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined", "--network", "host", "--volume", s.home+":/github/home", "--env", "HOME=/github/home",
+	out, err := docker(ctx, nil, "run", "--rm", "--network", "host", "--volume", s.home+":/github/home", "--env", "HOME=/github/home",
 		"--volume", s.workspace+":"+s.workspace, "--workdir", s.workspace, "--entrypoint", "sh", imageName, "-c",
 		"/slipway sandbox up >&2 && /slipway status --json")
 	if err != nil {

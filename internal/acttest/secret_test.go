@@ -21,7 +21,7 @@ const secret = `p&ss "w0rd"/+é<x>\tail`
 const telling = `app: hello
 build:
   files:
-    - {from: bin/hello, to: /hello}
+    - {from: bin/app, to: /hello}
   entrypoint: [/hello, -tell, API_KEY%s]
 service: {health: /healthz, drain: 1s, secrets: [API_KEY]}
 checks:
@@ -87,7 +87,7 @@ func TestSecretIsSeenNowhere(t *testing.T) {
 		script += fmt.Sprintf("cat <<'END'\n%s %s\nEND\n", name, form)
 	}
 	s.write("workspace/tell.sh", script+"exit 1\n")
-	s.build("hello", "./target/targettest/testapp", "")
+	s.build("./target/targettest/testapp", "")
 	for name, file := range map[string]string{
 		"a check that prints it":                 fmt.Sprintf(telling, ""),
 		"an app that prints it and cannot start": fmt.Sprintf(telling, ", -exit, '3'"),

@@ -14,7 +14,7 @@ import (
 const hello = `app: hello
 build:
   files:
-    - {from: bin/hello, to: /hello}
+    - {from: bin/app, to: /hello}
   entrypoint: [/hello]
 service: {health: /healthz, drain: 1s}
 checks:
@@ -137,6 +137,25 @@ var scenarios = []scenario{
 		events:      []event{pullRequest(12, "opened", "1.0.0"), pullRequest(12, "closed", "")},
 		says:        []string{`pull request #12 is over`},
 		deployments: []string{"pr-12: queued in_progress success inactive"},
+		comments:    []string{`(?s)^#12 .*pr-12`},
+	},
+	{
+		name:    "the end of a pull request was missed",
+		events:  []event{pullRequest(12, "opened", "1.0.0"), missed(12, scheduled)},
+		outputs: map[string]string{"outcome": `^unchanged$`},
+		says:    []string{`removed: pull request #12`},
+		// The comment is as it was.
+		deployments: []string{"pr-12: queued in_progress success inactive"},
+		comments:    []string{`(?s)^#12 .*pr-12`},
+	},
+	{
+		name: "a pull request from a fork, by hand",
+		events: []event{
+			forked(12, "opened", "1.0.0"),
+			trusted(dispatched(map[string]string{"operation": "preview", "pull-request": "12"})),
+		},
+		outputs:     map[string]string{"outcome": `^promoted$`, "environment": `^pr-12$`},
+		deployments: []string{"pr-12: queued in_progress success"},
 		comments:    []string{`(?s)^#12 .*pr-12`},
 	},
 	{
