@@ -18,6 +18,13 @@ const packages = "ghcr.io"
 // the action was given. Off a runner, docker login comes first: there is no
 // token to be exchanged.
 func (s *session) keychain() authn.Keychain {
+	if s.keys == nil {
+		s.keys = s.newKeychain() // one, because it remembers what it has exchanged
+	}
+	return s.keys
+}
+
+func (s *session) newKeychain() authn.Keychain {
 	token := jobToken{user: s.run.Who, token: s.token()}
 	exchange := s.exchange()
 	switch {
@@ -28,6 +35,23 @@ func (s *session) keychain() authn.Keychain {
 	default:
 		return authn.NewMultiKeychain(authn.DefaultKeychain, exchange, token)
 	}
+}
+
+// login is what the keychain has for a registry, for the sandbox to pull with.
+func (s *session) login(ctx context.Context, host string) (user, password string, err error) {
+	registry, err := name.NewRegistry(host)
+	if err != nil {
+		return "", "", err
+	}
+	found, err := authn.Resolve(ctx, s.keychain(), registry)
+	if err != nil {
+		return "", "", err
+	}
+	config, err := authn.Authorization(ctx, found)
+	if err != nil {
+		return "", "", err
+	}
+	return config.Username, config.Password, nil
 }
 
 // exchange opens the registry of the image by the OIDC token of the job; nil

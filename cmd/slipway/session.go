@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/slipway-ci/slipway/checks"
 	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
@@ -38,6 +40,8 @@ type session struct {
 	forge *forge.Client
 	// deployments is the report there; nil where nothing is reported.
 	deployments *report.Deployments
+	// keys is the keychain, once one was needed.
+	keys authn.Keychain
 }
 
 // open reads the file and says what this run is.
@@ -255,6 +259,7 @@ func (s *session) connect(ctx context.Context) (*sandbox.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Login = s.login
 	open := sandbox.Up
 	if s.options.dryRun {
 		open = sandbox.Connect

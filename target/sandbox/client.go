@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/sandbox/process"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
@@ -37,6 +39,9 @@ type Config struct {
 	Executable string
 	// Log gets what happens; nil discards it.
 	Log *slog.Logger
+	// Login is what a registry, named by its host, asks for before it gives an
+	// image; empty where it asks for nothing. Nil leaves it to docker login.
+	Login func(ctx context.Context, host string) (user, password string, err error)
 }
 
 // home is the state folder as an absolute path that can hold a socket.
@@ -54,6 +59,8 @@ type Client struct {
 	home  wire.Home
 	http  *http.Client
 	hello wire.Hello
+	login func(ctx context.Context, host string) (user, password string, err error)
+	log   *slog.Logger
 }
 
 // Connect finds the sandbox that runs; ErrDown when none does.
@@ -63,6 +70,7 @@ func Connect(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	client := newClient(home)
+	client.login, client.log = c.Login, c.Log
 	if client.hello, err = client.greet(ctx); err != nil {
 		return nil, err
 	}
@@ -116,6 +124,24 @@ func (c *Client) Remove(ctx context.Context, app, environment string) error {
 		return fmt.Errorf("remove %s/%s: %w", app, environment, err)
 	}
 	return nil
+}
+
+// withLogin adds what opens the registry of the revision's image. Without it
+// the image may be there already, or be anybody's: then nothing is missing.
+func (c *Client) withLogin(ctx context.Context, r wire.Request) wire.Request {
+	repository, err := name.NewRepository(r.Revision.Image.Repository)
+	if c.login == nil || err != nil {
+		return r
+	}
+	host := repository.RegistryStr()
+	user, password, err := c.login(ctx, host)
+	if err != nil && c.log != nil {
+		c.log.Warn("log in to the registry", "host", host, "error", err)
+	}
+	if err == nil && password != "" {
+		r.Login = &wire.Login{Host: host, User: user, Password: password}
+	}
+	return r
 }
 
 // act asks something of an environment.

@@ -52,7 +52,7 @@ func (t *Target) State(ctx context.Context) (deploy.State, error) {
 // Start runs the revision without traffic until it can serve. A secret without
 // value is one that the environment knows already.
 func (t *Target) Start(ctx context.Context, r deploy.Revision) error {
-	return t.act(ctx, wire.ActStart, wire.Request{}.WithRevision(r), nil, "start %s in %s", r, t)
+	return t.act(ctx, wire.ActStart, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start %s in %s", r, t)
 }
 
 // Switch gives a started revision all users.
@@ -73,7 +73,7 @@ func (t *Target) Split(ctx context.Context, r deploy.Revision, share deploy.Perc
 // Roll brings about a batch of a rolling replacement, and returns when what is
 // too many has ended.
 func (t *Target) Roll(ctx context.Context, r deploy.Revision, b deploy.Batch) error {
-	return t.act(ctx, wire.ActRoll, wire.Request{Batch: b}.WithRevision(r), nil, "roll %s to %s", t, r)
+	return t.act(ctx, wire.ActRoll, t.client.withLogin(ctx, wire.Request{Batch: b}.WithRevision(r)), nil, "roll %s to %s", t, r)
 }
 
 // Write stores a record by compare-and-swap.

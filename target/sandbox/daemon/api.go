@@ -22,6 +22,7 @@ type act func(ctx context.Context, e *environment, r wire.Request) (any, error)
 // acts on environments. Those that change one make it when it is not there.
 var acts = map[string]act{
 	wire.ActStart: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
+		e.images.logIn(r.Login)
 		return nil, e.start(ctx, r.Port, r.Revision, r.Secrets)
 	},
 	wire.ActSwitch: func(_ context.Context, e *environment, r wire.Request) (any, error) {
@@ -31,6 +32,7 @@ var acts = map[string]act{
 		return nil, e.split(r.Port, r.Revision, r.Share)
 	},
 	wire.ActRoll: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
+		e.images.logIn(r.Login)
 		return nil, e.roll(ctx, r.Port, r.Revision, r.Secrets, r.Batch)
 	},
 	wire.ActWrite: func(_ context.Context, e *environment, r wire.Request) (any, error) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/sandbox/process"
+	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
 
 // imageFile holds an unpacked image's facts beside its root file system.
@@ -63,6 +64,32 @@ type images struct {
 	pins map[string]int
 	// busy holds a token for each digest that somebody is unpacking.
 	busy map[string]chan struct{}
+	// logins are what registries ask for, by host, as clients have told.
+	logins map[string]authn.AuthConfig
+}
+
+var _ authn.Keychain = (*images)(nil)
+
+// logIn remembers what opens a registry, until the sandbox ends.
+func (i *images) logIn(l *wire.Login) {
+	if l == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.logins[l.Host] = authn.AuthConfig{Username: l.User, Password: l.Password}
+}
+
+// Resolve finds what opens a registry: what a client has told, or else what
+// docker login left.
+func (i *images) Resolve(registry authn.Resource) (authn.Authenticator, error) {
+	i.mu.Lock()
+	login, told := i.logins[registry.RegistryStr()]
+	i.mu.Unlock()
+	if told {
+		return authn.FromConfig(login), nil
+	}
+	return authn.DefaultKeychain.Resolve(registry)
 }
 
 func newImages(dir string, resolve func(string) string, log *slog.Logger) (*images, error) {
@@ -72,7 +99,7 @@ func newImages(dir string, resolve func(string) string, log *slog.Logger) (*imag
 	if err := removeLeftovers(dir); err != nil {
 		return nil, fmt.Errorf("clean up images: %w", err)
 	}
-	return &images{dir: dir, resolve: resolve, log: log, pins: map[string]int{}, busy: map[string]chan struct{}{}}, nil
+	return &images{dir: dir, resolve: resolve, log: log, pins: map[string]int{}, busy: map[string]chan struct{}{}, logins: map[string]authn.AuthConfig{}}, nil
 }
 
 // get gives an unpacked image, and pulls it where it is not there yet. Callers
@@ -184,7 +211,7 @@ func (i *images) fetch(ctx context.Context, image deploy.Image) (v1.Image, strin
 	if err != nil {
 		return nil, "", &unpullable{fmt.Errorf("image %s has no valid reference: %w", image, err)}
 	}
-	d, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+	d, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(i),
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}))
 	if err != nil {
 		return nil, "", pullError(ctx, image, err)

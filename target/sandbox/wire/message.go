@@ -58,6 +58,9 @@ type Request struct {
 	// client has them: start, roll. They travel beside the revision because a
 	// deploy.Secret never prints its value.
 	Secrets map[string]string `json:"secrets,omitempty"`
+	// Login opens the registry of the revision's image: start, roll. It is kept
+	// in memory alone.
+	Login *Login `json:"login,omitempty"`
 	// Share: split.
 	Share deploy.Percent `json:"share,omitempty"`
 	// Batch: roll.
@@ -69,6 +72,14 @@ type Request struct {
 	// Owner: lock, unlock. TTL: lock.
 	Owner deploy.Owner  `json:"owner,omitzero"`
 	TTL   time.Duration `json:"ttl,omitempty"`
+}
+
+// Login is what a registry asks for.
+type Login struct {
+	// Host is the registry's, with its port where it has one.
+	Host     string `json:"host"`
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // WithRevision fills in a revision and the values of its secrets.
