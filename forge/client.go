@@ -46,6 +46,7 @@ type Client struct {
 	Owner, Name string
 
 	counter   *counter
+	reviews   reviews
 	token     string
 	budget    time.Duration
 	limit     time.Duration
@@ -91,6 +92,11 @@ func New(o Options) (*Client, error) {
 	c.API.UserAgent = "slipway"
 	return c, nil
 }
+
+// Installation reports whether the token is one of an app's installation, as a
+// job's own is: it belongs to no user, and may not ask who it is. See
+// https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
+func (c *Client) Installation() bool { return strings.HasPrefix(c.token, "ghs_") }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
 	if d == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -168,28 +169,46 @@ func (c *Client) refPatterns(ctx context.Context, environment string) ([]RefPatt
 	return patterns, nil
 }
 
-// Approved reports whether somebody has approved the run for an environment.
+// Approved reports whether somebody has approved the run for an environment. A
+// run is asked about once, and its environments at the same time or later.
 func (c *Client) Approved(ctx context.Context, runID int64, environment string) (bool, error) {
-	var reviews []struct {
-		State        string `json:"state"`
-		Environments []struct {
-			Name string `json:"name"`
-		} `json:"environments"`
+	c.reviews.mu.Lock()
+	defer c.reviews.mu.Unlock()
+	if c.reviews.runID != runID || c.reviews.all == nil {
+		all := []review{}
+		err := c.Do(ctx, "read who has approved this run", environmentsPermission, func(ctx context.Context) error {
+			return c.get(ctx, &all, "actions", "runs", strconv.FormatInt(runID, 10), "approvals")
+		})
+		if err != nil {
+			return false, err
+		}
+		c.reviews.runID, c.reviews.all = runID, all
 	}
-	err := c.Do(ctx, "read who has approved this run", environmentsPermission, func(ctx context.Context) error {
-		return c.get(ctx, &reviews, "actions", "runs", strconv.FormatInt(runID, 10), "approvals")
-	})
-	if err != nil {
-		return false, err
-	}
-	for _, r := range reviews {
-		for _, e := range r.Environments {
-			if r.State == "approved" && strings.EqualFold(e.Name, environment) {
-				return true, nil
-			}
+	return slices.ContainsFunc(c.reviews.all, func(r review) bool { return r.approves(environment) }), nil
+}
+
+// reviews are those of the run that was asked about last.
+type reviews struct {
+	mu    sync.Mutex
+	runID int64
+	all   []review
+}
+
+// review is what somebody has said about a run's jobs.
+type review struct {
+	State        string `json:"state"`
+	Environments []struct {
+		Name string `json:"name"`
+	} `json:"environments"`
+}
+
+func (r review) approves(environment string) bool {
+	for _, e := range r.Environments {
+		if r.State == "approved" && strings.EqualFold(e.Name, environment) {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // Job is the run that wants to deploy.

@@ -20,9 +20,11 @@ const (
 	// maxComment is below GitHub's limit of 65,536 characters; counting bytes
 	// is on the safe side.
 	maxComment = 65000
-	// editEvery is how often the comment is edited at most while the run goes
-	// on, and retryEvery where the last edit has failed.
-	editEvery  = 5 * time.Second
+	// editSoon is how long it takes at least until the comment is edited for the
+	// first time, each further time twice as long, up to editLate; and retryEvery
+	// where the last edit has failed.
+	editSoon   = 5 * time.Second
+	editLate   = time.Minute
 	retryEvery = 30 * time.Second
 	// maxPages bounds the search for the comment: 100 comments each.
 	maxPages = 30
@@ -51,8 +53,10 @@ type Comment struct {
 	number int
 	// id of the comment, once known.
 	id int64
-	// next is when it may be edited again, and body what it was last.
+	// next is when it may be edited again, pace how long after that the next
+	// time, and body what it was last.
 	next time.Time
+	pace time.Duration
 	body string
 	// behind: something has happened since that the comment should tell.
 	behind bool
@@ -78,33 +82,41 @@ func (c *Comment) String() string { return "the pull request" }
 func (c *Comment) Slow() {}
 
 // Report remembers an event, and edits the comment when there is something new
-// to tell and the last edit is 5 seconds ago.
+// to tell, the last edit is long enough ago, and there is room for one more
+// request besides those that the run is going to need in any case.
 func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
 	c.timeline.Add(e)
 	switch e.Kind {
 	case deploy.RolloutStarted, deploy.StageStarted, deploy.Reverting, deploy.TrafficBack, deploy.RolloutEnded, deploy.Removed, deploy.RunEnded:
 		c.behind = true
 	}
-	if !c.behind || c.o.Now().Before(c.next) {
+	if !c.behind || c.denied || c.o.Now().Before(c.next) {
 		return nil
 	}
-	return c.write(ctx)
+	story := c.timeline.Story(c.o.Scrub)
+	if c.id != 0 && story.room(c.github.Calls()) <= story.owed() {
+		c.rest()
+		return nil
+	}
+	return c.write(ctx, story)
 }
 
 // Flush writes the last word.
 func (c *Comment) Flush(ctx context.Context) error {
-	return c.write(ctx)
+	return c.write(ctx, c.timeline.Story(c.o.Scrub))
 }
 
-func (c *Comment) write(ctx context.Context) error {
-	if c.denied || c.number < 0 {
+// rest lets the comment be for a while, each time for longer.
+func (c *Comment) rest() {
+	c.pace = min(max(2*c.pace, editSoon), editLate)
+	c.next = c.o.Now().Add(c.pace)
+}
+
+func (c *Comment) write(ctx context.Context, story Story) error {
+	if c.denied || c.number < 0 || story.idle() {
 		return nil
 	}
-	story := c.timeline.Story(c.o.Scrub)
-	if story.idle() {
-		return nil
-	}
-	c.next = c.o.Now().Add(editEvery)
+	c.rest()
 	if err := c.findPullRequest(ctx, story.Run); err != nil || c.number < 0 {
 		return c.judge(err)
 	}
@@ -251,9 +263,12 @@ func (c *Comment) find(ctx context.Context, app string) (int64, error) {
 	return 0, nil
 }
 
-// whoAmI is the login of the token's user. The token of an app, such as a job's
-// own, may not ask: then it is empty.
+// whoAmI is the login of the token's user; empty for the token of an app, such
+// as a job's own.
 func (c *Comment) whoAmI(ctx context.Context) (string, error) {
+	if c.github.Installation() {
+		return "", nil
+	}
 	if c.login != nil {
 		return *c.login, nil
 	}

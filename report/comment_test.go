@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestOneCommentIsUpdatedInPlace(t *testing.T) {
 			server := reviewed(t)
 			server.Login = login
 			for _, events := range [][]deploy.Event{tellHeld(), tellResumed(), tellReverted()} {
-				if errs := run(t, NewComment(connect(t, server.URL), CommentOptions{Scrub: hide}), events); len(errs) > 0 {
+				if errs := run(t, NewComment(connect(t, server.URL, byPerson(login)), CommentOptions{Scrub: hide}), events); len(errs) > 0 {
 					t.Error(errs)
 				}
 			}
@@ -87,7 +88,7 @@ func TestOtherPeoplesCommentsAreLeftAlone(t *testing.T) {
 			server := reviewed(t)
 			server.Login = c.login
 			id := server.AddComment(pullRequest, c.by, c.body)
-			if errs := run(t, NewComment(connect(t, server.URL), CommentOptions{}), tellPromoted()); len(errs) > 0 {
+			if errs := run(t, NewComment(connect(t, server.URL, byPerson(c.login)), CommentOptions{}), tellPromoted()); len(errs) > 0 {
 				t.Error(errs)
 			}
 			all := server.Comments()
@@ -176,7 +177,7 @@ func TestWhoseTokenItIsIsNotGuessed(t *testing.T) {
 			server.Login = "octocat"
 			id := server.AddComment(pullRequest, githubtest.User{Login: "octocat", Type: "User"}, marker("hello")+"\nold")
 			server.Fail(fault)
-			if errs := run(t, NewComment(connect(t, server.URL), CommentOptions{}), tellPromoted()); len(errs) > 0 {
+			if errs := run(t, NewComment(connect(t, server.URL, byPerson(server.Login)), CommentOptions{}), tellPromoted()); len(errs) > 0 {
 				t.Error(errs)
 			}
 			if c := onlyComment(t, server); c.ID != id {
@@ -259,26 +260,44 @@ func TestAPullRequestFromAForkIsOneWarning(t *testing.T) {
 	}
 }
 
-func TestTheCommentIsNotEditedAllTheTime(t *testing.T) {
+// TestTheCommentIsEditedLessAndLess: after 5, 10, 20, 40 seconds, and once a
+// minute from then on.
+func TestTheCommentIsEditedLessAndLess(t *testing.T) {
 	server := reviewed(t)
-	now := time.Now()
+	begun := time.Now()
+	now := begun
 	c := NewComment(connect(t, server.URL), CommentOptions{Now: func() time.Time { return now }})
-	events := tellReverted()
-	for _, e := range events {
-		now = now.Add(500 * time.Millisecond)
+	tale := newTale().begin().build().rollout("staging", "1.4.2", "1.5.0")
+	for range 300 {
+		tale.start("staging", 2)
+	}
+	var edited []int
+	before := 0
+	for _, e := range tale.events {
 		if err := c.Report(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
-	}
-	writes := 0
-	for _, r := range server.Requests() {
-		if !strings.HasPrefix(r, "GET") {
-			writes++
+		if n := onlyIfAny(server); n > before {
+			edited = append(edited, int(now.Sub(begun)/time.Second))
+			before = n
 		}
+		now = now.Add(time.Second)
 	}
-	if most := len(events)/10 + 1; writes > most || writes < 2 {
-		t.Errorf("%d writes in %d events half a second apart", writes, len(events))
+	for i := len(edited) - 1; i > 0; i-- {
+		edited[i] -= edited[i-1]
 	}
+	if !slices.Equal(edited[1:], []int{5, 10, 20, 40, 60, 60, 60}) {
+		t.Errorf("written after %v", edited)
+	}
+}
+
+// onlyIfAny counts how often the comment was written.
+func onlyIfAny(server *githubtest.Server) int {
+	written := 0
+	for _, c := range server.Comments() {
+		written += 1 + c.Edits
+	}
+	return written
 }
 
 // tellMuch is more than any report can hold.

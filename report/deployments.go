@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,13 +45,11 @@ type DeploymentsOptions struct {
 type Deployments struct {
 	github *forge.Client
 	o      DeploymentsOptions
-	// These belong to the goroutine that reports: own are the deployments of
-	// the run's commit, once they were listed; keeps is that the token may not
-	// remove environments; log is the address, once it was asked for.
+	// These belong to the goroutine that reports: keeps is that the token may
+	// not remove environments; log is the address, once it was asked for.
 	timeline Timeline
 	entries  map[string]*entry
 	denied   bool
-	own      []*github.Deployment
 	keeps    bool
 	log      *string
 
@@ -272,9 +271,11 @@ func payloadOf(d *github.Deployment) payload {
 	return p
 }
 
-// findOrCreate looks for the deployment first, each time: an attempt that
-// GitHub answered with 5xx may have been done after all. What another run began
-// and this one only ends has a deployment already, or none: the id is 0.
+var errNoDeployment = errors.New("there is no deployment in it")
+
+// findOrCreate looks for the deployment, too, where an attempt to make it may
+// have been done in spite of its error. What another run began and this one only
+// ends has a deployment already, or none: the id is 0.
 func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environment) (id int64, err error) {
 	making := env.began() || !env.Queued.IsZero()
 	if s.Run.Commit == "" && s.Run.Ref == "" && making {
@@ -282,55 +283,46 @@ func (d *Deployments) findOrCreate(ctx context.Context, s *Story, env *Environme
 	}
 	find := d.find
 	if !env.Queued.IsZero() {
-		find = d.findOwn // nobody else's: this run does not hold the environment yet
+		// It is new: this run does not hold the environment yet, and what an
+		// earlier one left there is none of its business.
+		find = func(context.Context, *Story, *Environment) (int64, error) { return 0, nil }
 	}
 	err = d.github.Do(ctx, "create the deployment to "+env.Name, deploymentsPermission, func(ctx context.Context) error {
 		if id, err = find(ctx, s, env); id != 0 || err != nil || !making {
 			return err
 		}
-		seen := d.own
-		d.own = nil // where this attempt fails, the next has to look again
-		created, _, err := d.github.API.Repositories.CreateDeployment(ctx, d.github.Owner, d.github.Name, d.request(s, env))
-		if err != nil {
-			return err
+		if !env.Queued.IsZero() {
+			find = d.findOwn
 		}
-		id, d.own = created.GetID(), seen
-		return nil
+		created, _, err := d.github.API.Repositories.CreateDeployment(ctx, d.github.Owner, d.github.Name, d.request(s, env))
+		if id = created.GetID(); id == 0 && err == nil {
+			return errNoDeployment
+		}
+		return err
 	})
 	return id, err
 }
 
-// findOwn is the deployment that this run has made; 0 where there is none. One
-// list serves all environments.
+// findOwn is the deployment that this run has made; 0 where there is none.
 func (d *Deployments) findOwn(ctx context.Context, s *Story, env *Environment) (int64, error) {
-	if err := d.listOwn(ctx, s); err != nil {
-		return 0, err
-	}
-	for _, one := range d.own {
+	all, err := d.listOwn(ctx, s)
+	for _, one := range all {
 		p := payloadOf(one)
-		if p.Run == s.Run.ID && strings.EqualFold(one.GetEnvironment(), env.Name) && (env.Candidate == nil || p.Revision == env.Candidate.Revision) {
+		if strings.EqualFold(one.GetEnvironment(), env.Name) && (env.Candidate == nil || p.Revision == env.Candidate.Revision) {
 			return one.GetID(), nil
 		}
 	}
-	return 0, nil
+	return 0, err
 }
 
-// listOwn lists the deployments of the run's commit, newest first, unless they
-// were.
-func (d *Deployments) listOwn(ctx context.Context, s *Story) error {
-	if d.own != nil {
-		return nil
-	}
+// listOwn lists the deployments that this run has made, newest first.
+func (d *Deployments) listOwn(ctx context.Context, s *Story) ([]*github.Deployment, error) {
 	o := &github.DeploymentsListOptions{SHA: s.Run.Commit, ListOptions: github.ListOptions{PerPage: 100}}
 	if s.Run.Commit == "" {
 		o.Ref = s.Run.Ref
 	}
 	all, _, err := d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, o)
-	if err != nil {
-		return err
-	}
-	d.own = orEmpty(all)
-	return nil
+	return slices.DeleteFunc(all, func(one *github.Deployment) bool { return payloadOf(one).Run != s.Run.ID }), err
 }
 
 // maxFound bounds how many deployments are asked for their state when one is

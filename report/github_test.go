@@ -36,6 +36,15 @@ func connect(t *testing.T, url string, change ...func(*forge.Options)) *forge.Cl
 	return g
 }
 
+// byPerson makes the token a person's, where the test's GitHub has its login.
+func byPerson(login string) func(*forge.Options) {
+	return func(o *forge.Options) {
+		if login != "" {
+			o.Token = githubtest.PersonalToken
+		}
+	}
+}
+
 // run hands events to a reporter alone, and gives its errors.
 func run(t *testing.T, r Flusher, events []deploy.Event) []error {
 	t.Helper()
@@ -58,12 +67,12 @@ type house struct {
 	deployments      *Deployments
 }
 
-// newHouse reports to GitHub with a clock by which the comment may be edited
-// with each event.
+// newHouse reports to GitHub with a clock that goes on by 5 seconds whenever the
+// comment looks at it.
 func newHouse(g *forge.Client) *house {
 	h := &house{}
 	now := time.Now()
-	clock := func() time.Time { now = now.Add(editEvery); return now }
+	clock := func() time.Time { now = now.Add(editSoon); return now }
 	h.deployments = NewDeployments(g, DeploymentsOptions{Production: "production", Scrub: hide})
 	h.hub = NewHub(nil,
 		NewConsole(ConsoleOptions{Out: &h.console, Scrub: hide}),

@@ -14,7 +14,9 @@ import (
 // JSONOptions say where the JSON report goes. Path is required.
 type JSONOptions struct {
 	// Path of the file; folders on the way are made.
-	Path  string
+	Path string
+	// Calls counts the requests that were made to GitHub; nil where none are.
+	Calls func() int
 	Scrub Scrub
 }
 
@@ -51,6 +53,7 @@ func (j *JSON) write() error {
 	if len(story.Events) == 0 {
 		return nil
 	}
+	story.asked(j.o.Calls)
 	content, err := json.MarshalIndent(story, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", j.o.Path, err)

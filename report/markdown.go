@@ -143,6 +143,9 @@ func about(s *Story) string {
 	if s.Image != nil {
 		text += "\n\n" + code(s.Image.Repository+"@"+s.Image.Digest)
 	}
+	if s.GitHub != nil {
+		text += "\n\n" + plural(uint64(s.GitHub.Calls), "call") + " to GitHub"
+	}
 	return text + "\n"
 }
 

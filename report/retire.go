@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +22,6 @@ const (
 	// settling is the operation that ends what another process of the run left.
 	settling = "settle"
 )
-
-// room is how many requests a run may still make: never more than 30 with two
-// environments.
-func room(calls int, s *Story) int { return 10 + 10*max(1, len(s.Environments)) - calls }
 
 // history lists the deployments to an environment, newest first.
 func (d *Deployments) history(ctx context.Context, environment string) (all []*github.Deployment, err error) {
@@ -170,7 +165,7 @@ func (d *Deployments) retireEach(ctx context.Context, s *Story, all []*github.De
 		if !which(one.GetID()) || payloadOf(one).foreign(s) {
 			continue
 		}
-		if read++; read > maxRead && room(d.github.Calls(), s) <= 2 {
+		if read++; read > maxRead && s.room(d.github.Calls()) <= s.owed() {
 			return nil // the next release goes on with it
 		}
 		done, err := d.retireOne(ctx, one, why)
@@ -227,17 +222,15 @@ func (d *Deployments) sweep(ctx context.Context, s *Story) error {
 	if d.denied || s.Run.Commit == "" {
 		return nil
 	}
-	err := d.github.Do(ctx, "list the deployments of the commit", deploymentsPermission, func(ctx context.Context) error {
-		return d.listOwn(ctx, s)
+	var own []*github.Deployment
+	err := d.github.Do(ctx, "list the deployments of the commit", deploymentsPermission, func(ctx context.Context) (err error) {
+		own, err = d.listOwn(ctx, s)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, one := range d.own {
-		known := cmp.Or(d.entries[one.GetEnvironment()], &entry{})
-		if payloadOf(one).Run != s.Run.ID || known.id == one.GetID() {
-			continue
-		}
+	for _, one := range own {
 		status, err := d.statusOf(ctx, one.GetID())
 		if err == nil && status.GetState() == queued {
 			err = d.end(ctx, one.GetID(), notReached+"the run was ended before")

@@ -51,6 +51,61 @@ type Story struct {
 	// which each stage keeps its last one. Beyond 2000 the rest is left out, as
 	// it is in every other list here.
 	Events []Moment `json:"events"`
+	// GitHub is what this run asked of it; absent where it did not.
+	GitHub *GitHub `json:"github,omitempty"`
+}
+
+// GitHub is what a run asked of GitHub.
+type GitHub struct {
+	// Calls is how many requests it made, further attempts among them.
+	Calls int `json:"calls"`
+}
+
+// asked adds how many requests were made to GitHub, where any were.
+func (s *Story) asked(calls func() int) {
+	if calls == nil {
+		return
+	}
+	if n := calls(); n > 0 {
+		s.GitHub = &GitHub{Calls: n}
+	}
+}
+
+// room is how many requests a run may still make to GitHub: with two
+// environments it makes never more than 30.
+func (s *Story) room(calls int) int {
+	environments := 0
+	for i := range s.Environments {
+		if s.Environments[i].concerned() {
+			environments++
+		}
+	}
+	return 10 + 10*max(1, environments) - calls
+}
+
+// owed is how many requests the run is going to need in any case: the last word
+// of the comment, and for each environment what is still to be told of it.
+func (s *Story) owed() int {
+	const (
+		word    = 1
+		begin   = 2 // whether a newer run was there, and in_progress
+		end     = 1 // success, or what else it is
+		retired = 4 // once: in most environments GitHub does it by itself
+		edits   = 2 // of the comment, in an environment to come
+	)
+	owed, open := word, 0
+	for i := range s.Environments {
+		switch e := &s.Environments[i]; {
+		case e.waits():
+			owed, open = owed+begin+end+edits, open+1
+		case e.began() && e.Outcome == "":
+			owed, open = owed+end, open+1
+		}
+	}
+	if open > 0 {
+		owed += retired
+	}
+	return owed
 }
 
 // Run is the execution that the report is about.

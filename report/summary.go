@@ -16,6 +16,8 @@ const maxSummary = 1<<20 - 16
 type SummaryOptions struct {
 	// Write takes the Markdown, at most 1 MiB of it. It is called once.
 	Write func(markdown string) error
+	// Calls counts the requests that were made to GitHub; nil where none are.
+	Calls func() int
 	Scrub Scrub
 }
 
@@ -46,6 +48,7 @@ func (s *Summary) Flush(context.Context) error {
 	if len(story.Events) == 0 || story.idle() {
 		return nil
 	}
+	story.asked(s.o.Calls)
 	if err := s.o.Write(s.o.Scrub.apply(SummaryMarkdown(story))); err != nil {
 		return fmt.Errorf("write it: %w", err)
 	}

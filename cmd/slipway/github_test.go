@@ -58,7 +58,7 @@ func github(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // atGitHub prints what GitHub has been told: the deployments with their
-// statuses, then the comments.
+// statuses, then the comments; on standard error, how many requests came.
 func atGitHub(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
 	if neg || len(args) > 0 || s.github == nil {
@@ -73,6 +73,7 @@ func atGitHub(ts *testscript.TestScript, neg bool, args []string) {
 		_, _ = fmt.Fprintf(ts.Stdout(), "deployment %d of %s to %s: %s, at %s, log %s\n",
 			d.ID, d.SHA, d.Environment, strings.Join(states, " "), last.EnvironmentURL, last.LogURL)
 	}
+	_, _ = fmt.Fprintf(ts.Stderr(), "%d requests\n", len(s.github.Requests()))
 	for _, c := range s.github.Comments() {
 		_, _ = fmt.Fprintf(ts.Stdout(), "comment on #%d, edited %d times:\n%s\n", c.Issue, c.Edits, c.Body)
 	}

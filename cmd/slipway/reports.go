@@ -27,15 +27,19 @@ func (s *session) reports() (*reports, error) {
 	if s.runner.Present() {
 		console.Runner, console.Terminal = s.runner, false
 	}
-	all := []deploy.Reporter{report.NewConsole(console)}
-	if s.runner.Present() && s.Getenv("GITHUB_STEP_SUMMARY") != "" {
-		all = append(all, report.NewSummary(report.SummaryOptions{Write: s.runner.Summary, Scrub: scrub}))
-	}
-	if s.options.report != "" {
-		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Scrub: scrub}))
-	}
 	if err := s.openForge(); err != nil {
 		return nil, err
+	}
+	var calls func() int
+	if s.forge != nil {
+		calls = s.forge.Calls
+	}
+	all := []deploy.Reporter{report.NewConsole(console)}
+	if s.runner.Present() && s.Getenv("GITHUB_STEP_SUMMARY") != "" {
+		all = append(all, report.NewSummary(report.SummaryOptions{Write: s.runner.Summary, Calls: calls, Scrub: scrub}))
+	}
+	if s.options.report != "" {
+		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Calls: calls, Scrub: scrub}))
 	}
 	return &reports{hub: report.NewHub(s.log, append(all, s.hosted(scrub)...)...)}, nil
 }
@@ -50,7 +54,7 @@ func (s *session) hosted(scrub report.Scrub) []deploy.Reporter {
 		Production: s.last(), Log: s.jobLog, Tidy: s.runner.State(stateTidy) != "", Scrub: scrub,
 	})
 	comment := report.NewComment(s.forge, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
-	return []deploy.Reporter{s.deployments, comment}
+	return []deploy.Reporter{report.NewHeadroom(s.forge), s.deployments, comment}
 }
 
 // stateTidy is what the step keeps for its post-entrypoint where it has left

@@ -46,17 +46,18 @@ func (s *Server) routes() (*http.ServeMux, map[string]string) {
 
 func notFound(w http.ResponseWriter) { refuse(w, http.StatusNotFound, "Not Found") }
 
-func (s *Server) user(w http.ResponseWriter, _ *http.Request) {
-	if s.Login == "" {
+func (s *Server) user(w http.ResponseWriter, r *http.Request) {
+	me := s.me(r)
+	if me.Type == "Bot" {
 		refuse(w, http.StatusForbidden, "Resource not accessible by integration")
 		return
 	}
-	answer(w, http.StatusOK, s.me())
+	answer(w, http.StatusOK, me)
 }
 
-// me is the user of the token.
-func (s *Server) me() User {
-	if s.Login == "" {
+// me is the user of the request's token.
+func (s *Server) me(r *http.Request) User {
+	if r.Header.Get("Authorization") != "Bearer "+PersonalToken {
 		return User{Login: "github-actions[bot]", Type: "Bot"}
 	}
 	return User{Login: s.Login, Type: "User"}
@@ -119,7 +120,7 @@ func (c *Comment) shown() map[string]any {
 }
 
 func (s *Server) createComment(w http.ResponseWriter, r *http.Request) {
-	c := &Comment{User: s.me(), Issue: number(r, "number")}
+	c := &Comment{User: s.me(r), Issue: number(r, "number")}
 	if !s.knows(c.Issue) {
 		notFound(w)
 		return

@@ -23,10 +23,12 @@ import (
 	"time"
 )
 
-// Repository is the one that the server has, and Token what it takes.
+// Repository is the one that the server has. It takes Token as that of a job,
+// and PersonalToken as that of a person.
 const (
-	Repository = "acme/hello"
-	Token      = "ghs_loopback" //nolint:gosec // it opens nothing but this server
+	Repository    = "acme/hello"
+	Token         = "ghs_loopback" //nolint:gosec // it opens nothing but this server
+	PersonalToken = "ghp_loopback" //nolint:gosec // as Token
 )
 
 // Server is the GitHub. Its fields may be set before the first request; its
@@ -34,8 +36,9 @@ const (
 type Server struct {
 	// URL is the address of the API.
 	URL string
-	// Login is the user of the token. Empty means a job's own token, which may
-	// not ask who it is and comments as github-actions[bot].
+	// Login is the user of PersonalToken, which is taken where there is one. A
+	// job's own token may not ask who it is, and comments as
+	// github-actions[bot].
 	Login string
 	// ReadOnly is the token of a pull request from a fork: it may only read.
 	ReadOnly bool
@@ -263,7 +266,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	enough := s.charge(w, r)
 	f := s.meet(r.Method + " " + r.URL.Path)
 	switch {
-	case r.Header.Get("Authorization") != "Bearer "+Token:
+	case !s.takes(r.Header.Get("Authorization")):
 		refuse(w, http.StatusUnauthorized, "Bad credentials")
 	case f != nil:
 		s.befall(f, w, r)
@@ -274,6 +277,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.obey(w, r)
 	}
+}
+
+// takes reports whether a token is one of the server's.
+func (s *Server) takes(authorization string) bool {
+	return authorization == "Bearer "+Token || s.Login != "" && authorization == "Bearer "+PersonalToken
 }
 
 // meet remembers a request, and says what befalls it.

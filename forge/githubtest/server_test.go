@@ -21,7 +21,11 @@ func ask(t *testing.T, s *Server, method, path, body string) (int, any, http.Hea
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+Token)
+	token := Token
+	if s.Login != "" {
+		token = PersonalToken
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
