@@ -3,7 +3,6 @@ package acttest
 import (
 	"cmp"
 	"maps"
-
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +47,8 @@ type scenario struct {
 	deployments []string
 	// comments are patterns of those on pull requests, as "#NUMBER BODY".
 	comments []string
+	// calls is how often the last run may ask GitHub; 0 does not count.
+	calls int
 	// live are patterns of the version in each environment afterwards; nil:
 	// nobody looks.
 	live map[string]string
@@ -67,6 +68,7 @@ var scenarios = []scenario{
 		summary:     []string{`hello 0\.1\.0-main\.2\.g[0-9a-f]{7} is live in production`, `\[staging\]`, `\[production\]`},
 		deployments: []string{"staging: queued in_progress success", "production: queued in_progress success"},
 		comments:    []string{`(?s)^#7 .*is live in production`},
+		calls:       30,
 		live:        map[string]string{"staging": `^0\.1\.0-main\.2\.g`, "production": `^0\.1\.0-main\.2\.g`},
 	},
 	{
@@ -189,13 +191,18 @@ func TestWorkflow(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, b, cmp.Or(c.file, hello))
 			var last result
+			before := 0
 			for i, happens := range c.events {
+				before = len(s.hub.Requests())
 				last = s.act(happens(s))
 				if i < len(c.events)-1 && !last.succeeded() {
 					t.Fatalf("run %d failed", i+1)
 				}
 			}
 			c.judge(s, last)
+			if asked := s.hub.Requests()[before:]; c.calls > 0 && len(asked) > c.calls {
+				t.Errorf("GitHub was asked %d times, and not at most %d: %q", len(asked), c.calls, asked)
+			}
 		})
 	}
 }
