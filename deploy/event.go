@@ -24,7 +24,7 @@ type Event struct {
 	// Image: ImageReady.
 	Image *Image `json:"image,omitempty"`
 	// Plan: RolloutStarted, RolloutEnded; Queued, with Candidate and Strategy
-	// alone.
+	// alone; the first Notice of a dry run about an environment.
 	Plan *Plan `json:"plan,omitempty"`
 	// URL of the environment: RolloutStarted, RolloutEnded.
 	URL string `json:"url,omitempty"`

@@ -304,17 +304,21 @@ func marker(app string) string {
 // CommentMarkdown renders a story for the comment, in fewer than 65,536
 // characters.
 func CommentMarkdown(s Story) string {
-	return assemble(maxComment,
-		marker(s.Run.App)+"\n### "+inline(headline(&s), 300)+"\n",
+	sections := []string{
+		marker(s.Run.App) + "\n### " + inline(headline(&s), 300) + "\n",
 		atAGlance(&s),
 		environmentTable(&s),
 		evidences(&s),
 		warnings(&s),
+	}
+	sections = append(sections, planSections(&s)...)
+	return assemble(maxComment, append(sections,
+		details("Commands", commandBlock(&s)),
 		details("Notices", notices(&s)),
 		details("Timeline", gantt(&s), shares(&s)),
 		details("Checks", checkTable(&s)),
 		about(&s),
-	)
+	)...)
 }
 
 // details folds sections away.

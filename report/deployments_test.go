@@ -35,6 +35,8 @@ func TestDeploymentsOfEachStory(t *testing.T) {
 		"unchanged": {"staging: queued success", "production: queued inactive"},
 		"dry-run":   nil,
 		"built":     nil,
+		"planned":   nil,
+		"previewed": {"pr-7: queued in_progress success"},
 		"broken":    nil,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -214,6 +214,10 @@ func next(s *Story) fact {
 	in := " --environment " + e.Name
 	switch ending(s) {
 	case deploy.Promoted:
+		if number, preview := deploy.PullRequestOf(e.Name); preview {
+			f.text = fmt.Sprintf("try it; it goes when pull request #%d is over", number)
+			return f
+		}
 		if e.Previous != nil {
 			f.text, f.command = "should it be worse after all, go back with", "slipway rollback"+in
 		}
@@ -279,6 +283,9 @@ func failed(what string, e Environment) string {
 func unchanged(s *Story, what string) string {
 	if s.Image != nil && len(s.Environments) == 0 {
 		return what + " is built"
+	}
+	if text := merging(s); text != "" {
+		return what + ": " + text
 	}
 	if names := removed(s); len(names) > 0 {
 		return s.Run.App + ": removed " + strings.Join(names[:min(maxListed, len(names))], ", ")

@@ -2,6 +2,7 @@ package report
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,6 +171,8 @@ func stories() map[string][]deploy.Event {
 		"stopped":   tellStopped(),
 		"removed":   tellRemoved(),
 		"aside":     tellAside(),
+		"planned":   tellPlanned(),
+		"previewed": tellPreviewed(),
 	}
 }
 
@@ -247,6 +250,7 @@ func tellHostile() []deploy.Event {
 	t.check("staging", 1, deploy.CheckResult{Name: evil, Attempts: 2, Took: time.Second, Detail: evil + "\n" + secret})
 	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "staging", Message: "::set-output name=outcome::promoted"})
 	t.tell(0, deploy.Event{Kind: deploy.Warning, Message: evil + secret, Hint: evil})
+	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: evil, Plan: &plan, Message: "</details>"})
 	t.tell(time.Second, deploy.Event{Kind: deploy.Reverting, Environment: "staging", Message: evil})
 	t.tell(time.Second, deploy.Event{
 		Kind: deploy.RolloutEnded, Environment: "staging", Outcome: deploy.Failed, Message: evil + strings.Repeat("x", 3000) + secret, Hint: evil, Took: time.Second,
@@ -260,10 +264,53 @@ func tellHostile() []deploy.Event {
 func tellDryRun() []deploy.Event {
 	t := newTale().begin()
 	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "plan production"})
-	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "canary: 1.5.0 would replace 1.4.2"})
-	t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "1. start beside the live version, no users"})
+	t.plan("production", "1.4.2", "1.5.0")
 	t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "plan production", Took: time.Millisecond})
 	return t.over(deploy.Unchanged, "nothing was changed: this was a dry run", "").events
+}
+
+// plan says what would happen in an environment.
+func (t *tale) plan(env, from, to string) *tale {
+	plan := deploy.Plan{Environment: env, Strategy: canary, Candidate: newRevision(to), Stages: stages}
+	note := func(p *deploy.Plan, line string) {
+		t.tell(0, deploy.Event{Kind: deploy.Notice, Environment: env, Plan: p, Message: line})
+	}
+	note(nil, "protected: must be approved by octocat; waits 30m; only from main, release/*")
+	if from == to {
+		plan.Live, plan.Stages = newRevision(from), nil
+		note(&plan, to+" is live already: nothing would change")
+		return t
+	}
+	if from != "" {
+		plan.Live = newRevision(from)
+	}
+	note(&plan, "canary: "+to+" would replace "+orElse(from, "nothing"))
+	for i, name := range stageNames {
+		note(nil, fmt.Sprintf("%d. %s", i+1, name))
+	}
+	return t
+}
+
+// pullRequestRun begins a run of pull request #7.
+func pullRequestRun() *tale {
+	t := newTale()
+	run := theRun()
+	run.Operation, run.Ref = "preview", "refs/pull/7/merge"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "preview hello to pr-7"})
+	return t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "plan what merging would do"})
+}
+
+// tellPlanned is a pull request in an app without previews, or from a fork.
+func tellPlanned() []deploy.Event {
+	t := pullRequestRun().plan("staging", "1.5.0", "1.5.0").plan("production", "1.4.2", "1.5.0")
+	return t.over(deploy.Unchanged, "nothing was changed: this was planned for the merge", "").events
+}
+
+// tellPreviewed is one in an app with previews.
+func tellPreviewed() []deploy.Event {
+	t := pullRequestRun().plan("staging", "1.4.2", "1.5.0").plan("production", "", "1.5.0").build()
+	t.queue("pr-7").promoted("pr-7", "1.4.2", "1.5.0")
+	return t.over(deploy.Promoted, "1.5.0 is live in pr-7", "").events
 }
 
 // tellSettled is what settle tells: the plan comes last, from the journal.

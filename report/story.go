@@ -398,7 +398,7 @@ func (e *Environment) concerned() bool {
 }
 
 // reached reports whether the run has come to the environment.
-func (e *Environment) reached() bool { return !e.waits() && e.Aside == "" }
+func (e *Environment) reached() bool { return e.concerned() && !e.waits() && e.Aside == "" }
 
 // planned is how many stages there are to be, as far as it is known.
 func (e *Environment) planned() int { return max(len(e.acts), len(e.Stages)) }

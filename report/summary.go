@@ -57,18 +57,21 @@ func (s *Summary) Flush(context.Context) error {
 
 // SummaryMarkdown renders a story for the job summary, in at most 1 MiB.
 func SummaryMarkdown(s Story) string {
-	return assemble(maxSummary,
-		"## "+inline(headline(&s), 300)+"\n",
+	sections := []string{
+		"## " + inline(headline(&s), 300) + "\n",
 		atAGlance(&s),
 		environmentTable(&s),
 		evidences(&s),
 		warnings(&s),
+	}
+	sections = append(sections, planSections(&s)...)
+	return assemble(maxSummary, append(sections,
 		titled("Notices", notices(&s)),
 		titled("Timeline", gantt(&s)),
 		shares(&s),
 		titled("Checks", checkTable(&s)),
 		about(&s),
-	)
+	)...)
 }
 
 // titled puts a heading above a section that is there.
@@ -79,7 +82,7 @@ func titled(title, section string) string {
 	return "### " + title + "\n\n" + section
 }
 
-// notices are the lines of a dry run, and whatever else is good to know.
+// notices are what is good to know of the run and where it has been.
 func notices(s *Story) string {
 	var parts []string
 	if n := len(s.Notices); n > 0 {
@@ -87,7 +90,7 @@ func notices(s *Story) string {
 	}
 	for i := range s.Environments {
 		e := &s.Environments[i]
-		if n := len(e.Notices); n > 0 {
+		if n := len(e.Notices); n > 0 && !e.onlyPlanned() {
 			parts = append(parts, inline(e.Name, 60)+":\n\n"+fence(e.Notices[:min(maxRows, n)]))
 		}
 	}

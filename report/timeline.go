@@ -154,9 +154,17 @@ func (e *Environment) add(event deploy.Event) {
 	case deploy.Removed:
 		e.Removed, e.Share = orElse(event.Message, "it was removed"), 0
 	case deploy.Notice:
-		e.Notices = kept(e.Notices, event.Message)
+		e.note(event)
 	case deploy.RolloutEnded:
 		e.end(event)
+	}
+}
+
+// note keeps a line, and what is planned where the run has come to nothing else.
+func (e *Environment) note(event deploy.Event) {
+	e.Notices = kept(e.Notices, event.Message)
+	if event.Plan != nil && !e.concerned() {
+		e.plan(*event.Plan)
 	}
 }
 

@@ -140,8 +140,12 @@ func (w *Work) plan(ctx context.Context, d rollout.Deployment) error {
 		return err
 	}
 	w.Plans = append(w.Plans, plan)
-	for _, line := range describe(plan, state) {
-		w.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: plan.Environment, Message: line})
+	for i, line := range describe(plan, state) {
+		e := deploy.Event{Kind: deploy.Notice, Environment: plan.Environment, Message: line}
+		if i == 0 {
+			e.Plan = &plan
+		}
+		w.tell(ctx, e)
 	}
 	return nil
 }
