@@ -52,7 +52,7 @@ var knows = map[string][]string{
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
 	"forge":            {"forge/githubtest"},
-	"internal/acttest": {"forge/githubtest"},
+	"internal/acttest": {"config", "forge/githubtest"},
 	"report":           {"forge/githubtest"},
 	"target/sandbox": {
 		"target/sandbox/daemon", "target/sandbox/process/containertest", "target/targettest", "target/targettest/testapp",
