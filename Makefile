@@ -7,7 +7,7 @@ golangci_lint := $(shell sed -n 's/^golangci_lint=//p' .ci/run)
 .PHONY: test demo bench lint race build
 
 test: ## All tests. Those of the sandbox are skipped where the system has no namespaces.
-	go test ./...
+	go test -timeout 14m ./...
 
 demo: ## A release, a canary, a revert and a rollback under traffic, in a minute.
 	@go run ./demo
@@ -21,7 +21,7 @@ lint:
 	go run $(golangci_lint) run ./...
 
 race:
-	go test -race -timeout 15m ./...
+	go test -race -timeout 24m ./...
 
 build: ## The binary as it is released, in bin/slipway.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/slipway ./cmd/slipway
