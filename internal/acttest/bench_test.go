@@ -202,8 +202,11 @@ func (b *bench) build(ctx context.Context, t testing.TB) error {
 const keep = 2
 
 // tidy removes what older builds of the action have left, where they began
-// with a stand-in: each is a gigabyte.
+// with a stand-in: each is a gigabyte. Builds that failed leave containers.
 func tidy(ctx context.Context) error {
+	if _, err := docker(ctx, nil, "container", "prune", "--force", "--filter", "label="+mark); err != nil {
+		return err
+	}
 	out, err := docker(ctx, nil, "image", "ls", "--quiet", "--filter", "dangling=true", "--filter", "label="+mark)
 	if err != nil {
 		return err
