@@ -27,6 +27,9 @@ const helloLimit = 5 * time.Second
 // ErrDown means that no sandbox runs in the state folder.
 var ErrDown = errors.New("the sandbox does not run")
 
+// errEnded means that it ran when it was asked, and did not answer.
+var errEnded = errors.New("the sandbox ended while it was asked")
+
 // Status is what the whole sandbox is doing; it marshals as JSON.
 type Status = wire.Status
 
@@ -201,6 +204,6 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if op, dialled := errors.AsType[*net.OpError](err); dialled && op.Op == "dial" {
 		return deploy.Hinted(fmt.Errorf("%w in %s", ErrDown, c.home), "slipway sandbox up")
 	}
-	return deploy.Hinted(fmt.Errorf("the sandbox ended while it was asked: %w", err),
+	return deploy.Hinted(fmt.Errorf("%w: %w", errEnded, err),
 		"slipway sandbox up brings back what ran; %s says why it ended", c.home.LogFile())
 }

@@ -27,7 +27,7 @@ const (
 // seconds at most until the sandbox answers.
 func Up(ctx context.Context, c Config) (*Client, error) {
 	client, err := Connect(ctx, c)
-	if !errors.Is(err, ErrDown) {
+	if !down(err) {
 		return client, err
 	}
 	if err := process.Supported(); err != nil {
@@ -57,7 +57,7 @@ func start(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	defer func() { _ = turn.Close() }()
-	if client, err := Connect(ctx, c); !errors.Is(err, ErrDown) {
+	if client, err := vacant(ctx, c, home); client != nil || err != nil {
 		return client, err
 	}
 	begun, err := spawn(c, home)
@@ -65,6 +65,37 @@ func start(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	return await(ctx, c, begun)
+}
+
+// down reports whether nothing runs, or what ran has ended while it was asked.
+func down(err error) bool { return errors.Is(err, ErrDown) || errors.Is(err, errEnded) }
+
+// vacant waits until nobody has the state folder: a process that ends its
+// replicas, or that was killed just now, has it for a while after it stopped
+// to answer. Where one answers after all, its client is given back.
+func vacant(ctx context.Context, c Config, home wire.Home) (*Client, error) {
+	for {
+		client, err := Connect(ctx, c)
+		if !down(err) {
+			return client, err
+		}
+		lock, free, err := wire.TryLock(home.LockFile())
+		if err != nil {
+			return nil, err
+		}
+		if free {
+			return nil, lock.Close()
+		}
+		if err := pause(ctx); err != nil {
+			return nil, stuck(home, err)
+		}
+	}
+}
+
+// stuck is the error of a process that has the state folder and does not answer.
+func stuck(home wire.Home, err error) error {
+	return deploy.Hinted(fmt.Errorf("a sandbox that does not answer has %s: %w", home, err),
+		"%s says what it is doing; kill %s ends it, and slipway sandbox up brings back what ran", home.LogFile(), wire.Signed(home.LockFile()))
 }
 
 // takeTurn waits until nobody else is starting the process.
@@ -85,7 +116,7 @@ func await(ctx context.Context, c Config, begun *begun) (*Client, error) {
 	defer begun.release()
 	for {
 		client, err := Connect(ctx, c)
-		if !errors.Is(err, ErrDown) {
+		if !down(err) {
 			return client, err
 		}
 		if begun.ended() {
@@ -174,7 +205,7 @@ func (c *Client) Down(ctx context.Context) error {
 			return lock.Close()
 		}
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("end the sandbox: %w", err)
+			return fmt.Errorf("end the sandbox: %w", stuck(c.home, err))
 		}
 	}
 }

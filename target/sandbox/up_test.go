@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/sandbox"
@@ -164,6 +166,78 @@ func TestAnotherVersionAsks(t *testing.T) {
 			}
 			tellsOtherVersion(t, refusal.Decode())
 		}
+	}
+}
+
+// hangUp takes connections where a sandbox would, and answers none.
+func hangUp(t *testing.T, home wire.Home) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: home.Socket(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false) // by then it may be the socket of another
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+}
+
+// A process that was killed a moment ago may still take connections, and have
+// the state folder.
+func TestUpWaitsForOneThatEnds(t *testing.T) {
+	b := newBox(t, shortDir(t))
+	home := wire.Home(b.config.Home)
+	hangUp(t, home)
+	lock := hold(t, home)
+	began := make(chan error, 1)
+	go func() {
+		client, err := sandbox.Up(b.limited(), b.config)
+		b.Client = client
+		began <- err
+	}()
+	b.eventually("the start", func() bool {
+		turn, free, err := wire.TryLock(home.StartFile())
+		if free {
+			turn.Close()
+		}
+		return err == nil && !free
+	})
+	lock.Close()
+	if err := <-began; err != nil {
+		t.Fatalf("%v (%s)", err, deploy.HintOf(err))
+	}
+	b.status()
+}
+
+// hold has the state folder as a sandbox would.
+func hold(t *testing.T, home wire.Home) *os.File {
+	t.Helper()
+	lock, free, err := wire.TryLock(home.LockFile())
+	if err != nil || !free {
+		t.Fatal(free, err)
+	}
+	t.Cleanup(func() { lock.Close() })
+	return lock
+}
+
+func TestUpNamesTheProcessThatDoesNotAnswer(t *testing.T) {
+	b := newBox(t, shortDir(t))
+	home := wire.Home(b.config.Home)
+	if err := wire.Sign(hold(t, home)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // Up itself would wait for ten
+	defer cancel()
+	_, err := sandbox.Up(ctx, b.config)
+	if err == nil || !strings.Contains(err.Error(), b.config.Home) || !strings.Contains(deploy.HintOf(err), fmt.Sprint("kill ", os.Getpid())) {
+		t.Errorf("%v (%s)", err, deploy.HintOf(err))
 	}
 }
 

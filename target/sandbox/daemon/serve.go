@@ -72,6 +72,9 @@ func enter(home wire.Home) (*os.File, error) {
 	if err == nil && !taken {
 		return nil, deploy.Hinted(fmt.Errorf("a sandbox runs already in %s", home), "slipway sandbox status shows it")
 	}
+	if err == nil {
+		_ = wire.Sign(lock) // for people; a full disk may have no room for it
+	}
 	return lock, err
 }
 
