@@ -26,25 +26,20 @@ func main() {
 
 func play(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	runs := flags.Int("runs", 200, "rollouts for each cell of a table")
+	runs := flags.Int("runs", 200, "rollouts for each cell of a table; 0 leaves the tables out")
 	identical := flags.Int("identical", 0, "rollouts of an equal version for each cell of the long proof; 0 leaves it out")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "how many processors to use")
 	all := flags.Bool("all", false, "every traffic with every effect, shape, onset and stress, instead of a selection")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *runs < 1 || *workers < 1 || *identical < 0 {
-		return errors.New("-runs and -workers must be positive")
+	if *runs < 0 || *workers < 1 || *identical < 0 {
+		return errors.New("-runs and -identical cannot be negative, -workers must be positive")
 	}
 	fmt.Fprintf(out, "Seeds from 1 on, alpha %g, alpha of promotions %g.\n", alpha, alphaPromote)
-	healthy, worse, rollouts := selection()
-	if *all {
-		healthy, worse = product()
+	if *runs > 0 {
+		compare(out, *all, *runs, *workers)
 	}
-	falseRevertTable(healthy, entrants(), *runs, *workers).write(out)
-	detectionTable(worse, entrants(), *runs, *workers).write(out)
-	promotionTable(rollouts, entrants(), *runs, *workers).write(out)
-	clusteredTable(*runs, *workers).write(out)
 	if *identical > 0 {
 		identicalTable(*identical, *workers).write(out)
 	}
@@ -56,4 +51,16 @@ func play(args []string, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// compare prints how all contenders do.
+func compare(out io.Writer, all bool, runs, workers int) {
+	healthy, worse, rollouts := selection()
+	if all {
+		healthy, worse = product()
+	}
+	falseRevertTable(healthy, entrants(), runs, workers).write(out)
+	detectionTable(worse, entrants(), runs, workers).write(out)
+	promotionTable(rollouts, entrants(), runs, workers).write(out)
+	clusteredTable(runs, workers).write(out)
 }
