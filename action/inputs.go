@@ -34,7 +34,9 @@ type Inputs struct {
 	// PullRequest is the number that a preview is of; 0 takes the event's.
 	PullRequest int
 	// Report is the path of the JSON report, relative to WorkingDirectory.
-	Report           string
+	Report string
+	// CommitStatus sets statuses of the commit at GitHub.
+	CommitStatus     bool
 	GitHubToken      string
 	WorkingDirectory string
 }
@@ -57,6 +59,7 @@ func (r *Runner) Inputs() (Inputs, error) {
 		SkipOrder:        p.boolean(InputSkipOrder),
 		PullRequest:      p.number(InputPullRequest, p.line(InputPullRequest)),
 		Report:           p.line(InputReport),
+		CommitStatus:     p.boolean(InputCommitStatus),
 		GitHubToken:      p.line(InputGitHubToken),
 		WorkingDirectory: p.line(InputWorkingDirectory),
 	}

@@ -28,6 +28,7 @@ const (
 	InputSkipOrder        = "skip-order"
 	InputPullRequest      = "pull-request"
 	InputReport           = "report"
+	InputCommitStatus     = "commit-status"
 	InputGitHubToken      = "github-token"
 	InputWorkingDirectory = "working-directory"
 )
@@ -48,6 +49,7 @@ func InputSpecs() []Spec {
 		{Name: InputSkipOrder, Default: "false", Description: "true does without the environment that this one comes after. It needs a reason, which is recorded."},
 		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},
 		{Name: InputReport, Default: "slipway-report.json", Description: "Path of the JSON report to write, relative to working-directory. Empty: none is written."},
+		{Name: InputCommitStatus, Default: "false", Description: "true sets a status of the commit for each environment, too (statuses: write)."},
 		{Name: InputGitHubToken, Default: "${{ github.token }}", Description: "Token for deployments (deployments: write) and the comment on the pull request (pull-requests: write). Empty: neither is written."},
 		{Name: InputWorkingDirectory, Default: ".", Description: "Folder to work in, relative to the workspace."},
 	}

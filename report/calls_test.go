@@ -55,8 +55,8 @@ func long(stages int, hold time.Duration) []deploy.Event {
 
 // release does with GitHub what a release does, and returns how many requests
 // it made: it looks at the rules, and for newer runs before each environment,
-// tells all reporters, and waits for none.
-func release(t *testing.T, server *githubtest.Server, events []deploy.Event) int {
+// tells all reporters, and waits for none. With statuses the commit is told, too.
+func release(t *testing.T, server *githubtest.Server, events []deploy.Event, statuses bool) int {
 	t.Helper()
 	g := connect(t, server.URL)
 	log := func(ctx context.Context) string {
@@ -67,9 +67,12 @@ func release(t *testing.T, server *githubtest.Server, events []deploy.Event) int
 		return url
 	}
 	var at time.Time // one goroutine reports here
-	deployments := NewDeployments(g, DeploymentsOptions{Production: "production", Log: log})
-	comment := NewComment(g, CommentOptions{Now: func() time.Time { return at }})
+	deployments := NewDeployments(g, DeploymentsOptions{Production: "production", Log: log, Statuses: statuses})
+	comment := NewComment(g, CommentOptions{Statuses: statuses, Now: func() time.Time { return at }})
 	reporters := []Flusher{NewHeadroom(g), deployments, comment}
+	if statuses {
+		reporters = append(reporters, NewStatus(g, StatusOptions{}))
+	}
 	for _, env := range []string{"staging", "production"} {
 		if p, err := g.Permit(t.Context(), env, forge.Job{RunID: 77, Ref: "refs/heads/main"}); err != nil || p.Refused != nil {
 			t.Fatal(p, err)
@@ -109,28 +112,35 @@ func TestNeverMoreThan30Calls(t *testing.T) {
 		"a quick one":    long(20, 100*time.Millisecond),
 		"endless":        long(60, 5*time.Hour),
 	} {
-		t.Run(name, func(t *testing.T) {
-			server := protected(t)
-			calls := release(t, server, events)
-			t.Logf("%d calls", calls)
-			if calls > 30 {
-				t.Errorf("%d calls:\n%s", calls, strings.Join(server.Requests(), "\n"))
-			}
-			story := told(events)
-			if body := onlyComment(t, server).Body; body != CommentMarkdown(story) {
-				t.Errorf("the comment has not the last word:\n%s", body)
-			}
-			all := server.Deployments()
-			if got := all[4].State(); got == "success" != (story.Outcome == deploy.Reverted) {
-				t.Errorf("the last version's deployment to production is %s", got)
-			}
-		})
+		t.Run(name, func(t *testing.T) { heldTo30(t, events, false) })
+		t.Run(name+" with statuses", func(t *testing.T) { heldTo30(t, events, true) })
+	}
+}
+
+func heldTo30(t *testing.T, events []deploy.Event, statuses bool) {
+	t.Helper()
+	server := protected(t)
+	calls := release(t, server, events, statuses)
+	t.Logf("%d calls", calls)
+	if calls > 30 {
+		t.Errorf("%d calls:\n%s", calls, strings.Join(server.Requests(), "\n"))
+	}
+	story := told(events)
+	if body := onlyComment(t, server).Body; body != CommentMarkdown(story) {
+		t.Errorf("the comment has not the last word:\n%s", body)
+	}
+	all := server.Deployments()
+	if got := all[4].State(); got == "success" != (story.Outcome == deploy.Reverted) {
+		t.Errorf("the last version's deployment to production is %s", got)
+	}
+	if n := len(server.CommitStatuses()); statuses && n != 4 {
+		t.Errorf("%d statuses of the commit", n)
 	}
 }
 
 func TestTheCommentFollowsALongRollout(t *testing.T) {
 	server := protected(t)
-	release(t, server, long(20, 5*time.Minute))
+	release(t, server, long(20, 5*time.Minute), false)
 	if c := onlyComment(t, server); c.Edits < 4 {
 		t.Errorf("it was edited %d times", c.Edits)
 	}

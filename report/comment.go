@@ -35,7 +35,9 @@ type CommentOptions struct {
 	// PullRequest is the number, where the event tells it; 0 lets GitHub say
 	// which pull request the commit belongs to.
 	PullRequest int
-	Scrub       Scrub
+	// Statuses: a Status has requests of its own to make.
+	Statuses bool
+	Scrub    Scrub
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -94,7 +96,7 @@ func (c *Comment) Report(ctx context.Context, e deploy.Event) error {
 		return nil
 	}
 	story := c.timeline.Story(c.o.Scrub)
-	if c.id != 0 && story.room(c.github.Calls()) <= story.owed() {
+	if c.id != 0 && story.room(c.github.Calls()) <= story.owed(c.o.Statuses) {
 		c.rest()
 		return nil
 	}

@@ -28,8 +28,10 @@ type DeploymentsOptions struct {
 	Log func(ctx context.Context) string
 	// Tidy: the process that settle comes after has said that it left nothing
 	// queued; see Left.
-	Tidy  bool
-	Scrub Scrub
+	Tidy bool
+	// Statuses: a Status has requests of its own to make.
+	Statuses bool
+	Scrub    Scrub
 }
 
 // Deployments keeps a GitHub deployment for each environment that a run is to

@@ -165,7 +165,7 @@ func (d *Deployments) retireEach(ctx context.Context, s *Story, all []*github.De
 		if !which(one.GetID()) || payloadOf(one).foreign(s) {
 			continue
 		}
-		if read++; read > maxRead && s.room(d.github.Calls()) <= s.owed() {
+		if read++; read > maxRead && s.room(d.github.Calls()) <= s.owed(d.o.Statuses) {
 			return nil // the next release goes on with it
 		}
 		done, err := d.retireOne(ctx, one, why)

@@ -84,8 +84,9 @@ func (s *Story) room(calls int) int {
 }
 
 // owed is how many requests the run is going to need in any case: the last word
-// of the comment, and for each environment what is still to be told of it.
-func (s *Story) owed() int {
+// of the comment, and for each environment what is still to be told of it. With
+// statuses the commit is told, too; the first one may be on its way still.
+func (s *Story) owed(statuses bool) int {
 	const (
 		word    = 1
 		begin   = 2 // whether a newer run was there, and in_progress
@@ -93,13 +94,17 @@ func (s *Story) owed() int {
 		retired = 4 // once: in most environments GitHub does it by itself
 		edits   = 2 // of the comment, in an environment to come
 	)
+	first, last := 0, 0
+	if statuses {
+		first, last = 1, 1
+	}
 	owed, open := word, 0
 	for i := range s.Environments {
 		switch e := &s.Environments[i]; {
 		case e.waits():
-			owed, open = owed+begin+end+edits, open+1
+			owed, open = owed+first+last+begin+end+edits, open+1
 		case e.began() && e.Outcome == "":
-			owed, open = owed+end, open+1
+			owed, open = owed+last+end, open+1
 		}
 	}
 	if open > 0 {

@@ -58,7 +58,7 @@ func github(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // atGitHub prints what GitHub has been told: the deployments with their
-// statuses, then the comments; on standard error, how many requests came.
+// statuses, those of commits, then the comments; on standard error, how many requests came.
 func atGitHub(ts *testscript.TestScript, neg bool, args []string) {
 	s := stageOf(ts)
 	if neg || len(args) > 0 || s.github == nil {
@@ -72,6 +72,9 @@ func atGitHub(ts *testscript.TestScript, neg bool, args []string) {
 		last := d.Statuses[len(d.Statuses)-1]
 		_, _ = fmt.Fprintf(ts.Stdout(), "deployment %d of %s to %s: %s, at %s, log %s\n",
 			d.ID, d.SHA, d.Environment, strings.Join(states, " "), last.EnvironmentURL, last.LogURL)
+	}
+	for _, status := range s.github.CommitStatuses() {
+		_, _ = fmt.Fprintf(ts.Stdout(), "status of %s, %s: %s, %s, at %s\n", status.SHA, status.Context, status.State, status.Description, status.TargetURL)
 	}
 	_, _ = fmt.Fprintf(ts.Stderr(), "%d requests\n", len(s.github.Requests()))
 	for _, c := range s.github.Comments() {

@@ -22,6 +22,7 @@ func (c *CLI) releaseCommand() *cobra.Command {
 	o.environmentFlag(f, "only these environments (default: all of the file)")
 	o.deployFlags(f)
 	o.orderFlag(f)
+	o.statusFlag(f)
 	f.StringVar(&o.plan, "plan", "", "do exactly what this file of slipway plan --out says, or nothing")
 	return cmd
 }
@@ -38,6 +39,7 @@ func (c *CLI) promoteCommand() *cobra.Command {
 	o.environmentFlag(f, "environment to promote to (required)")
 	o.deployFlags(f)
 	o.orderFlag(f)
+	o.statusFlag(f)
 	return cmd
 }
 
@@ -54,6 +56,7 @@ func (c *CLI) rollbackCommand() *cobra.Command {
 	f.StringVar(&o.reason, "reason", "", "why, for the lock and the reports")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen and change nothing")
 	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
+	o.statusFlag(f)
 	return cmd
 }
 

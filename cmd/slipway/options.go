@@ -26,7 +26,9 @@ type options struct {
 	plan string
 	// skipOrder leaves out what an environment comes after.
 	skipOrder bool
-	json      bool
+	// commitStatus sets statuses of the commit at GitHub.
+	commitStatus bool
+	json         bool
 	// dir is the folder to work in; empty is the process's.
 	dir string
 	// token is for GitHub; empty reports nothing there.
@@ -69,6 +71,10 @@ func kinds() []string {
 
 func (o *options) orderFlag(f *pflag.FlagSet) {
 	f.BoolVar(&o.skipOrder, "skip-order", false, "do without the environment that this one comes after; needs --reason")
+}
+
+func (o *options) statusFlag(f *pflag.FlagSet) {
+	f.BoolVar(&o.commitStatus, "commit-status", false, "on a runner, set a status of the commit at GitHub for each environment, too")
 }
 
 // checked refuses values that no file is needed for to see that they are wrong.

@@ -51,10 +51,17 @@ func (s *session) hosted(scrub report.Scrub) []deploy.Reporter {
 		return nil
 	}
 	s.deployments = report.NewDeployments(s.forge, report.DeploymentsOptions{
-		Production: s.last(), Log: s.jobLog, Tidy: s.runner.State(stateTidy) != "", Scrub: scrub,
+		Production: s.last(), Log: s.jobLog, Tidy: s.runner.State(stateTidy) != "",
+		Statuses: s.options.commitStatus, Scrub: scrub,
 	})
-	comment := report.NewComment(s.forge, report.CommentOptions{PullRequest: s.options.pullRequest, Scrub: scrub})
-	return []deploy.Reporter{report.NewHeadroom(s.forge), s.deployments, comment}
+	comment := report.NewComment(s.forge, report.CommentOptions{
+		PullRequest: s.options.pullRequest, Statuses: s.options.commitStatus, Scrub: scrub,
+	})
+	all := []deploy.Reporter{report.NewHeadroom(s.forge), s.deployments, comment}
+	if s.options.commitStatus {
+		all = append(all, report.NewStatus(s.forge, report.StatusOptions{Scrub: scrub}))
+	}
+	return all
 }
 
 // stateTidy is what the step keeps for its post-entrypoint where it has left

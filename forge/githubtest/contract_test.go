@@ -33,6 +33,7 @@ var used = map[string][]string{
 	"/repos/{owner}/{repo}/deployments/{deployment_id}/statuses":                       {"get", "post"},
 	"/repos/{owner}/{repo}/issues/{issue_number}/comments":                             {"get", "post"},
 	"/repos/{owner}/{repo}/issues/comments/{comment_id}":                               {"patch", "delete"},
+	"/repos/{owner}/{repo}/statuses/{sha}":                                             {"post"},
 }
 
 func TestExtract(t *testing.T) {

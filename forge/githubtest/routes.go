@@ -28,6 +28,7 @@ func (s *Server) routes() (*http.ServeMux, map[string]string) {
 		{"POST " + repo + "/deployments", "deployments", s.createDeployment},
 		{"GET " + repo + "/deployments/{id}/statuses", "deployments", s.listStatuses},
 		{"POST " + repo + "/deployments/{id}/statuses", "deployments", s.createStatus},
+		{"POST " + repo + "/statuses/{sha}", "statuses", s.createCommitStatus},
 		{"GET " + repo + "/environments", "actions", s.listEnvironments},
 		{"GET " + repo + "/environments/{name}", "actions", s.getEnvironment},
 		{"DELETE " + repo + "/environments/{name}", administration, s.deleteEnvironment},
@@ -300,6 +301,24 @@ func (s *Server) createStatus(w http.ResponseWriter, r *http.Request) {
 		s.autoInactive(d, status.State)
 	}
 	answer(w, http.StatusCreated, status.shown())
+}
+
+// createCommitStatus has GitHub's default for the context.
+func (s *Server) createCommitStatus(w http.ResponseWriter, r *http.Request) {
+	status := CommitStatus{SHA: r.PathValue("sha"), Context: "default"}
+	if err := json.NewDecoder(r.Body).Decode(&status); err != nil {
+		refuse(w, http.StatusBadRequest, "Problems parsing JSON")
+		return
+	}
+	if utf8.RuneCountInString(status.Description) > 140 {
+		invalid(w, "Status", "description", "custom", "description is too long (maximum is 140 characters)")
+		return
+	}
+	s.statuses = append(s.statuses, status)
+	answer(w, http.StatusCreated, map[string]any{
+		"id": s.id(), "state": status.State, "context": status.Context, "description": status.Description, "target_url": status.TargetURL,
+		"created_at": someTime, "updated_at": someTime,
+	})
 }
 
 func (s Status) shown() map[string]any {

@@ -1,5 +1,5 @@
 // Package githubtest is a GitHub for tests: a real HTTP server on loopback that
-// keeps deployments, their statuses, environments with what protects them, pull
+// keeps deployments, their statuses, those of commits, environments with what protects them, pull
 // requests, branches and comments of one repository. It has GitHub's limits,
 // permissions and ETags, and fails when it is told to.
 //
@@ -65,6 +65,7 @@ type Server struct {
 	deployments []*Deployment
 	pulls       map[string][]Pull
 	comments    []*Comment
+	statuses    []CommitStatus
 	requests    []string
 	faults      []*Fault
 
@@ -111,6 +112,15 @@ type Status struct {
 	EnvironmentURL string `json:"environment_url"`
 	// AutoInactive is nil where it was not said, which means true.
 	AutoInactive *bool `json:"auto_inactive,omitempty"`
+}
+
+// CommitStatus is one of a commit.
+type CommitStatus struct {
+	SHA         string `json:"-"`
+	State       string `json:"state"`
+	Context     string `json:"context"`
+	Description string `json:"description"`
+	TargetURL   string `json:"target_url"`
 }
 
 // Pull is a pull request that has a commit.
@@ -245,6 +255,13 @@ func (s *Server) Comments() []Comment {
 		all = append(all, *c)
 	}
 	return all
+}
+
+// CommitStatuses are those of all commits, oldest first.
+func (s *Server) CommitStatuses() []CommitStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]CommitStatus(nil), s.statuses...)
 }
 
 // Requests are "METHOD /path" of all that came, in their order.

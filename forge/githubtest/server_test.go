@@ -51,7 +51,7 @@ func TestAnswersAreGitHubs(t *testing.T) {
 	s.Login = "octocat"
 	s.AddPull("abc", Pull{Number: 7, State: "open", HeadSHA: "abc"})
 	s.AddComment(7, User{Login: "hubot", Type: "Bot"}, "hello")
-	s.Permissions = map[string]string{"deployments": "write", "pull-requests": "write", "actions": "read", "contents": "read", administration: "write"}
+	s.Permissions = map[string]string{"deployments": "write", "pull-requests": "write", "actions": "read", "contents": "read", "statuses": "write", administration: "write"}
 	s.SetEnvironment(Environment{
 		Name: "production", Reviewers: []string{"octocat", "@ops"}, NotOneself: true, WaitMinutes: 30,
 		Branches: []string{"main", "release/*"}, Tags: []string{"v*"},
@@ -85,6 +85,8 @@ func TestAnswersAreGitHubs(t *testing.T) {
 		{"POST " + repo + "/deployments/104/statuses", `{"state": "success", "description": "` + strings.Repeat("x", 141) + `"}`, 422},
 		{"GET " + repo + "/deployments/104/statuses?per_page=1", "", 200},
 		{"GET " + repo + "/deployments/999/statuses", "", 404},
+		{"POST " + repo + "/statuses/abc", `{"state": "pending", "context": "slipway/hello/staging"}`, 201},
+		{"POST " + repo + "/statuses/abc", `{"state": "success", "description": "` + strings.Repeat("x", 141) + `"}`, 422},
 		{"GET /rate_limit", "", 200},
 		{"GET " + repo + "/pulls/7", "", 200},
 		{"GET " + repo + "/pulls/8", "", 404},
