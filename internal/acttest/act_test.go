@@ -162,6 +162,8 @@ type run struct {
 	flags   []string
 	// meanwhile is called while act runs.
 	meanwhile func(act *os.Process)
+	// red: the job has to fail.
+	red bool
 	// rebuild lets act build the action first.
 	rebuild bool
 }

@@ -115,6 +115,15 @@ func forked(number int, activity, version string) event {
 	}
 }
 
+// red is an event whose job ends with an error.
+func red(e event) event {
+	return func(s *scene) run {
+		o := e(s)
+		o.red = true
+		return o
+	}
+}
+
 // trusted is an event with a token that may write again.
 func trusted(e event) event {
 	return func(s *scene) run {

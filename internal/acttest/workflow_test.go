@@ -24,13 +24,18 @@ environments:
   preview: {target: sandbox}
 `
 
+// asks is hello with a production that a person has to let users in to.
+var asks = strings.Replace(hello, "after: staging, strategy: {blue-green: {keep: 0s}}",
+	"after: staging, strategy: {blue-green: {keep: 0s, approve: [0%]}}", 1)
+
 // scenario is a story at GitHub, and what the last of its runs has to come to.
 // Patterns are regular expressions.
 type scenario struct {
 	name string
 	// file is slipway.yaml; empty is hello.
 	file string
-	// events happen one after the other. All but the last have to end well.
+	// events happen one after the other. All but the last have to end well, or
+	// red where they say so.
 	events []event
 	// fails: the job is red.
 	fails bool
@@ -108,6 +113,36 @@ var scenarios = []scenario{
 			"staging: queued in_progress success inactive", "production: queued in_progress success inactive",
 			"staging: queued in_progress success", "production: queued in_progress success inactive",
 			"production: queued in_progress success",
+		},
+		live: map[string]string{"staging": `^1\.1\.0$`, "production": `^1\.0\.0$`},
+	},
+	{
+		name: "what was held is resumed by hand",
+		file: asks,
+		events: []event{
+			tagged("1.0.0"), red(tagged("1.1.0")),
+			dispatched(map[string]string{"operation": "resume", "environment": "production", "reason": "it looks good"}),
+		},
+		outputs: map[string]string{"outcome": `^promoted$`, "version": `^1\.1\.0$`},
+		says:    []string{`resume`, `production promoted: 1\.1\.0`},
+		deployments: []string{
+			"staging: queued in_progress success inactive", "production: queued in_progress success inactive",
+			"staging: queued in_progress success", "production: queued in_progress in_progress in_progress success",
+		},
+		live: map[string]string{"staging": `^1\.1\.0$`, "production": `^1\.1\.0$`},
+	},
+	{
+		name: "what was held is aborted by hand",
+		file: asks,
+		events: []event{
+			tagged("1.0.0"), red(tagged("1.1.0")),
+			dispatched(map[string]string{"operation": "abort", "environment": "production", "reason": "it looks bad"}),
+		},
+		says:   []string{`abort`, `users have 1\.0\.0 in production`},
+		errors: []string{`it looks bad`},
+		deployments: []string{
+			"staging: queued in_progress success inactive", "production: queued in_progress success",
+			"staging: queued in_progress success", "production: queued in_progress in_progress in_progress failure",
 		},
 		live: map[string]string{"staging": `^1\.1\.0$`, "production": `^1\.0\.0$`},
 	},
@@ -194,9 +229,10 @@ func TestWorkflow(t *testing.T) {
 			before := 0
 			for i, happens := range c.events {
 				before = len(s.hub.Requests())
-				last = s.act(happens(s))
-				if i < len(c.events)-1 && !last.succeeded() {
-					t.Fatalf("run %d failed", i+1)
+				o := happens(s)
+				last = s.act(o)
+				if i < len(c.events)-1 && last.succeeded() == o.red {
+					t.Fatalf("the job of event %d succeeded: %t", i+1, last.succeeded())
 				}
 			}
 			c.judge(s, last)
