@@ -28,7 +28,7 @@ func gantt(s *Story) string {
 	return "```mermaid\ngantt\n" +
 		"    title " + ganttName(s.Run.App+" "+s.Version()) + "\n" +
 		"    dateFormat " + ganttFormat + "\n" +
-		"    axisFormat %H:%M:%S\n" +
+		ganttAxis(end(s).Sub(begin(s))) +
 		b.String() + "```\n"
 }
 
@@ -39,6 +39,66 @@ func end(s *Story) time.Time {
 		last = s.Events[n-1].At
 	}
 	return last
+}
+
+// begin is when the first stage began, or the first way back.
+func begin(s *Story) time.Time {
+	first := end(s)
+	for i := range s.Environments {
+		e := &s.Environments[i]
+		if len(e.Stages) > 0 && e.Stages[0].Started.Before(first) {
+			first = e.Stages[0].Started
+		}
+		if e.Revert != nil && e.Revert.At.Before(first) {
+			first = e.Revert.At
+		}
+	}
+	return first
+}
+
+// ganttTicks are the distances of times on the axis that Mermaid can draw.
+var ganttTicks = []struct {
+	every time.Duration
+	name  string
+}{
+	{time.Second, "1second"},
+	{2 * time.Second, "2second"},
+	{5 * time.Second, "5second"},
+	{10 * time.Second, "10second"},
+	{15 * time.Second, "15second"},
+	{30 * time.Second, "30second"},
+	{time.Minute, "1minute"},
+	{2 * time.Minute, "2minute"},
+	{5 * time.Minute, "5minute"},
+	{10 * time.Minute, "10minute"},
+	{15 * time.Minute, "15minute"},
+	{30 * time.Minute, "30minute"},
+	{time.Hour, "1hour"},
+	{2 * time.Hour, "2hour"},
+	{6 * time.Hour, "6hour"},
+	{12 * time.Hour, "12hour"},
+	{24 * time.Hour, "1day"},
+	{7 * 24 * time.Hour, "1week"},
+}
+
+// ganttAxis has few enough times that they stand beside one another on a phone.
+func ganttAxis(span time.Duration) string {
+	const most = 4
+	tick := ganttTicks[len(ganttTicks)-1]
+	for _, t := range ganttTicks {
+		if span/t.every < most {
+			tick = t
+			break
+		}
+	}
+	format := "%H:%M:%S"
+	switch {
+	case tick.every >= 12*time.Hour:
+		format = "%m-%d %H:%M"
+	case tick.every >= time.Minute:
+		format = "%H:%M"
+	}
+	return "    axisFormat " + format + "\n    tickInterval " + tick.name + "\n"
 }
 
 func ganttSection(e *Environment, now time.Time) string {

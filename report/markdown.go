@@ -176,7 +176,7 @@ func environmentTable(s *Story) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return "| Environment | State | Version | Share of the users | Strategy | Took |\n|---|---|---|---:|---|---:|\n" +
+	return "| Environment | State | Version | Share | Strategy | Took |\n|---|---|---|---:|---|---:|\n" +
 		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
@@ -284,46 +284,58 @@ func checkTable(s *Story) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	text := "| Environment | Stage | Check | Result | Attempts | Took |\n|---|---|---|---|---:|---:|\n"
+	text := "| Check | Where | Result | Attempts | Took |\n|---|---|---|---:|---:|\n"
 	return text + strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
 }
 
 func checkRow(environment, stage string, c Check) string {
+	where := inline(environment, 60)
+	if stage != "" {
+		where += ", " + inline(stage, 60)
+	}
 	result := "✅ passed"
 	if !c.Passed {
 		result = "❌ " + inline(orElse(c.Detail, "failed"), 300)
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %d | %s |\n",
-		inline(environment, 60), inline(stage, 60), inline(c.Name, 80), result, c.Attempts, took(c.Took.Duration()))
+	return fmt.Sprintf("| %s | %s | %s | %d | %s |\n",
+		inline(c.Name, 80), where, result, c.Attempts, took(c.Took.Duration()))
 }
 
-// stageLabel is a short name: 2: 10%.
-func stageLabel(s Stage) string { return fmt.Sprintf("%d: %s", s.Number, s.Share) }
+// stageLabel is a short name: stage 2 (10%).
+func stageLabel(s Stage) string { return fmt.Sprintf("stage %d (%s)", s.Number, s.Share) }
 
-// shares shows how the new version's share grew, stage by stage.
+// shares shows how the new version's share grew, stage by stage: a table for each
+// environment, of few columns, since a phone has room for no more.
 func shares(s *Story) string {
-	var rows []string
+	var parts []string
+	left := maxRows
 	for i := range s.Environments {
 		e := &s.Environments[i]
-		for _, stage := range e.Stages {
-			rows = append(rows, shareRow(e.Name, stage))
+		if len(e.Stages) == 0 {
+			continue
 		}
+		shown := e.Stages[:min(left, len(e.Stages))]
+		left -= len(shown)
+		var b strings.Builder
+		b.WriteString(inline(e.Name, 60) + ":\n\n| Stage | Share | Errors | Took |\n|---|---:|---:|---:|\n")
+		for _, stage := range shown {
+			b.WriteString(shareRow(stage))
+		}
+		if more := len(e.Stages) - len(shown); more > 0 {
+			fmt.Fprintf(&b, "\n… and %d more.\n", more)
+		}
+		parts = append(parts, b.String())
 	}
-	if len(rows) == 0 {
-		return ""
-	}
-	return "| Environment | Stage | Share | | Requests | Errors | Took |\n|---|---|---:|---|---:|---:|---:|\n" +
-		strings.Join(rows[:min(maxRows, len(rows))], "") + andMore(len(rows))
+	return strings.Join(parts, "\n")
 }
 
-func shareRow(environment string, s Stage) string {
+func shareRow(s Stage) string {
 	sign := map[State]string{StatePassed: "✅", StateFailed: "❌", StateRunning: "⏳"}[s.State]
-	requests, errors := "", ""
-	if o := s.Observation; o != nil {
-		requests, errors = fmt.Sprint(o.Candidate.Requests), fmt.Sprint(o.Candidate.Errors)
+	errors := ""
+	if o := s.Observation; o != nil && o.Candidate.Requests > 0 {
+		errors = fmt.Sprintf("%d\u00a0of\u00a0%d", o.Candidate.Errors, o.Candidate.Requests)
 	}
-	return fmt.Sprintf("| %s | %s %d. %s | %s | %s | %s | %s | %s |\n",
-		inline(environment, 60), sign, s.Number, inline(s.Name, 120), s.Share, code(bar(s.Share)), requests, errors, took(s.Took()))
+	return fmt.Sprintf("| %s %d. %s | %s | %s | %s |\n", sign, s.Number, inline(s.Name, 120), s.Share, errors, took(s.Took()))
 }
 
 // warnings lists what asks for attention.

@@ -43,6 +43,7 @@ func TestStatusesOfEachStory(t *testing.T) {
 		"aside":     {staging + "pending success", production + "pending success"},
 		"unchanged": {staging + "pending success", production + "pending success"},
 		"previewed": {"slipway/hello/pr-7: pending success"},
+		"settled":   {production + "failure"},
 		"removed":   nil,
 		"built":     nil,
 		"planned":   nil,

@@ -29,6 +29,7 @@ func (c *CLI) settleCommand() *cobra.Command {
 	o.configFlag(f)
 	o.environmentFlag(f, "only these environments (default: all of the file)")
 	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
+	o.statusFlag(f)
 	f.BoolVar(&afterJob, "after-job", false, "take the options from the action's inputs")
 	_ = f.MarkHidden("after-job")
 	return cmd
