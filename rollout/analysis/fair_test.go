@@ -89,6 +89,34 @@ func TestNoClaimGainsOnAVersionThatIsWorseByTheMargin(t *testing.T) {
 	}
 }
 
+// A burst of errors with an exponential length makes no expert gain either.
+func TestNoBurstMakesAnExpertGain(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 1))
+	for range 1000 {
+		rho := r.Float64()*0.98 + 0.01
+		l := math.Exp(-9 * r.Float64())
+		c := min(l*(1+99*r.Float64()*r.Float64()), mostFailing)
+		if c <= l {
+			continue
+		}
+		g := betOn(c, l, 0, rho)
+		length := 2 + 100*r.Float64()
+		d := g.tempered(rho, 2*length)
+		// Bursts start in proportion to the share; what does not fail adds the
+		// same as without bursts. In the limit of rare errors the mean grows by
+		// this for each burst:
+		mean := func(bad float64) float64 {
+			if x := bad * length / d; x < 1 {
+				return x / (1 - x)
+			}
+			return math.Inf(1)
+		}
+		if growth := rho*mean(g.candidateBad) + (1-rho)*mean(g.liveBad); c < .05 && growth > 1e-9 {
+			t.Fatalf("grows by %g a burst of %.0f with shares of %g and %g at a split of %g", growth, length, c, l, rho)
+		}
+	}
+}
+
 // The live version's durations are drawn from anything, the candidate's from
 // the same or from something faster; every expert must lose in the mean.
 func TestNoLatencyExpertGainsOnAVersionThatIsNotSlower(t *testing.T) {

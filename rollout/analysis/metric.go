@@ -192,7 +192,7 @@ func (m *metric) settle(began, at, share, dispersion float64) {
 // bet lets experts and claims grow or shrink by the carried batch.
 func (m *metric) bet(rho, began, at, dispersion float64) {
 	for j, e := range m.experts {
-		step := m.step(e, rho) / dispersion
+		step := m.step(e, rho, dispersion)
 		m.wealth.grow(j, step)
 		m.trails[j].follow(step, began, at, m.carriedCandidate, m.carriedLive)
 	}
@@ -206,18 +206,19 @@ func (m *metric) bet(rho, began, at, dispersion float64) {
 }
 
 // step is what the carried batch is worth to an expert, as a logarithm.
-func (m *metric) step(e expert, rho float64) float64 {
+func (m *metric) step(e expert, rho, dispersion float64) float64 {
 	expected := m.forecast.expected()
 	e.ratios(expected, m.ratios)
-	if m.kind != kindErrors || m.rule.Tolerance == 0 {
+	if m.kind != kindErrors {
 		return gain(m.ratios, m.carriedCandidate, m.carriedLive, rho)
 	}
 	l := expected.mass[1]
 	c, tolerance := l*m.ratios[1], m.rule.Tolerance.Fraction()
-	if c <= l+tolerance { // what is tolerated is not worth a bet
+	if c <= l+tolerance { // what is tolerated, or as expected, is not worth a bet
 		return 0
 	}
-	return betOn(c, l, tolerance, rho).of(m.carriedCandidate[1], m.carriedCandidate[0], m.carriedLive[1], m.carriedLive[0])
+	g := betOn(c, l, tolerance, rho)
+	return g.of(m.carriedCandidate[1], m.carriedCandidate[0], m.carriedLive[1], m.carriedLive[0]) / g.tempered(rho, dispersion)
 }
 
 // log is the logarithm of the evidence against the candidate by this metric.

@@ -17,6 +17,24 @@ func (g gains) mean(c, l, rho float64) float64 {
 	return rho*(c*g.candidateBad+(1-c)*g.candidateGood) + (1-rho)*(l*g.liveBad+(1-l)*g.liveGood)
 }
 
+// tempered is what the logarithm of a bet on a worse candidate is divided by
+// when errors come in bursts that stick to one version. With bursts of a mean
+// length of dispersion/2 and an exponential tail, one burst multiplies the bet
+// by exp(bad × length / d) with the mean 1/(1 - bad × dispersion/2d), and the
+// means of both versions balance from the d on that is given here. The
+// dispersion alone balances small bets only: on an expert of large ratios a long
+// burst of the candidate is worth more than all others cost.
+func (g gains) tempered(rho, dispersion float64) float64 {
+	if dispersion <= 1 {
+		return 1
+	}
+	drift := rho*g.candidateBad + (1-rho)*g.liveBad
+	if drift >= 0 {
+		return dispersion
+	}
+	return dispersion * max(g.candidateBad*g.liveBad/(2*drift), 1)
+}
+
 // times is the product, and nothing where nothing was counted.
 func times(count, gain float64) float64 {
 	if count == 0 {
