@@ -42,6 +42,9 @@ type Event struct {
 	Took time.Duration `json:"took,omitempty"`
 	// Outcome: RolloutEnded, RunEnded.
 	Outcome Outcome `json:"outcome,omitempty"`
+	// Asked: RolloutEnded and RunEnded with an outcome that somebody asked for,
+	// as abort asks for a revert. It is no failure of this run.
+	Asked bool `json:"asked,omitempty"`
 	// Hint says what to do next: RolloutEnded, RunEnded, Warning.
 	Hint string `json:"hint,omitempty"`
 }

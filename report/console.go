@@ -217,7 +217,7 @@ func (c *Console) settleStep(p *page, next deploy.Event) {
 		return
 	}
 	mark := p.green("✓")
-	if next.Kind == deploy.RunEnded && !good(next.Outcome) {
+	if next.Kind == deploy.RunEnded && !good(next.Outcome) && !next.Asked {
 		mark = p.cross()
 	}
 	p.line("  %s %s", mark, columns(oneLine(step.Message, 60), took(step.Took), ""))
@@ -382,7 +382,7 @@ func (c *Console) rolloutEnded(p *page, e deploy.Event) {
 		text = fmt.Sprintf("%s%s: users have %s", where, e.Outcome, live(story, env))
 	}
 	p.line("  %s %s", p.mark(e.Outcome), columns(oneLine(text, 400), took(e.Took), ""))
-	if good(e.Outcome) {
+	if good(e.Outcome) || e.Asked {
 		return
 	}
 	p.evidence(e.Evidence)
@@ -457,7 +457,7 @@ func (c *Console) runEnded(p *page, e deploy.Event) {
 		}
 		p.line("  %-9s %s", strings.ToLower(f.label)+":", text)
 	}
-	if !good(e.Outcome) && !c.blamed {
+	if !good(e.Outcome) && !e.Asked && !c.blamed {
 		c.blame(p, e.Outcome, "Slipway: "+string(e.Outcome), e.Message, e.Hint)
 	}
 }

@@ -108,7 +108,7 @@ func (t *Timeline) runEnded(e deploy.Event) {
 	if e.Took == 0 && !s.Started.IsZero() {
 		s.Took = seconds(e.At.Sub(s.Started))
 	}
-	if n := len(s.Steps); n > 0 && !good(e.Outcome) {
+	if n := len(s.Steps); n > 0 && !good(e.Outcome) && !e.Asked {
 		s.Steps[n-1].State = StateFailed
 	}
 }

@@ -63,6 +63,8 @@ type Result struct {
 	Previous, Live deploy.Revision
 	URL            string
 	Took           time.Duration
+	// Asked: the outcome is what this run was for, as a revert is for Abort.
+	Asked bool
 	// Err is the cause of an outcome other than promoted and unchanged.
 	Err error
 }
@@ -254,6 +256,7 @@ func (e *Engine) ended(ctx context.Context, r Result) {
 	ev := deploy.Event{
 		Kind: deploy.RolloutEnded, Environment: r.Environment, Outcome: r.Outcome,
 		Message: r.Reason, Evidence: r.Evidence, Hint: r.Hint, URL: r.URL, Took: r.Took,
+		Asked: r.Asked,
 	}
 	if len(r.Plan.Stages) > 0 {
 		ev.Plan = &r.Plan

@@ -130,7 +130,9 @@ func (e *Engine) Abort(ctx context.Context, d Deployment) Result {
 	}
 	if state.Record.Held() {
 		return e.takeOver(ctx, d, func(ctx context.Context, r *rollout, _ deploy.State) Result {
-			return r.back(ctx, fmt.Errorf("%w by %s", ErrAborted, who(d.Owner)))
+			result := r.back(ctx, fmt.Errorf("%w by %s", ErrAborted, who(d.Owner)))
+			result.Asked = result.Outcome != deploy.Unknown
+			return result
 		})
 	}
 	return e.signal(ctx, d, state, deploy.SignalAbort)

@@ -99,6 +99,7 @@ func (p Pipeline) Run(ctx context.Context, w *Work) (deploy.Outcome, error) {
 	outcome := w.outcome(err)
 	w.tell(ctx, deploy.Event{
 		Kind: deploy.RunEnded, Outcome: outcome, Message: w.verdict(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
+		Asked: err == nil,
 	})
 	return outcome, err
 }

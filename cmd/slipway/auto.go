@@ -48,6 +48,7 @@ func chosen(in action.Inputs, command action.Command, event action.Event) option
 	o := fromInputs(in)
 	o.version, o.reason, o.strategy = command.Version, command.Reason, string(command.Strategy)
 	o.dryRun, o.skipOrder = command.DryRun, command.SkipOrder
+	o.note = command.Note
 	o.ref, o.pullRequest, o.commit = event.Ref, command.PullRequest, event.PullRequest.HeadSHA
 	for name := range strings.SplitSeq(command.Environment, ",") {
 		if name = strings.TrimSpace(name); name != "" {

@@ -134,6 +134,9 @@ func (s *session) execute(ctx context.Context, request steps.Request, pipeline f
 	if err != nil {
 		return nil, err
 	}
+	if s.options.note != "" {
+		reports.tell(ctx, deploy.Event{Kind: deploy.Notice, Message: s.options.note})
+	}
 	work := steps.NewWork(request, s.tools(reports.hub))
 	outcome, err := pipeline(request).Run(ctx, work)
 	reports.close(ctx)

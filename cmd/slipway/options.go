@@ -35,6 +35,8 @@ type options struct {
 	token string
 	// ref is what a runner says is checked out.
 	ref string
+	// note is a sentence that the reports begin with.
+	note string
 	// commit is that of a pull request's branch; a runner names the one that
 	// GitHub merged for a try. Empty is the runner's.
 	commit string
