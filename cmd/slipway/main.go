@@ -29,7 +29,9 @@ func main() {
 func run(executable func() (string, error)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// Also between stop and the exit, where the default would turn a release
+	// that has ended well into one that was killed.
+	signal.Notify(make(chan os.Signal, 1), append(interrupts(), syscall.SIGPIPE)...)
 	c := CLI{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), Executable: executable,
 		Terminal: term.IsTerminal(int(os.Stdout.Fd())), Width: width(),

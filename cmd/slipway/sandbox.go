@@ -68,14 +68,17 @@ func (c *CLI) sandboxDown() *cobra.Command {
 	return &cobra.Command{
 		Use: "down", Short: "End it and all that runs in it; `up` brings everything back", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := c.runningSandbox(cmd.Context())
-			if client == nil || err != nil {
+			cfg, err := c.sandboxConfig()
+			if err != nil {
 				return err
 			}
-			if err := client.Down(cmd.Context()); err != nil {
+			said := "the sandbox is down; slipway sandbox up brings back what ran"
+			if err := sandbox.Down(cmd.Context(), cfg); errors.Is(err, sandbox.ErrDown) {
+				said = "the sandbox is down; slipway sandbox up starts it"
+			} else if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.Stdout, "the sandbox is down; slipway sandbox up brings back what ran")
+			_, err = fmt.Fprintln(c.Stdout, said)
 			return err
 		},
 	}
