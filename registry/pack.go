@@ -41,11 +41,12 @@ func (c *Client) Pack(ctx context.Context, spec Spec) (*Packed, error) {
 	own, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, abort)()
 	p := &Packed{root: root, abort: abort}
-	if err := c.fill(own, p, spec, platform); err != nil {
+	err = c.fill(own, p, spec, platform)
+	if ctx.Err() != nil { // what has ended in spite of it may be aborted any moment
+		err = interruption(ctx)
+	}
+	if err != nil {
 		_ = p.Close()
-		if ctx.Err() != nil {
-			err = interruption(ctx)
-		}
 		return nil, fmt.Errorf("pack the image: %w", err)
 	}
 	return p, nil
