@@ -68,7 +68,7 @@ func goals(runs int) []goal {
 		all = append(all, toDetect(w, eachSecond, 3, max(few/2, 1)))
 	}
 	return append(all,
-		toPromote(quick, 60, max(few/2, 1)),
+		toPromote(quick, 60, 2*few),
 		toPromote(quick.with(func(w *world) { w.rps = 50 }), 16*60, max(few/2, 1)),
 		atTheMargin(quick, few),
 		atTheMargin(quick.with(func(w *world) { w.rps = 200; w.base = .005 }), few),
