@@ -138,7 +138,7 @@ var scenarios = []scenario{
 			tagged("1.0.0"), red(tagged("1.1.0")),
 			dispatched(map[string]string{"operation": "abort", "environment": "production", "reason": "it looks bad"}),
 		},
-		says:   []string{`abort`, `users have 1\.0\.0 in production`},
+		says: []string{`abort`, `users have 1\.0\.0 in production`},
 		deployments: []string{
 			"staging: queued in_progress success inactive", "production: queued in_progress success",
 			"staging: queued in_progress success", "production: queued in_progress in_progress in_progress failure",
