@@ -156,7 +156,9 @@ func felt(e *Environment) string {
 			old.add(o.Live)
 		}
 	}
-	if !reached {
+	// What failed did so before anybody was moved, also in a stage that was about
+	// to: where users were reached, it is reverted.
+	if !reached || e.Outcome == deploy.Failed {
 		return "none was sent to " + candidate(e)
 	}
 	text := "no request reached " + candidate(e) + " while it was watched"

@@ -106,3 +106,12 @@ func TestManyEnvironmentsAreListedInPart(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A recreate that was interrupted while it wrote down that it was about to stop
+// the old version has stopped nothing.
+func TestNobodyMissedWhatWasNotStopped(t *testing.T) {
+	e := ended(deploy.Failed, 100, Traffic{}, Traffic{}, func(e *Environment) { e.Strategy = deploy.Recreate })
+	if got, want := felt(&e), "none was sent to 1.5.0"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+}
