@@ -30,9 +30,13 @@ func runner(t *testing.T) *checks.Runner {
 	}
 }
 
-// script writes an executable script into the runner's folder.
+// script writes an executable script into the runner's folder. Nothing may be
+// started meanwhile: a process that another test forks holds the open file
+// until it executes, and Linux executes no file that is open for writing.
 func script(t *testing.T, r *checks.Runner, name, text string) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(filepath.Join(r.Dir, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
 		t.Fatal(err)
 	}

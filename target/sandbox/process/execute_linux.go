@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ func execute(r request, stdin *os.File, user int) (int, error) {
 		how.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}
 		how.Pdeathsig = syscall.SIGKILL // of the thread that this runs on
 	}
-	pid, err := syscall.ForkExec(path, r.Argv, &syscall.ProcAttr{
+	pid, err := forkExec(path, r.Argv, &syscall.ProcAttr{
 		Dir:   r.Dir,
 		Env:   r.Env,
 		Files: []uintptr{stdin.Fd(), 1, 2},
@@ -49,6 +50,21 @@ func execute(r request, stdin *os.File, user int) (int, error) {
 		return 0, explain(path, err)
 	}
 	return pid, nil
+}
+
+// busyLimit is how long a file may be open for writing before that is an error.
+const busyLimit = 2 * time.Second
+
+// forkExec starts a program. One that was unpacked a moment ago may still be
+// open for writing in a process that was forked meanwhile and has not executed
+// anything yet, and such a file cannot be executed: that is waited for.
+func forkExec(path string, argv []string, how *syscall.ProcAttr) (int, error) {
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		pid, err := syscall.ForkExec(path, argv, how)
+		if !errors.Is(err, syscall.ETXTBSY) || time.Since(began) > busyLimit {
+			return pid, err
+		}
+	}
 }
 
 // unusable is an ErrImage with what to do.
@@ -112,6 +128,8 @@ func explain(path string, err error) error {
 			"%s: it needs %s, which is missing from the image", path, interpreter(path))
 	case errors.Is(err, syscall.ENOEXEC):
 		return foreign(path)
+	case errors.Is(err, syscall.ETXTBSY):
+		return unusable("end what writes to it", "%s: it is open for writing", path)
 	case errors.Is(err, syscall.E2BIG):
 		return unusable("give the app less by its environment", "%s: its arguments and environment are larger than Linux allows", path)
 	}

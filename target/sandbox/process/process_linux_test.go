@@ -613,6 +613,30 @@ func TestReplicaOfABadImage(t *testing.T) {
 	}
 }
 
+// TestReplicaOfAnImageThatIsWritten: what was unpacked a moment ago may still
+// be open, in a process that another goroutine forked.
+func TestReplicaOfAnImageThatIsWritten(t *testing.T) {
+	dir := root(t)
+	file, err := os.OpenFile(filepath.Join(dir, "app"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Start(context.Background(), Spec{ID: "busy", Root: dir, Argv: []string{"/app", "exit", "0"}})
+	if err == nil || !strings.Contains(err.Error(), "/app: it is open for writing") {
+		t.Errorf("while it is written: %v", err)
+	}
+	closed := make(chan error)
+	time.AfterFunc(200*time.Millisecond, func() { closed <- file.Close() })
+	p, err := Start(context.Background(), Spec{ID: "free", Root: dir, Argv: []string{"/app", "exit", "0"}})
+	if err != nil {
+		t.Fatalf("when it is written no more: %v", err)
+	}
+	p.Stop(0)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplicaOfAClosedImage needs what only its owner may use.
 func TestReplicaOfAClosedImage(t *testing.T) {
 	if isolation(t) == Namespaces {
