@@ -150,7 +150,7 @@ func onPullRequest(e Event, in Inputs) Command {
 	case "closed":
 		c.Close = true
 	default:
-		return skip("pull request #%d was %s: there is nothing to do", c.PullRequest, orElse(strings.ReplaceAll(e.Action, "_", " "), "changed"))
+		return skip("pull request #%d: %s, and so there is nothing to do", c.PullRequest, orElse(strings.ReplaceAll(e.Action, "_", " "), "changed"))
 	}
 	if !e.PullRequest.Fork {
 		return c

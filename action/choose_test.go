@@ -84,7 +84,7 @@ func TestChooseSkips(t *testing.T) {
 		want  string
 	}{
 		"a fork's end":         {Event{Name: "pull_request", Action: "closed", PullRequest: PullRequest{Number: 12, Fork: true}}, "had no preview"},
-		"a label":              {Event{Name: "pull_request", Action: "labeled", PullRequest: PullRequest{Number: 12}}, "was labeled"},
+		"a label":              {Event{Name: "pull_request", Action: "labeled", PullRequest: PullRequest{Number: 12}}, ": labeled, and so"},
 		"another branch":       {Event{Name: "push", Ref: "refs/heads/topic", DefaultBranch: "main"}, "topic is not the default branch main"},
 		"default unknown":      {Event{Name: "push", Ref: "refs/heads/main"}, "does not say which branch is the default"},
 		"a moving tag":         {Event{Name: "push", Ref: "refs/tags/v1"}, "the tag v1 does not name a version"},

@@ -2,8 +2,12 @@ package action
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,13 +16,24 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// payload is the environment of a run that a payload in testdata started.
-func payload(name, file string, more env) env {
-	e := env{"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": filepath.Join("testdata", "events", file+".json")}
-	for k, v := range more {
-		e[k] = v
-	}
+// example is the environment of a run that one of GitHub's published examples
+// started: the line of testdata/events/NAME.jsonl, from 1.
+func example(t *testing.T, name string, line int, more env) env {
+	t.Helper()
+	lines := examples(t, name)
+	e := env{"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": write(t, lines[line-1])}
+	maps.Copy(e, more)
 	return e
+}
+
+// examples are all that GitHub publishes of the event.
+func examples(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "events", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
 func TestEventsOfGitHub(t *testing.T) {
@@ -27,26 +42,26 @@ func TestEventsOfGitHub(t *testing.T) {
 		want Event
 	}{
 		"push of a branch": {
-			payload("push", "push-branch", env{"GITHUB_REF": "refs/heads/master", "GITHUB_SHA": "abc", "GITHUB_ACTOR": "octocat", "GITHUB_JOB": "ship"}),
+			example(t, "push", 6, env{"GITHUB_REF": "refs/heads/master", "GITHUB_SHA": "abc", "GITHUB_ACTOR": "octocat", "GITHUB_JOB": "ship"}),
 			Event{Name: "push", Ref: "refs/heads/master", SHA: "abc", Actor: "octocat", Job: "ship"},
 		},
 		"push that deletes": {
-			payload("push", "push-deleted", env{"GITHUB_REF": "refs/heads/master"}),
+			example(t, "push", 2, env{"GITHUB_REF": "refs/heads/master"}),
 			Event{Name: "push", Ref: "refs/tags/simple-tag", Deleted: true, SHA: strings.Repeat("0", 40)},
 		},
 		"pull request": {
-			payload("pull_request", "pull_request-synchronize", env{"GITHUB_REF": "refs/pull/2/merge"}),
+			example(t, "pull_request", 23, env{"GITHUB_REF": "refs/pull/2/merge"}),
 			Event{
 				Name: "pull_request", Action: "synchronize", Ref: "refs/pull/2/merge",
 				PullRequest: PullRequest{Number: 2, HeadSHA: "ec26c3e57ca3a959ca5aad62de7213c562f8c821"},
 			},
 		},
 		"release": {
-			payload("release", "release-published", nil),
+			example(t, "release", 1, nil),
 			Event{Name: "release", Action: "published", Ref: "refs/tags/0.0.1", Release: ReleaseEvent{Tag: "0.0.1"}},
 		},
 		"started by hand": {
-			payload("workflow_dispatch", "workflow_dispatch", nil),
+			example(t, "workflow_dispatch", 2, nil),
 			Event{Name: "workflow_dispatch", Ref: "refs/heads/master", DispatchInputs: map[string]string{}},
 		},
 	}
@@ -68,24 +83,77 @@ func TestEventsOfGitHub(t *testing.T) {
 	}
 }
 
-// TestEveryExample runs all of GitHub's examples in the folder through auto:
-// each one gives a command, a skip or a refusal that says what to do.
+// TestEveryExample runs every example that GitHub publishes of the events
+// through auto, and holds what a user would read: a command, a skip or a
+// refusal that says what to do.
 func TestEveryExample(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "events", "*.json"))
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d examples, %v", len(files), err)
+	events := map[string]int{ // how many there are
+		"push": 7, "pull_request": 29, "workflow_dispatch": 2, "release": 13, "deployment": 4, "repository_dispatch": 2, "workflow_run": 5,
 	}
-	for _, file := range files {
-		base := strings.TrimSuffix(filepath.Base(file), ".json")
-		name, _, _ := strings.Cut(base, "-")
-		t.Run(base, func(t *testing.T) {
-			r, _ := onRunner(payload(name, base, nil))
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(events)) {
+		lines := examples(t, name)
+		if len(lines) != events[name] {
+			t.Errorf("%d examples of %s, want %d", len(lines), name, events[name])
+		}
+		for i := range lines {
+			r, _ := onRunner(example(t, name, i+1, nil))
 			e, err := r.Event()
 			if err != nil {
-				t.Fatal(err)
+				t.Errorf("%s %d: %v", name, i+1, err)
+				continue
 			}
 			checkClear(t, e)
-		})
+			fmt.Fprintf(&all, "%s %d: %s\n", name, i+1, outcome(e))
+		}
+	}
+	golden(t, filepath.Join("testdata", "events", "outcomes.golden"), all.String())
+}
+
+// outcome is what auto makes of an event.
+func outcome(e Event) string {
+	c, err := Choose(e, Inputs{})
+	switch {
+	case err != nil:
+		return fmt.Sprintf("refused: %v; %s", err, deploy.HintOf(err))
+	case c.Skip != "":
+		return "skip: " + c.Skip
+	}
+	text := c.Name
+	if c.Version != "" {
+		text += " " + c.Version
+	}
+	if c.PullRequest != 0 {
+		text += fmt.Sprintf(" of #%d", c.PullRequest)
+	}
+	if c.Close {
+		text += ", which goes"
+	}
+	return text + note(c.Note)
+}
+
+func note(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Error(diff)
 	}
 }
 
