@@ -64,6 +64,7 @@ func (r *Runner) Run() deploy.Run {
 		Repository: r.getenv("GITHUB_REPOSITORY"),
 		Commit:     r.getenv("GITHUB_SHA"),
 		Ref:        r.getenv("GITHUB_REF"),
+		Workflow:   workflowFile(r.getenv("GITHUB_WORKFLOW_REF")),
 	}
 	id := r.getenv("GITHUB_RUN_ID")
 	if id == "" {
@@ -75,6 +76,18 @@ func (r *Runner) Run() deploy.Run {
 		run.URL = strings.TrimSuffix(server, "/") + "/" + run.Repository + "/actions/runs/" + id
 	}
 	return run
+}
+
+// workflowFile is the file's name in what the runner says of the workflow,
+// such as acme/hello/.github/workflows/slipway.yml@refs/heads/main; empty where
+// it is something else. Of a workflow that another calls, the runner names the
+// caller, which is the one that can be started.
+func workflowFile(ref string) string {
+	file, _, _ := strings.Cut(ref, "@")
+	if _, name, ok := strings.Cut(file, "/.github/workflows/"); ok {
+		return name
+	}
+	return ""
 }
 
 // APIURL is where GitHub's REST API answers, without a slash at the end.

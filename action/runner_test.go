@@ -29,10 +29,11 @@ func TestRun(t *testing.T) {
 	r, _ := onRunner(env{
 		"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SERVER_URL": "https://github.example/",
 		"GITHUB_REPOSITORY": "acme/hello", "GITHUB_ACTOR": "octocat", "GITHUB_SHA": "abc", "GITHUB_REF": "refs/heads/main",
+		"GITHUB_WORKFLOW_REF": "acme/hello/.github/workflows/slipway.yml@refs/heads/main",
 	})
 	want := deploy.Run{
 		ID: "77-2", URL: "https://github.example/acme/hello/actions/runs/77",
-		Who: "octocat", Repository: "acme/hello", Commit: "abc", Ref: "refs/heads/main",
+		Who: "octocat", Repository: "acme/hello", Commit: "abc", Ref: "refs/heads/main", Workflow: "slipway.yml",
 	}
 	if diff := cmp.Diff(want, r.Run()); diff != "" {
 		t.Error(diff)

@@ -113,6 +113,9 @@ type Run struct {
 	Who string `json:"who,omitempty"`
 	// Repository is owner/name on GitHub; empty elsewhere.
 	Repository string `json:"repository,omitempty"`
+	// Workflow is the file name of the workflow, such as slipway.yml, by which
+	// it can be started again; empty where it is not known.
+	Workflow string `json:"workflow,omitempty"`
 	// Commit is the full SHA, Ref the branch or tag; both may be empty.
 	Commit string `json:"commit,omitempty"`
 	Ref    string `json:"ref,omitempty"`

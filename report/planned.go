@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -96,8 +97,9 @@ func markup(s string, limit int) string {
 	return b.String()
 }
 
-// command is something to do next.
-type command struct{ what, line string }
+// command is something to do next: what for, the name of the operation, and
+// its flags.
+type command struct{ what, operation, flags string }
 
 // commands are those that fit where the run is, for the environment that it is
 // about.
@@ -113,30 +115,45 @@ func commands(s *Story) []command {
 		return nil
 	case preview:
 		return []command{
-			{"remove the preview before its pull request is over", fmt.Sprintf("slipway preview --pull-request %d --close", number)},
+			{"remove the preview before its pull request is over", "preview", fmt.Sprintf(" --pull-request %d --close", number)},
 		}
 	case o == deploy.Promoted && e.Previous != nil:
-		return []command{{"go back", "slipway rollback" + in}, {"see what was live before", "slipway history" + in}}
+		return []command{{"go back", "rollback", in}, {"see what was live before", "history", in}}
 	case o == deploy.Failed, o == deploy.Reverted:
-		return []command{{"see what is live", "slipway status" + in}, {"see what was deployed before", "slipway history" + in}}
+		return []command{{"see what is live", "status", in}, {"see what was deployed before", "history", in}}
 	case o == deploy.Held:
-		return []command{{"go on", "slipway resume" + in}, {"go back", "slipway abort" + in}}
+		return []command{{"go on", "resume", in}, {"go back", "abort", in}}
 	case o == deploy.Unknown:
-		return []command{{"see what is there", "slipway status" + in}, {"try the way back again", "slipway settle" + in}}
+		return []command{{"see what is there", "status", in}, {"try the way back again", "settle", in}}
 	case o == "" && e.began() && e.Outcome == "":
-		return []command{{"hold it where it is", "slipway pause" + in}, {"take it back", "slipway abort" + in}}
+		return []command{{"hold it where it is", "pause", in}, {"take it back", "abort", in}}
 	}
 	return nil
 }
 
-// commandBlock is what can be copied to a shell.
+// byHand are the operations that the workflow takes when it is started by hand.
+var byHand = []string{"rollback", "pause", "resume", "abort"}
+
+// commandBlock is what can be copied to a shell: for where the target can be
+// reached, and for where only GitHub can.
 func commandBlock(s *Story) string {
 	var lines []string
 	for _, c := range commands(s) {
-		lines = append(lines, "# "+c.what, c.line)
+		lines = append(lines, "# "+c.what, "slipway "+c.operation+c.flags)
+		if slices.Contains(byHand, c.operation) && dispatchable(s) {
+			lines = append(lines, "# the same, by the workflow",
+				fmt.Sprintf("gh workflow run %s --repo %s -f operation=%s -f environment=%s", s.Run.Workflow, s.Run.Repository, c.operation, subject(s).Name))
+		}
 	}
 	if len(lines) == 0 {
 		return ""
 	}
 	return "```sh\n" + strings.Join(lines, "\n") + "\n```\n"
+}
+
+// dispatchable reports whether it is known which workflow to start by hand, by
+// names that can stand in a command.
+func dispatchable(s *Story) bool {
+	owner, name, ok := strings.Cut(s.Run.Repository, "/")
+	return ok && plainName(owner) && plainName(name) && plainName(s.Run.Workflow)
 }

@@ -66,6 +66,34 @@ func TestWhatMergingWouldDo(t *testing.T) {
 	}
 }
 
+// The workflow is named where it takes the operation, and where its name and
+// the repository's can stand in a shell as they are.
+func TestCommandsByTheWorkflow(t *testing.T) {
+	const begin = "gh workflow run "
+	for name, c := range map[string]struct {
+		run     Run
+		outcome deploy.Outcome
+		want    int
+	}{
+		"held":                       {Run{Repository: "acme/hello", Workflow: "slipway.yml"}, deploy.Held, 2},
+		"promoted":                   {Run{Repository: "acme/hello", Workflow: "slipway.yml"}, deploy.Promoted, 1},
+		"reverted":                   {Run{Repository: "acme/hello", Workflow: "slipway.yml"}, deploy.Reverted, 0},
+		"on a command line":          {Run{}, deploy.Held, 0},
+		"a workflow with a quote":    {Run{Repository: "acme/hello", Workflow: "a'b.yml"}, deploy.Held, 0},
+		"a workflow that is a flag":  {Run{Repository: "acme/hello", Workflow: "--help"}, deploy.Held, 0},
+		"a repository with a dollar": {Run{Repository: "acme/$(id)", Workflow: "slipway.yml"}, deploy.Held, 0},
+	} {
+		e := ended(c.outcome, 100, Traffic{}, Traffic{}, nil)
+		block := commandBlock(&Story{Run: c.run, Outcome: e.Outcome, Environments: []Environment{e}})
+		if got := strings.Count(block, begin); got != c.want {
+			t.Errorf("%s: %d, want %d in\n%s", name, got, c.want, block)
+		}
+		if c.want > 0 && !strings.Contains(block, begin+"slipway.yml --repo acme/hello -f operation=") {
+			t.Errorf("%s: %s", name, block)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	const in = " --environment production"
 	at := func(o deploy.Outcome, change func(*Environment)) Environment {
@@ -90,7 +118,7 @@ func TestCommands(t *testing.T) {
 		s := Story{Outcome: c.e.Outcome, Environments: []Environment{c.e}}
 		var got []string
 		for _, next := range commands(&s) {
-			got = append(got, next.line)
+			got = append(got, "slipway "+next.operation+next.flags)
 		}
 		if strings.Join(got, "; ") != c.want {
 			t.Errorf("%s: %q", name, got)

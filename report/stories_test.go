@@ -45,7 +45,7 @@ func (t *tale) tell(after time.Duration, e deploy.Event) *tale {
 func theRun() deploy.Run {
 	return deploy.Run{
 		ID: "77-1", URL: "https://github.com/acme/hello/actions/runs/77", Operation: "release", App: "hello",
-		Who: "octocat", Repository: "acme/hello", Commit: commit, Ref: "refs/heads/main",
+		Who: "octocat", Repository: "acme/hello", Workflow: "slipway.yml", Commit: commit, Ref: "refs/heads/main",
 	}
 }
 
@@ -237,7 +237,7 @@ func tellHostile() []deploy.Event {
 	t := newTale()
 	run := deploy.Run{
 		ID: "77-1", URL: "https://github.com/acme/hello/actions/runs/77", Operation: "release", App: "hello",
-		Who: "mallory|" + evil, Repository: "acme/hello", Commit: commit, Ref: "refs/heads/" + evil,
+		Who: "mallory|" + evil, Repository: "acme/hello", Workflow: evil, Commit: commit, Ref: "refs/heads/" + evil,
 	}
 	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: evil})
 	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: evil})

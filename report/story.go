@@ -127,6 +127,8 @@ type Run struct {
 	Who string `json:"who,omitempty"`
 	// Repository is owner/name on GitHub.
 	Repository string `json:"repository,omitempty"`
+	// Workflow is the file name of the workflow, such as slipway.yml.
+	Workflow string `json:"workflow,omitempty"`
 	// Commit is the full SHA.
 	Commit string `json:"commit,omitempty"`
 	// Ref is the branch or tag, such as refs/heads/main.
