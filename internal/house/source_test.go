@@ -91,7 +91,7 @@ func files(t *testing.T) []string {
 			return err
 		case entry.IsDir() && ignored(path):
 			return fs.SkipDir
-		case entry.Type().IsRegular():
+		case entry.Type().IsRegular() && !ignored(path):
 			all = append(all, path)
 		}
 		return nil
@@ -102,7 +102,8 @@ func files(t *testing.T) []string {
 	return all
 }
 
-// ignored are the folders that .gitignore names, and git's own.
+// ignored are the folders that .gitignore names, and git's own, which is a
+// file in a second work tree.
 func ignored(path string) bool {
 	return path == ".git" || path == "bin" || path == "dist"
 }
