@@ -12,9 +12,14 @@ type Image struct {
 	Repository string `json:"repository"`
 	// Digest is the manifest's, such as sha256:9f86d0….
 	Digest string `json:"digest"`
-	// Version is the semver that its tag names.
+	// Version is the semver that its tag names, with its build metadata.
 	Version string `json:"version"`
 }
+
+// TagOf is the tag by which a registry knows a version. Tags have no "+", so
+// that build metadata begins with "_" there: 1.4.2+build.5 is 1.4.2_build.5.
+// No semver has a "_" of its own, so that the way back is known.
+func TagOf(version string) string { return strings.ReplaceAll(version, "+", "_") }
 
 // Reference is the form by which the image is pulled: repository@digest.
 func (i Image) Reference() string { return i.Repository + "@" + i.Digest }
@@ -25,7 +30,7 @@ func (i Image) String() string {
 	if i.Repository == "" {
 		return i.Version + "@" + i.Digest
 	}
-	return fmt.Sprintf("%s:%s@%s", i.Repository, i.Version, i.Digest)
+	return fmt.Sprintf("%s:%s@%s", i.Repository, TagOf(i.Version), i.Digest)
 }
 
 // ShortDigest keeps 12 characters of a digest's hash, enough for people to

@@ -183,10 +183,14 @@ func parseRepository(repository string) (name.Repository, error) {
 	return repo, nil
 }
 
+// parseTag is the tag of a version, or one by its own name.
 func parseTag(repository, version string) (name.Tag, error) {
 	repo, err := parseRepository(repository)
 	if err != nil {
 		return name.Tag{}, err
+	}
+	if isVersion(version) {
+		version = deploy.TagOf(version)
 	}
 	// NewTag accepts more than registries do.
 	if !tagForm.MatchString(version) {

@@ -32,7 +32,7 @@ type Taken struct {
 // Error names the tag and both digests.
 func (t *Taken) Error() string {
 	return fmt.Sprintf("version %s is taken: %s:%s is %s, and this build is %s",
-		t.Version, t.Repository, t.Version, t.Have, t.Want)
+		t.Version, t.Repository, deploy.TagOf(t.Version), t.Have, t.Want)
 }
 
 func taken(t *Taken) error {

@@ -137,7 +137,7 @@ func (p push) unless(have, want v1.Hash) error {
 	if have == want {
 		return nil
 	}
-	return taken(&Taken{Repository: p.repository, Version: p.tag.TagStr(), Have: have.String(), Want: want.String()})
+	return taken(&Taken{Repository: p.repository, Version: versionOf(p.tag.TagStr()), Have: have.String(), Want: want.String()})
 }
 
 func (p push) cannotPack(ctx context.Context, err error) error {

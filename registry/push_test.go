@@ -530,7 +530,7 @@ func TestPushWhatCannotBePushed(t *testing.T) {
 		"capitals":           {"ghcr.io/Acme/Hello", "1.0.0", `image repository "ghcr.io/Acme/Hello"`, "ghcr.io/acme/hello"},
 		"a tag as well":      {"ghcr.io/acme/hello:1", "1.0.0", `image repository "ghcr.io/acme/hello:1"`, "without a tag"},
 		"no repository":      {"", "1.0.0", `image repository ""`, "ghcr.io/acme/hello"},
-		"build metadata":     {"ghcr.io/acme/hello", "1.0.0+b1", `"1.0.0+b1" cannot be the tag`, "1.4.2"},
+		"no semver":          {"ghcr.io/acme/hello", "1.0+b1", `"1.0+b1" cannot be the tag`, "1.4.2"},
 		"no version":         {"ghcr.io/acme/hello", "", `"" cannot be the tag`, "1.4.2"},
 		"a dash first":       {"ghcr.io/acme/hello", "-rc", `"-rc" cannot be the tag`, "begins with none"},
 		"too long":           {"ghcr.io/acme/hello", strings.Repeat("1", 129), "cannot be the tag", "128"},

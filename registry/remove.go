@@ -6,11 +6,27 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// Versions lists the tags of a repository in no order; none where there is no
-// such repository.
+// isVersion reports whether a name is a semantic version.
+func isVersion(name string) bool {
+	_, err := semver.StrictNewVersion(name)
+	return err == nil
+}
+
+// versionOf is the version that a tag names: the way back from deploy.TagOf.
+// Every other tag stays what it is.
+func versionOf(tag string) string {
+	if version := strings.Replace(tag, "_", "+", 1); isVersion(version) {
+		return version
+	}
+	return tag
+}
+
+// Versions lists the versions of a repository, and its other tags, in no order;
+// none where there is no such repository.
 func (c *Client) Versions(ctx context.Context, repository string) ([]string, error) {
 	repo, err := parseRepository(repository)
 	if err != nil {
@@ -22,10 +38,14 @@ func (c *Client) Versions(ctx context.Context, repository string) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	return conn.versions(ctx, repo)
+	tags, err := conn.tags(ctx, repo)
+	for i, tag := range tags {
+		tags[i] = versionOf(tag)
+	}
+	return tags, err
 }
 
-func (c *connection) versions(ctx context.Context, repo name.Repository) ([]string, error) {
+func (c *connection) tags(ctx context.Context, repo name.Repository) ([]string, error) {
 	tags, err := c.puller.List(ctx, repo)
 	if statusOf(err) == http.StatusNotFound {
 		return nil, nil
@@ -55,7 +75,7 @@ func (c *Client) Remove(ctx context.Context, repository, prefix string) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	tags, err := conn.versions(ctx, repo)
+	tags, err := conn.tags(ctx, repo)
 	if err != nil {
 		return nil, err
 	}

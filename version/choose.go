@@ -2,6 +2,7 @@ package version
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -41,10 +42,10 @@ func Exact(wanted string) bool {
 	return err == nil
 }
 
-// Choose is the highest of the versions that meets what is wanted, a constraint
-// or Latest. Names that are no versions do not count; pre-releases count only
-// where the constraint names one. It is an error that lists what there is where
-// none does.
+// Choose is the highest of the versions, in the order of Compare, that meets
+// what is wanted, a constraint or Latest. Names that are no versions do not
+// count; pre-releases count only where the constraint names one. It is an error
+// that lists what there is, the highest first, where none does.
 func Choose(wanted string, from []string) (string, error) {
 	constraint := wanted
 	if wanted == Latest {
@@ -54,27 +55,40 @@ func Choose(wanted string, from []string) (string, error) {
 	if err != nil {
 		return "", deploy.Usage("use a version such as 1.4.2, a constraint such as ~1.4, or latest", "%q names no version", wanted)
 	}
-	var best *semver.Version
-	for _, name := range from {
-		v, err := semver.StrictNewVersion(name)
-		if err == nil && meets.Check(v) && (best == nil || v.GreaterThan(best)) {
-			best = v
+	all := sorted(from)
+	for _, v := range all {
+		if meets.Check(v) {
+			return v.String(), nil
 		}
 	}
-	if best == nil {
-		return "", deploy.Hinted(fmt.Errorf("no version meets %q", wanted), "there is %s", some(from))
+	return "", deploy.Hinted(fmt.Errorf("no version meets %q", wanted), "there is %s", some(all))
+}
+
+// sorted are the names that are versions, the highest first.
+func sorted(names []string) []*semver.Version {
+	var all []*semver.Version
+	for _, name := range names {
+		if v, err := semver.StrictNewVersion(name); err == nil {
+			all = append(all, v)
+		}
 	}
-	return best.String(), nil
+	slices.SortStableFunc(all, func(a, b *semver.Version) int { return compare(b, a) })
+	return all
 }
 
 // some names a few of many.
-func some(names []string) string {
+func some(all []*semver.Version) string {
 	const few = 5
-	if len(names) == 0 {
+	if len(all) == 0 {
 		return "none yet"
 	}
-	if len(names) > few {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	var names []string
+	for _, v := range all[:min(few, len(all))] {
+		names = append(names, v.String())
 	}
-	return strings.Join(names, ", ")
+	text := strings.Join(names, ", ")
+	if len(all) > few {
+		text += fmt.Sprintf(" and %d more", len(all)-few)
+	}
+	return text
 }

@@ -23,9 +23,9 @@ func TestParseWanted(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	there := []string{"1.4.0", "1.4.10", "1.4.9", "1.5.0-rc.1", "2.0.0", "0.0.0-pr.12.g1a2b3c4", "nightly"}
+	there := []string{"1.4.0", "1.4.10", "1.4.9", "1.5.0-rc.1", "2.0.0+build.9", "2.0.0+build.10", "2.0.0", "1.4", "0.0.0-pr.12.g1a2b3c4", "nightly"}
 	for wanted, want := range map[string]string{
-		"latest": "2.0.0", "~1.4": "1.4.10", "^1": "1.4.10", "<1.4.10": "1.4.9", "~1.5.0-0": "1.5.0-rc.1", "*": "2.0.0", "~3": "",
+		"latest": "2.0.0+build.10", "~1.4": "1.4.10", "^1": "1.4.10", "<1.4.10": "1.4.9", "~1.5.0-0": "1.5.0-rc.1", "*": "2.0.0+build.10", "2.0.0": "2.0.0+build.10", "~3": "",
 	} {
 		got, err := version.Choose(wanted, there)
 		if got != want || (err != nil) != (want == "") {

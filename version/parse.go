@@ -20,7 +20,7 @@ const (
 	maxNumber = 1<<53 - 1
 )
 
-const examples = "a version has three numbers and may have a pre-release: 1.4.2, v1.4.2, 1.5.0-rc.1"
+const examples = "a version has three numbers and may have a pre-release and build metadata: 1.4.2, v1.4.2, 1.5.0-rc.1, 1.4.2+build.5"
 
 var (
 	partial      = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
@@ -28,9 +28,10 @@ var (
 )
 
 // Parse reads an explicit version, with or without a leading v: both "1.4.2"
-// and "v1.4.2" are 1.4.2. What is not a full semantic version that an image tag
-// can hold (at most 128 characters, no build metadata, numbers up to 2^53-1) is
-// a deploy.Usage error that shows valid ones.
+// and "v1.4.2" are 1.4.2. Build metadata is kept: deploy.TagOf says how a
+// registry takes it. What is not a full semantic version that an image tag can
+// hold (at most 128 characters, numbers up to 2^53-1) is a deploy.Usage error
+// that shows valid ones.
 func Parse(input string) (string, error) {
 	v, err := parse(input)
 	if err != nil {
@@ -45,10 +46,6 @@ func parse(input string) (*semver.Version, error) {
 		return nil, deploy.Usage("shorten its pre-release; "+examples,
 			"version %q has %d characters, an image tag holds %d", text[:20]+"…", len(text), maxLength)
 	}
-	if strings.Contains(text, "+") {
-		return nil, deploy.Usage(metadataHint(text),
-			"version %q has build metadata, which an image tag cannot hold", input)
-	}
 	v, err := semver.StrictNewVersion(text)
 	if err != nil {
 		return nil, deploy.Usage(hint(text), "%q is not a semantic version", input)
@@ -57,14 +54,6 @@ func parse(input string) (*semver.Version, error) {
 		return nil, deploy.Usage(examples, "version %q has a number above %d", input, uint64(maxNumber))
 	}
 	return v, nil
-}
-
-func metadataHint(text string) string {
-	core, metadata, _ := strings.Cut(text, "+")
-	if !strings.Contains(core, "-") {
-		return fmt.Sprintf("leave out %q, or make it a pre-release: %s-%s", "+"+metadata, core, metadata)
-	}
-	return fmt.Sprintf("leave out %q, or append it to the pre-release: %s.%s", "+"+metadata, core, metadata)
 }
 
 // hint names what is most likely meant.

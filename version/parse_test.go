@@ -27,6 +27,8 @@ func TestParse(t *testing.T) {
 		"1.5.0-rc.1":              "1.5.0-rc.1",
 		"v1.4.3-main.17.g1a2b3c4": "1.4.3-main.17.g1a2b3c4",
 		"20240501.0.1":            "20240501.0.1",
+		"v1.4.2+build.5":          "1.4.2+build.5",
+		"1.4.2-rc.1+05.g1a2b3c4":  "1.4.2-rc.1+05.g1a2b3c4",
 	} {
 		if got, err := Parse(input); got != want || err != nil {
 			t.Errorf("%q: got %q, %v", input, got, err)
@@ -49,8 +51,10 @@ func TestParseRefuses(t *testing.T) {
 		{"1.4.2\n", "1.4.2"},
 		{"1.4.2-", "1.4.2"},
 		{"1.4.2-a_b", "1.4.2"},
-		{"1.4.2+build.5", "1.4.2-build.5"},
-		{"1.4.2-rc.1+build.5", "1.4.2-rc.1.build.5"},
+		{"1.4.2+", "1.4.2+build.5"},
+		{"1.4.2+a+b", "1.4.2+build.5"},
+		{"1.4.2_build.5", "1.4.2+build.5"},
+		{"1.4.2+" + strings.Repeat("x", 123), "shorten"},
 		{"9007199254740992.0.0", "1.4.2"},
 		{"99999999999999999999.0.0", "1.4.2"},
 		{"1.4.2-" + strings.Repeat("x", 123), "shorten"},
@@ -85,7 +89,7 @@ func TestFromRef(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"1.4.2", "v1.4.2", "1.4", "1.4.2+b", "01.2.3", "1.2.3-rc.01", "9007199254740993.0.0", "1.2.3-" + strings.Repeat("9", 40)} {
+	for _, seed := range []string{"1.4.2", "v1.4.2", "1.4", "1.4.2+b", "1.4.2-rc.1+05", "01.2.3", "1.2.3-rc.01", "9007199254740993.0.0", "1.2.3-" + strings.Repeat("9", 40)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, input string) {

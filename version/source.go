@@ -180,7 +180,7 @@ func (s Source) core() string {
 		return "0.1.0-"
 	case s.Base.Prerelease() != "":
 		// The next patch would be above the release that this one leads to.
-		return s.Base.String() + "."
+		return fmt.Sprintf("%d.%d.%d-%s.", s.Base.Major(), s.Base.Minor(), s.Base.Patch(), s.Base.Prerelease())
 	default:
 		return fmt.Sprintf("%d.%d.%d-", s.Base.Major(), s.Base.Minor(), s.Base.Patch()+1)
 	}

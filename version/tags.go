@@ -49,7 +49,7 @@ func (r *repository) versionTags() ([]tag, error) {
 		return nil, err
 	}
 	slices.SortFunc(tags, func(a, b tag) int {
-		if c := b.version.Compare(a.version); c != 0 {
+		if c := compare(b.version, a.version); c != 0 {
 			return c
 		}
 		return strings.Compare(b.name, a.name) // v1.4.2 before 1.4.2
