@@ -157,3 +157,6 @@ func (p *Packed) makeManifest() ([]byte, error) {
 	}
 	return json.Marshal(m)
 }
+
+// Artifact is the image itself.
+func (p *Packed) Artifact() Artifact { return p }

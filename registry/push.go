@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,7 +28,7 @@ var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 // The same content is the same configuration, which covers the files of all
 // layers: a layer that another release of Slipway compressed to other bytes is
 // the same. What is in the registry is what is returned.
-func (c *Client) Push(ctx context.Context, img v1.Image, repository, version string) (deploy.Image, bool, error) {
+func (c *Client) Push(ctx context.Context, img Artifact, repository, version string) (deploy.Image, bool, error) {
 	tag, err := parseTag(repository, version)
 	if err != nil {
 		return deploy.Image{}, false, err
@@ -52,7 +53,7 @@ func (c *Client) Push(ctx context.Context, img v1.Image, repository, version str
 // push is one image on its way to one tag.
 type push struct {
 	*connection
-	img        v1.Image
+	img        Artifact
 	tag        name.Tag
 	repository string
 }
@@ -96,11 +97,12 @@ func (p push) held(ctx context.Context) (*remote.Descriptor, error) {
 
 // mustMatch is a *Taken unless what the tag names is this image.
 func (p push) mustMatch(ctx context.Context, have *remote.Descriptor) error {
-	config, err := p.img.ConfigName()
+	own, err := contents(p.img)
 	if err != nil {
 		return p.cannotPack(ctx, err)
 	}
-	if m, err := partial.Manifest(have); err == nil && have.MediaType.IsImage() && m.Config.Digest == config {
+	there, err := held(have)
+	if err == nil && len(own) > 0 && slices.Equal(own, there) {
 		p.log().Info("image is there already", "image", p.tag.Name(), "digest", have.Digest.String())
 		return nil
 	}
@@ -109,6 +111,22 @@ func (p push) mustMatch(ctx context.Context, have *remote.Descriptor) error {
 		return p.cannotPack(ctx, err)
 	}
 	return p.unless(have.Digest, want)
+}
+
+// held are the contents of what a tag names.
+func held(have *remote.Descriptor) ([]string, error) {
+	if have.MediaType.IsIndex() {
+		index, err := have.ImageIndex()
+		if err != nil {
+			return nil, err
+		}
+		return contents(index)
+	}
+	m, err := partial.Manifest(have)
+	if err != nil {
+		return nil, err
+	}
+	return []string{" " + m.Config.Digest.String()}, nil
 }
 
 // claim gives the tag to what has been pushed. Registries cannot compare and

@@ -43,13 +43,18 @@ func (s Spec) platform() (v1.Platform, error) {
 	if s.Build.Platform == "" {
 		return v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, nil
 	}
-	parts := strings.Split(s.Build.Platform, "/")
+	return parsePlatform(s.Build.Platform)
+}
+
+// parsePlatform reads a platform such as linux/arm/v7.
+func parsePlatform(platform string) (v1.Platform, error) {
+	parts := strings.Split(platform, "/")
 	if len(parts) < 2 || len(parts) > 3 {
-		return v1.Platform{}, badPlatform(s.Build.Platform)
+		return v1.Platform{}, badPlatform(platform)
 	}
 	for _, part := range parts {
 		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
-			return v1.Platform{}, badPlatform(s.Build.Platform)
+			return v1.Platform{}, badPlatform(platform)
 		}
 	}
 	p := v1.Platform{OS: parts[0], Architecture: parts[1]}
