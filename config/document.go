@@ -7,6 +7,8 @@ type document struct {
 	App          label        `yaml:"app" jsonschema:"required" jsonschema_description:"The app's name."`
 	Image        *repository  `yaml:"image" jsonschema_description:"The repository that the image is pushed to, without tag or digest. Left out: the registry that the sandbox holds."`
 	Login        *login       `yaml:"login" jsonschema_description:"How the image's registry is logged in to by the OIDC token of the job. Left out: as docker login left it."`
+	Version      *versioning  `yaml:"version" jsonschema_description:"How the version of a commit without a version tag is worked out."`
+	Tags         floatings    `yaml:"tags" jsonschema_description:"Tags that follow the highest stable version that was released: minor (1.4), major (1), latest. Left out: none."`
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`

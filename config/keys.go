@@ -61,6 +61,11 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"audience": "audience: //iam.googleapis.com/projects/…",
 	"user":     "user: oauth2accesstoken",
 	"scope":    "scope: https://www.googleapis.com/auth/cloud-platform",
+	// version and tags
+	"version":  "version: {next: commits}",
+	"next":     "next: commits",
+	"channels": "channels: {main: stable, next: beta}",
+	"tags":     "tags: [minor, major, latest]",
 	// build
 	"base":       "base: gcr.io/distroless/static",
 	"files":      "files: [{from: bin/hello, to: /hello}]",

@@ -69,6 +69,36 @@ func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema()
 func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (lifetime) JSONSchema() *jsonschema.Schema   { return durationForm.schema() }
 
+func (next) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Enum: []any{nextPatch, nextCommits}}
+}
+
+func (channels) JSONSchema() *jsonschema.Schema {
+	name := channelForm.schema()
+	name.MaxLength = at(maxChannel)
+	return &jsonschema.Schema{
+		Type:                 "object",
+		PropertyNames:        &jsonschema.Schema{Type: "string", MinLength: at(1), MaxLength: at(maxBranch)},
+		AdditionalProperties: name,
+	}
+}
+
+// JSONSchemaExtend knows that channels go with commits alone.
+func (versioning) JSONSchemaExtend(s *jsonschema.Schema) {
+	commits := jsonschema.NewProperties()
+	commits.Set("next", &jsonschema.Schema{Const: nextCommits, Description: "Channels need it."})
+	s.If = &jsonschema.Schema{Required: []string{"channels"}}
+	s.Then = &jsonschema.Schema{Required: []string{"next"}, Properties: commits}
+}
+
+func (floatings) JSONSchema() *jsonschema.Schema {
+	one := &jsonschema.Schema{Type: "string"}
+	for _, name := range floatingNames() {
+		one.Enum = append(one.Enum, name)
+	}
+	return &jsonschema.Schema{Type: "array", Items: one, UniqueItems: true}
+}
+
 // previewNames are those that deploy.PullRequestOf knows.
 const previewNames = `pr-[1-9][0-9]{0,17}`
 

@@ -19,6 +19,11 @@ type App struct {
 	// Login is how that registry is logged in to where no password is kept; nil
 	// leaves it to what docker login left.
 	Login *Login
+	// Versioning is how the version of a commit without a tag is worked out.
+	Versioning Versioning
+	// Tags are those that move with releases, the narrowest first; none where
+	// it is empty.
+	Tags  []FloatingTag
 	Build Build
 	// Environments are in the order in which a release walks them: each one
 	// after the one that it names in After.
@@ -37,6 +42,37 @@ func (a App) Environment(name string) (Environment, bool) {
 	}
 	return Environment{}, false
 }
+
+// Versioning says how a version comes out of commits. Its zero value makes the
+// next patch as a pre-release of each commit.
+type Versioning struct {
+	// Commits: what comes next is what the Conventional Commits since the last
+	// version say, in place of the next patch.
+	Commits bool
+	// Channels are by branch: Stable, whose commits get exact versions, or what
+	// the branch's pre-releases are called, such as beta. They need Commits.
+	Channels map[string]string
+}
+
+// Stable is the channel of exact versions.
+const Stable = "stable"
+
+// FloatingTag is a tag that follows the highest stable version of its kind.
+type FloatingTag string
+
+// The tags that move.
+const (
+	// TagMinor is 1.4 for 1.4.2.
+	TagMinor FloatingTag = "minor"
+	// TagMajor is 1 for 1.4.2. Versions 0.x have none: any of them may break
+	// what the one before promised.
+	TagMajor FloatingTag = "major"
+	// TagLatest is latest.
+	TagLatest FloatingTag = "latest"
+)
+
+// FloatingTags are all of them, the narrowest first.
+var FloatingTags = []FloatingTag{TagMinor, TagMajor, TagLatest}
 
 // Login opens the registry of an image with a password that is got for the
 // OIDC token of the job, by OAuth 2.0 Token Exchange (RFC 8693).
