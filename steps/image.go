@@ -27,7 +27,7 @@ func findVersion(ctx context.Context, w *Work) error {
 	}
 	w.Source = source.On(w.Ref)
 	if w.Version == "" {
-		if w.Version, err = w.Source.Version(); err != nil {
+		if w.Version, err = w.nextVersion(ctx); err != nil {
 			return err
 		}
 	}

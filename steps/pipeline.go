@@ -67,11 +67,15 @@ func Rollback(r Request) Pipeline {
 
 // Build makes the image alone, and pushes it on request.
 func Build(r Request, push bool) Pipeline {
+	push = push && !r.DryRun
 	p := Pipeline{
-		{Name: "work out the version", Run: findVersion},
+		{Name: "work out the version", Run: func(ctx context.Context, w *Work) error {
+			w.stays = !push
+			return findVersion(ctx, w)
+		}},
 		{Name: "pack the image", Run: packImage},
 	}
-	if push && !r.DryRun {
+	if push {
 		return append(p, Step{Name: "push the image", Run: pushImage})
 	}
 	return append(p, Step{Name: "work out the digest", Run: digestImage})

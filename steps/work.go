@@ -77,6 +77,8 @@ type Work struct {
 	Secrets map[string][]deploy.Secret
 	Targets map[string]deploy.Target
 	Packed  *registry.Packed
+	// stays: the image is not going anywhere.
+	stays bool
 	Image   deploy.Image
 	// Past is set by rollback: the revision to bring back.
 	Past *deploy.Revision

@@ -34,6 +34,8 @@ type history struct {
 type node struct {
 	hash    plumbing.Hash
 	parents []plumbing.Hash
+	// change is what its message says.
+	change Change
 	// when it was committed, in seconds since 1970.
 	when int64
 	// cut means that its parents are not in this clone.
@@ -78,7 +80,7 @@ func (h *history) node(ctx context.Context, hash plumbing.Hash) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", hash, err)
 	}
-	n := &node{hash: hash, when: c.Committer.When.Unix(), parents: c.ParentHashes}
+	n := &node{hash: hash, when: c.Committer.When.Unix(), parents: c.ParentHashes, change: ChangeOf(c.Message)}
 	if h.shallow[hash] {
 		n.parents, n.cut = nil, true
 	}
@@ -89,6 +91,7 @@ func (h *history) node(ctx context.Context, hash plumbing.Hash) (*node, error) {
 // highest is the highest tag that the head or one of its ancestors has; its
 // zero value if none has.
 func (h *history) highest(ctx context.Context, head plumbing.Hash, tags []tag) (tag, error) {
+	h.forget()
 	w := h.walk()
 	if err := w.reach(ctx, head, fromHead); err != nil {
 		return tag{}, err
@@ -102,24 +105,30 @@ func (h *history) highest(ctx context.Context, head plumbing.Hash, tags []tag) (
 	return tag{}, nil
 }
 
-// distance counts the commits that head has and base has not; all of head's
-// where base is zero. It is ErrShallow where some of them are not here.
-func (h *history) distance(ctx context.Context, head, base plumbing.Hash) (int, error) {
+// forget makes ready for another walk.
+func (h *history) forget() {
 	for _, n := range h.nodes {
 		n.reached, n.queued = 0, false
 	}
+}
+
+// distance counts the commits that head has and base has not, all of head's
+// where base is zero, and says which of them weighs most. It is ErrShallow where
+// some of them are not here.
+func (h *history) distance(ctx context.Context, head, base plumbing.Hash) (int, Change, error) {
+	h.forget()
 	w := h.walk()
 	if err := w.reach(ctx, head, fromHead); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if !base.IsZero() {
 		if err := w.reach(ctx, base, fromBase); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	for !w.settled() {
 		if err := w.step(ctx); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	return w.count()
@@ -199,20 +208,20 @@ func (w *walk) settled() bool {
 	return len(w.queue) == 0 || w.open == 0 && w.queue[0].when+slop < w.oldest
 }
 
-func (w *walk) count() (int, error) {
-	count := 0
+func (w *walk) count() (count int, change Change, err error) {
 	for _, n := range w.nodes {
 		if n.reached != fromHead {
 			continue
 		}
 		if n.cut {
-			return 0, deploy.Hinted(ErrShallow,
+			return 0, 0, deploy.Hinted(ErrShallow,
 				"check out the whole history with its tags (actions/checkout: fetch-depth: 0; by hand: "+
 					"git fetch --unshallow --tags), or give the version: --version 1.4.2")
 		}
 		count++
+		change = max(change, n.change)
 	}
-	return count, nil
+	return count, change, nil
 }
 
 // queue is a heap of commits, the youngest first.

@@ -26,6 +26,8 @@ type graph struct {
 	tree    plumbing.Hash
 	commits []plumbing.Hash
 	parents map[plumbing.Hash][]plumbing.Hash
+	// message is that of the next commit; empty is one that says nothing.
+	message string
 	// reader is the repository as it is read, opened once it has grown.
 	reader *repository
 }
@@ -39,7 +41,11 @@ func newGraph(tb testing.TB) *graph {
 // grow adds a commit, made at some time, to parents.
 func (g *graph) grow(at time.Time, parents ...plumbing.Hash) plumbing.Hash {
 	who := object.Signature{Name: "Tester", Email: "tester@example.com", When: at}
-	c := &object.Commit{Author: who, Committer: who, Message: strconv.Itoa(len(g.commits)), TreeHash: g.tree, ParentHashes: parents}
+	message := g.message
+	if message == "" {
+		message = strconv.Itoa(len(g.commits))
+	}
+	c := &object.Commit{Author: who, Committer: who, Message: message, TreeHash: g.tree, ParentHashes: parents}
 	o := g.Storer.NewEncodedObject()
 	if err := c.Encode(o); err != nil {
 		g.Fatal(err)
@@ -65,14 +71,14 @@ func (g *graph) ancestors(of plumbing.Hash) map[plumbing.Hash]bool {
 }
 
 // at is what would be read with a commit checked out.
-func (g *graph) at(ctx context.Context, commit plumbing.Hash) Source {
+func (g *graph) at(ctx context.Context, commit plumbing.Hash, released ...Release) Source {
 	g.Helper()
 	if g.reader == nil {
 		g.reader = must(open(g.dir))
 		g.Cleanup(g.reader.close)
 	}
 	s := Source{Commit: commit.String(), Short: commit.String()[:7], Branch: "main"}
-	if err := g.reader.place(ctx, &s, commit); err != nil {
+	if err := g.reader.place(ctx, &s, commit, released); err != nil {
 		g.Fatal(err)
 	}
 	return s
@@ -92,7 +98,7 @@ func (g *graph) random(rng *rand.Rand, size int) {
 		hash := g.grow(clock.Add(-time.Duration(rng.IntN(20))*time.Hour), parents...)
 		if rng.IntN(6) == 0 {
 			g.tag("v"+next.String(), hash)
-			*next = after(rng, *next)
+			*next = above(rng, *next)
 		}
 	}
 }
@@ -101,8 +107,8 @@ func (g *graph) recent(rng *rand.Rand) plumbing.Hash {
 	return g.commits[len(g.commits)-1-rng.IntN(min(4, len(g.commits)))]
 }
 
-// after is a higher version than v.
-func after(rng *rand.Rand, v semver.Version) semver.Version {
+// above is a higher version than v.
+func above(rng *rand.Rand, v semver.Version) semver.Version {
 	switch rng.IntN(4) {
 	case 0:
 		return v.IncMinor()
@@ -186,13 +192,13 @@ func TestHistoryIsTooLong(t *testing.T) {
 	defer reader.close()
 	h := must(reader.history())
 	h.limit = 10
-	_, err := h.distance(t.Context(), at, plumbing.ZeroHash)
+	_, _, err := h.distance(t.Context(), at, plumbing.ZeroHash)
 	if !errors.Is(err, ErrTooLong) || !strings.Contains(deploy.HintOf(err), "tag a commit") {
 		t.Errorf("got %v, hint %q", err, deploy.HintOf(err))
 	}
 	h = must(reader.history())
 	h.limit = 21
-	if n, err := h.distance(t.Context(), at, plumbing.ZeroHash); n != 21 || err != nil {
+	if n, _, err := h.distance(t.Context(), at, plumbing.ZeroHash); n != 21 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
 }
@@ -203,7 +209,7 @@ func TestWalkIsInterrupted(t *testing.T) {
 	defer reader.close()
 	ctx, cancel := contextCancelled(t)
 	defer cancel()
-	if _, err := must(reader.history()).distance(ctx, g.commits[0], plumbing.ZeroHash); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted while walking") {
+	if _, _, err := must(reader.history()).distance(ctx, g.commits[0], plumbing.ZeroHash); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted while walking") {
 		t.Errorf("got %v", err)
 	}
 }

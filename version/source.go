@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,16 @@ type Source struct {
 	// Distance is how many commits there are since Base, or in all without a
 	// Base. It is meaningless where Unknown is set.
 	Distance int
+	// Stable is the highest version tag without a pre-release among the commit
+	// and its ancestors; nil if there is none.
+	Stable *semver.Version
+	// Since is how many commits there are since Stable, or in all without one,
+	// and Change the weightiest of them. They are meaningless where
+	// StableUnknown is set.
+	Since  int
+	Change Change
+	// StableUnknown is why they cannot be told, as Unknown is for the others.
+	StableUnknown error
 	// Unknown is why Base and Distance cannot be told, with a hint: it wraps
 	// ErrShallow or ErrTooLong. What does not need them works all the same.
 	Unknown error
@@ -63,20 +74,32 @@ type Source struct {
 // Read says what git knows of the folder, which is a git working tree or lies
 // within one; worktrees, submodules, detached heads and shallow clones are fine.
 // It is ErrNoRepository or ErrNoCommit where there is nothing to say.
-func Read(ctx context.Context, dir string) (Source, error) {
+//
+// What is known to be released from a commit counts as if that commit had a tag
+// of the version: so an exact version is not given to a second commit, also
+// where nobody has made a git tag of it.
+func Read(ctx context.Context, dir string, released ...Release) (Source, error) {
 	repo, err := open(dir)
 	if err != nil {
 		return Source{}, err
 	}
 	defer repo.close()
-	s, err := repo.source(ctx)
+	s, err := repo.source(ctx, released)
 	if err != nil {
 		return Source{}, fmt.Errorf("read the git repository of %s: %w", dir, err)
 	}
 	return s, nil
 }
 
-func (r *repository) source(ctx context.Context) (Source, error) {
+// Release is a version that is out already.
+type Release struct {
+	// Version is a semver without a leading v.
+	Version string
+	// Commit is the full hash that it was made of.
+	Commit string
+}
+
+func (r *repository) source(ctx context.Context, released []Release) (Source, error) {
 	head, branch, err := r.head()
 	if err != nil {
 		return Source{}, err
@@ -92,16 +115,16 @@ func (r *repository) source(ctx context.Context) (Source, error) {
 		Time:   commit.Committer.When.UTC().Truncate(time.Second),
 		Remote: r.remote(),
 	}
-	if err := r.place(ctx, &s, head); err != nil {
+	if err := r.place(ctx, &s, head, released); err != nil {
 		return Source{}, err
 	}
 	s.Dirty, err = r.dirty(ctx, commit)
 	return s, err
 }
 
-// place fills in Tag, Base and Distance.
-func (r *repository) place(ctx context.Context, s *Source, head plumbing.Hash) error {
-	tags, err := r.versionTags()
+// place fills in what the history says.
+func (r *repository) place(ctx context.Context, s *Source, head plumbing.Hash, released []Release) error {
+	tags, err := r.versionTags(released)
 	if err != nil {
 		return err
 	}
@@ -110,16 +133,40 @@ func (r *repository) place(ctx context.Context, s *Source, head plumbing.Hash) e
 	if err != nil {
 		return err
 	}
+	all, err := h.since(ctx, head, tags)
+	if err != nil {
+		return err
+	}
+	s.Base, s.Distance, s.Unknown = all.base, all.distance, all.unknown
+	if all.base != nil && all.base.Prerelease() != "" {
+		tags = slices.DeleteFunc(tags, func(t tag) bool { return t.version.Prerelease() != "" })
+		if all, err = h.since(ctx, head, tags); err != nil {
+			return err
+		}
+	}
+	s.Stable, s.Since, s.Change, s.StableUnknown = all.base, all.distance, all.change, all.unknown
+	return nil
+}
+
+// span is what lies between a base and the head.
+type span struct {
+	base     *semver.Version
+	distance int
+	change   Change
+	unknown  error
+}
+
+// since is the span from the highest of the tags that the head comes after.
+func (h *history) since(ctx context.Context, head plumbing.Hash, tags []tag) (s span, err error) {
 	base, err := h.highest(ctx, head, tags)
 	if err == nil {
-		s.Base = base.version
-		s.Distance, err = h.distance(ctx, head, base.commit)
+		s.base = base.version
+		s.distance, s.change, err = h.distance(ctx, head, base.commit)
 	}
 	if errors.Is(err, ErrShallow) || errors.Is(err, ErrTooLong) {
-		s.Base, s.Distance, s.Unknown = nil, 0, err
-		return nil
+		return span{unknown: err}, nil
 	}
-	return err
+	return s, err
 }
 
 var pullRequest = regexp.MustCompile(`^refs/pull/([0-9]+)/`)
@@ -151,18 +198,17 @@ func (s Source) On(ref string) Source {
 // Base as a pre-release of branch, distance and commit, such as
 // 1.4.3-main.17.g1a2b3c4; 0.1.0-main.17.g1a2b3c4 without a Base; and
 // 1.5.0-rc.1.main.17.g1a2b3c4 after a pre-release. ".dirty" is appended where
-// files differ from the commit. It is a valid semantic version and a valid
-// image tag, and on one branch it is higher than that of every ancestor, as
-// long as tags go up. The error is Unknown.
-func (s Source) Version() (string, error) {
-	if s.Tag != "" && !s.Dirty {
-		return Parse(s.Tag)
+// files differ from the commit. It is a valid semantic version, and on one
+// branch it is higher than that of every ancestor, as long as tags go up. The
+// error is Unknown.
+func (s Source) Version() (string, error) { return s.Next(deploy.Versioning{}) }
+
+// distinct is a version that no other commit has.
+func (s Source) distinct(front string, distance int, unknown error) (string, error) {
+	if unknown != nil {
+		return "", unknown
 	}
-	if s.Unknown != nil {
-		return "", s.Unknown
-	}
-	front := s.core()
-	back := fmt.Sprintf(".%d.g%s", s.Distance, s.Short)
+	back := fmt.Sprintf(".%d.g%s", distance, s.Short)
 	if s.Dirty {
 		back += ".dirty"
 	}

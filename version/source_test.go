@@ -143,10 +143,10 @@ func TestReadSource(t *testing.T) {
 		Time: time.Date(2024, 5, 1, 12, 3, 0, 0, time.UTC), Remote: "https://github.com/acme/hello",
 		Base: semver.MustParse("1.4.2"),
 	}
-	if !s.Base.Equal(want.Base) {
-		t.Errorf("base is %s", s.Base)
+	if !s.Base.Equal(want.Base) || s.Stable != s.Base {
+		t.Errorf("base is %s, the stable one %s", s.Base, s.Stable)
 	}
-	s.Base = want.Base
+	s.Base, s.Stable = want.Base, nil
 	if s != want {
 		t.Errorf("got  %+v\nwant %+v", s, want)
 	}

@@ -20,8 +20,9 @@ type tag struct {
 
 // versionTags are the tags that name a version, highest first. Others (moving
 // ones such as v1, those of another part of a monorepo such as other/v1.0.0)
-// and those whose commit is not in this clone are left out.
-func (r *repository) versionTags() ([]tag, error) {
+// and those whose commit is not in this clone are left out. What is known to be
+// released is among them.
+func (r *repository) versionTags(released []Release) ([]tag, error) {
 	refs, err := r.store.IterReferences()
 	if err != nil {
 		return nil, fmt.Errorf("list tags: %w", err)
@@ -47,6 +48,19 @@ func (r *repository) versionTags() ([]tag, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, known := range released {
+		v, ok := fromTag(known.Version)
+		if !ok || !plumbing.IsHash(known.Commit) {
+			continue
+		}
+		commit, ok, err := r.peel(plumbing.NewHash(known.Commit))
+		if err != nil {
+			return nil, fmt.Errorf("the commit %s of version %s: %w", known.Commit, known.Version, err)
+		}
+		if ok {
+			tags = append(tags, tag{name: known.Version, version: v, commit: commit})
+		}
 	}
 	slices.SortFunc(tags, func(a, b tag) int {
 		if c := compare(b.version, a.version); c != 0 {
