@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -12,7 +13,7 @@ import (
 // one on the branch main, commit records all files, tag names the last commit.
 func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: git init|commit|tag NAME")
+		ts.Fatalf("usage: git init|commit [MESSAGE]|tag NAME|branch NAME")
 	}
 	dir := ts.MkAbs(".")
 	if args[0] == "init" {
@@ -25,8 +26,12 @@ func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	repo, err := git.PlainOpen(dir)
 	ts.Check(err)
 	switch {
-	case args[0] == "commit":
-		commit(ts, repo)
+	case args[0] == "commit" && len(args) <= 2:
+		commit(ts, repo, append(args[1:], "change")[0])
+	case args[0] == "branch" && len(args) == 2:
+		tree, err := repo.Worktree()
+		ts.Check(err)
+		ts.Check(tree.Checkout(&git.CheckoutOptions{Branch: plumbing.NewBranchReferenceName(args[1]), Create: true, Keep: true}))
 	case args[0] == "tag" && len(args) == 2:
 		head, err := repo.Head()
 		ts.Check(err)
@@ -37,11 +42,11 @@ func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func commit(ts *testscript.TestScript, repo *git.Repository) {
+func commit(ts *testscript.TestScript, repo *git.Repository, message string) {
 	tree, err := repo.Worktree()
 	ts.Check(err)
 	ts.Check(tree.AddGlob("."))
 	who := &object.Signature{Name: "Tester", Email: "tester@example.com", When: time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)}
-	_, err = tree.Commit("change", &git.CommitOptions{Author: who, Committer: who, AllowEmptyCommits: true})
+	_, err = tree.Commit(message, &git.CommitOptions{Author: who, Committer: who, AllowEmptyCommits: true})
 	ts.Check(err)
 }
