@@ -64,7 +64,8 @@ func (c *connection) describe(ctx context.Context, ref name.Reference) (Describe
 		return d, nil
 	}
 	if got.MediaType.IsIndex() {
-		return d, c.describeFirst(ctx, ref, &d, manifest.Manifests)
+		err = c.describeFirst(ctx, ref, &d, manifest.Manifests)
+		return d, err
 	}
 	labels, err := labelsOf(got)
 	d.add(labels)

@@ -79,7 +79,7 @@ type Work struct {
 	Packed  *registry.Packed
 	// stays: the image is not going anywhere.
 	stays bool
-	Image   deploy.Image
+	Image deploy.Image
 	// Past is set by rollback: the revision to bring back.
 	Past *deploy.Revision
 	// Aside is why environments are left to a newer run; empty where none is.
