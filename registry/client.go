@@ -30,7 +30,8 @@ type Client struct {
 	// heeds the proxy settings of the process.
 	Transport http.RoundTripper
 	// Retry is how requests that were cut off, or answered 408, 429 or 5xx,
-	// are repeated. Its zero value is 5 attempts within 4 seconds.
+	// are repeated; where a registry asks for a longer wait (Retry-After), that
+	// is kept, up to 2 minutes. Its zero value is 5 attempts within 4 seconds.
 	Retry remote.Backoff
 	// Log gets what is uploaded and what is not; nil is nothing.
 	Log *slog.Logger
@@ -79,6 +80,7 @@ func (c *Client) options() []remote.Option {
 		remote.WithJobs(parallel),
 		remote.WithRetryBackoff(c.retry()),
 		remote.WithRetryPredicate(worthRetrying),
+		remote.WithRetryStatusCodes(), // the transport does that
 	}
 }
 
@@ -89,14 +91,15 @@ func (c *Client) retry() remote.Backoff {
 	return remote.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: 5}
 }
 
-// worthRetrying tells errors that may go away by themselves.
+// worthRetrying tells errors that may go away when an upload begins anew. What
+// single requests have been repeated for in vain is not among them.
 func worthRetrying(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || isSpent(err) {
 		return false
 	}
 	var answer *transport.Error
 	if errors.As(err, &answer) {
-		return mayPass(answer)
+		return !trialsOf(answer.Request).spent && mayPass(answer)
 	}
 	return cutOff(err)
 }
@@ -124,7 +127,7 @@ func (c *Client) transport() http.RoundTripper {
 		if inner == nil {
 			inner = newTransport()
 		}
-		c.base = guard{inner}
+		c.base = patient{inner: guard{inner}, backoff: c.retry()}
 	})
 	return c.base
 }
