@@ -14,26 +14,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/forge/githubtest"
 )
 
 // example is the environment of a run that one of GitHub's published examples
-// started: the line of testdata/events/NAME.jsonl, from 1.
-func example(t *testing.T, name string, line int, more env) env {
+// started, the nth of its event.
+func example(t *testing.T, name string, n int, more env) env {
 	t.Helper()
-	lines := examples(t, name)
-	e := env{"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": write(t, lines[line-1])}
-	maps.Copy(e, more)
-	return e
-}
-
-// examples are all that GitHub publishes of the event.
-func examples(t *testing.T, name string) []string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "events", name+".jsonl"))
+	payload, err := githubtest.Payload(name, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Split(strings.TrimSpace(string(text)), "\n")
+	e := env{"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": write(t, string(payload))}
+	maps.Copy(e, more)
+	return e
 }
 
 func TestEventsOfGitHub(t *testing.T) {
@@ -92,11 +86,11 @@ func TestEveryExample(t *testing.T) {
 	}
 	var all strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(events)) {
-		lines := examples(t, name)
-		if len(lines) != events[name] {
-			t.Errorf("%d examples of %s, want %d", len(lines), name, events[name])
+		payloads, err := githubtest.Payloads(name)
+		if err != nil || len(payloads) != events[name] {
+			t.Errorf("%d examples of %s, want %d (%v)", len(payloads), name, events[name], err)
 		}
-		for i := range lines {
+		for i := range payloads {
 			r, _ := onRunner(example(t, name, i+1, nil))
 			e, err := r.Event()
 			if err != nil {
@@ -107,7 +101,7 @@ func TestEveryExample(t *testing.T) {
 			fmt.Fprintf(&all, "%s %d: %s\n", name, i+1, outcome(e))
 		}
 	}
-	golden(t, filepath.Join("testdata", "events", "outcomes.golden"), all.String())
+	golden(t, filepath.Join("testdata", "examples.golden"), all.String())
 }
 
 // outcome is what auto makes of an event.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,20 +18,31 @@ const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 // runID is the workflow run that scripts are.
 const runID = 4711
 
+// payloadOf is the file that has a payload.
+func payloadOf(ts *testscript.TestScript, name string) string {
+	event, number, isExample := strings.Cut(name, ":")
+	if !isExample {
+		return ts.MkAbs(name)
+	}
+	n, err := strconv.Atoi(number)
+	ts.Check(err)
+	content, err := githubtest.Payload(event, n)
+	ts.Check(err)
+	path := ts.MkAbs("payload.json")
+	ts.Check(os.WriteFile(path, content, 0o644))
+	return path
+}
+
 // onRunner makes the script's environment that of a GitHub runner: onrunner
-// EVENT REF [PAYLOAD]. Payloads are GitHub's own examples, by name, or files of
-// the script. What the step before wrote is forgotten.
+// EVENT REF [PAYLOAD]. Payloads are GitHub's own examples, by event and number
+// (push:5), or files of the script; left out, it is the first example of the
+// event. What the step before wrote is forgotten.
 func onRunner(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: onrunner EVENT REF [PAYLOAD]")
 	}
-	payload := append(args, args[0])[2]
-	path, err := filepath.Abs(filepath.Join("..", "..", "action", "testdata", "events", payload+".json"))
-	ts.Check(err)
-	if _, err := os.Stat(path); err != nil {
-		path = ts.MkAbs(payload)
-	}
 	work := ts.Getenv("WORK")
+	path := payloadOf(ts, append(args, args[0]+":1")[2])
 	for name, value := range map[string]string{
 		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": args[0], "GITHUB_REF": args[1], "GITHUB_EVENT_PATH": path,
 		"GITHUB_SHA": sha, "GITHUB_REPOSITORY": githubtest.Repository, "GITHUB_ACTOR": "octocat", "GITHUB_WORKSPACE": work,

@@ -2,8 +2,6 @@ package acttest
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/slipway-ci/slipway/forge/githubtest"
@@ -12,10 +10,20 @@ import (
 // An event is something that happens at GitHub and starts the workflow.
 type event func(*scene) run
 
+// The published examples that happen here, by event: a push of a branch and of a
+// tag, and the activities of a pull request.
+const (
+	pushOfBranch = 5
+	pushOfTag    = 1
+	byHand       = 2
+)
+
+var activities = map[string]int{"opened": 1, "closed": 4, "synchronize": 23}
+
 // payload is one of GitHub's published examples, made one of this repository.
-func (s *scene) payload(example string, changes map[string]any) map[string]any {
+func (s *scene) payload(event string, n int, changes map[string]any) map[string]any {
 	s.t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "action", "testdata", "events", example+".json"))
+	content, err := githubtest.Payload(event, n)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -46,14 +54,14 @@ func pushed(branch, version string) event {
 		s.build("./testdata/hello", "-X main.version="+version)
 		s.commit("feat: hello " + version)
 		ref := "refs/heads/" + branch
-		return run{event: "push", ref: ref, payload: s.payload("push-branch", map[string]any{"ref": ref, "after": s.sha})}
+		return run{event: "push", ref: ref, payload: s.payload("push", pushOfBranch, map[string]any{"ref": ref, "after": s.sha})}
 	}
 }
 
 // pushedAsIs is the push of main with whatever lies in the workspace.
 func pushedAsIs(s *scene) run {
 	s.commit("feat: more")
-	return run{event: "push", ref: "refs/heads/main", payload: s.payload("push-branch", map[string]any{"ref": "refs/heads/main", "after": s.sha})}
+	return run{event: "push", ref: "refs/heads/main", payload: s.payload("push", pushOfBranch, map[string]any{"ref": "refs/heads/main", "after": s.sha})}
 }
 
 // merged is the push of main by which a pull request came in.
@@ -72,7 +80,7 @@ func tagged(version string) event {
 		s.commit("feat: hello " + version)
 		s.tag("v" + version)
 		ref := "refs/tags/v" + version
-		return run{event: "push", ref: ref, payload: s.payload("push-tag", map[string]any{"ref": ref, "after": s.sha})}
+		return run{event: "push", ref: ref, payload: s.payload("push", pushOfTag, map[string]any{"ref": ref, "after": s.sha})}
 	}
 }
 
@@ -81,14 +89,14 @@ func dispatched(inputs map[string]string) event {
 	return func(s *scene) run {
 		return run{
 			event: "workflow_dispatch", ref: "refs/heads/main",
-			payload: s.payload("workflow_dispatch", map[string]any{"ref": "refs/heads/main", "inputs": inputs}),
+			payload: s.payload("workflow_dispatch", byHand, map[string]any{"ref": "refs/heads/main", "inputs": inputs}),
 		}
 	}
 }
 
 // scheduled is the time of day that the workflow names.
 func scheduled(s *scene) run {
-	return run{event: "schedule", ref: "refs/heads/main", payload: s.payload("push-branch", map[string]any{"schedule": "17 4 * * *"})}
+	return run{event: "schedule", ref: "refs/heads/main", payload: s.payload("push", pushOfBranch, map[string]any{"schedule": "17 4 * * *"})}
 }
 
 // missed is the end of a pull request that started no workflow, before an event.
@@ -143,7 +151,7 @@ func (s *scene) pullRequest(number int, activity, version, head string) run {
 	}
 	// What a runner checks out is the merge with main.
 	ref := "refs/pull/" + strconv.Itoa(number) + "/merge"
-	return run{event: "pull_request", ref: ref, payload: s.payload("pull_request-"+activity, map[string]any{
+	return run{event: "pull_request", ref: ref, payload: s.payload("pull_request", activities[activity], map[string]any{
 		"number": number,
 		"pull_request": map[string]any{
 			"number": number, "state": state,

@@ -51,6 +51,7 @@ var knows = map[string][]string{
 
 // testsKnow is what the tests of a room may import besides.
 var testsKnow = map[string][]string{
+	"action":           {"forge/githubtest"},
 	"forge":            {"forge/githubtest"},
 	"internal/acttest": {"config", "forge/githubtest"},
 	"report":           {"forge/githubtest"},
