@@ -60,16 +60,17 @@ type check struct {
 // environment has the keys of all environments; refusals says which of them one
 // may not have.
 type environment struct {
-	Target   target     `yaml:"target" jsonschema:"required" jsonschema_description:"Where it runs."`
-	After    *reference `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
-	Service  service    `yaml:"service" jsonschema_description:"What is different from the app's service here. env is merged key by key, secrets are added."`
-	Env      variables  `yaml:"env" jsonschema_description:"Short for env in service."`
-	Secrets  []variable `yaml:"secrets" jsonschema_description:"Short for secrets in service."`
-	Replicas *count     `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
-	Checks   *[]check   `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
-	Strategy *strategy  `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
-	TTL      *lifetime  `yaml:"ttl" jsonschema_description:"How long a preview stays after its last deployment. Left out: 72h."`
-	Limit    *count     `yaml:"limit" jsonschema_description:"How many previews there may be at once; the one deployed to longest ago makes room. Left out: 10."`
+	Target   target      `yaml:"target" jsonschema:"required" jsonschema_description:"Where it runs."`
+	After    *reference  `yaml:"after" jsonschema_description:"The environment that a version has to pass first."`
+	Image    *repository `yaml:"image" jsonschema_description:"The repository that this environment pulls from: the image is copied there, digest for digest, before it is brought in. Left out: the app's."`
+	Service  service     `yaml:"service" jsonschema_description:"What is different from the app's service here. env is merged key by key, secrets are added."`
+	Env      variables   `yaml:"env" jsonschema_description:"Short for env in service."`
+	Secrets  []variable  `yaml:"secrets" jsonschema_description:"Short for secrets in service."`
+	Replicas *count      `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
+	Checks   *[]check    `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
+	Strategy *strategy   `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
+	TTL      *lifetime   `yaml:"ttl" jsonschema_description:"How long a preview stays after its last deployment. Left out: 72h."`
+	Limit    *count      `yaml:"limit" jsonschema_description:"How many previews there may be at once; the one deployed to longest ago makes room. Left out: 10."`
 }
 
 // targets are the kinds that have settings.

@@ -11,17 +11,31 @@ import (
 // environment makes one environment of the app's common parts and its own.
 func (r *reader) environment(d *document, e *named, checks []deploy.Check) deploy.Environment {
 	out := deploy.Environment{
-		Name:     e.name,
-		Target:   deploy.TargetSpec{Kind: e.Target.kind, Port: int(or(e.Target.port, 0))},
-		After:    string(or(e.After, "")),
-		Service:  r.service(&d.Service, e),
-		Checks:   slices.Clone(checks),
-		Strategy: r.strategy(e),
+		Name:       e.name,
+		Target:     deploy.TargetSpec{Kind: e.Target.kind, Port: int(or(e.Target.port, 0))},
+		After:      string(or(e.After, "")),
+		Repository: string(or(e.Image, "")),
+		Service:    r.service(&d.Service, e),
+		Checks:     slices.Clone(checks),
+		Strategy:   r.strategy(e),
 	}
+	r.copies(d, e)
 	if e.Checks != nil {
 		out.Checks = r.checks(*e.Checks)
 	}
 	return out
+}
+
+// copies refuses an environment's own repository where the app has none to copy
+// from.
+func (r *reader) copies(d *document, e *named) {
+	if e.Image == nil || r.at(&d.Image).value != nil {
+		return
+	}
+	r.add(r.at(&e.Image).keyMark(), Error{
+		Message: "image: the app has no image of its own, from which it would be copied",
+		Hint:    "add " + examples["image"] + " at the top, or remove it here",
+	})
 }
 
 // service merges the app's service with what the environment says otherwise.

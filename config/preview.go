@@ -13,6 +13,7 @@ func refusals(name string) map[string]refusal {
 	if name == deploy.PreviewName {
 		return map[string]refusal{
 			"after": {"each pull request has a preview of its own, which comes after nothing", "remove it"},
+			"image": {"a preview pulls from the repository that its image is pushed to", "remove it"},
 		}
 	}
 	only := refusal{

@@ -128,10 +128,13 @@ type Environment struct {
 	// Target names the kind of driver, such as "sandbox".
 	Target TargetSpec
 	// After names the environment that a version has to pass first.
-	After    string
-	Service  Service
-	Checks   []Check
-	Strategy Strategy
+	After string
+	// Repository is where this environment pulls from, if it is another one than
+	// the app's: the image is copied there first. Empty is the app's.
+	Repository string
+	Service    Service
+	Checks     []Check
+	Strategy   Strategy
 }
 
 // TargetSpec names a driver and what it needs to know.

@@ -102,7 +102,7 @@ func (w *Work) stepAside(ctx context.Context, env deploy.Environment) bool {
 func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
 	d := w.deployment(env)
 	if w.DryRun {
-		return w.plan(ctx, d)
+		return w.plan(ctx, env, d)
 	}
 	if w.stepAside(ctx, env) {
 		return nil
@@ -131,16 +131,59 @@ func (w *Work) revision(env deploy.Environment) deploy.Revision {
 	if w.Past != nil {
 		return *w.Past
 	}
-	return deploy.NewRevision(w.App.Name, env, w.Image, w.Secrets[env.Name])
+	return deploy.NewRevision(w.App.Name, env, w.imageFor(env), w.Secrets[env.Name])
 }
 
-func (w *Work) plan(ctx context.Context, d rollout.Deployment) error {
+// imageFor is the image as an environment pulls it: from a repository of its own,
+// or else from where it was pushed to. What passed another environment may have
+// been pulled from that one's.
+func (w *Work) imageFor(env deploy.Environment) deploy.Image {
+	image := w.Image
+	switch {
+	case env.Repository != "":
+		image.Repository = env.Repository
+	case slices.ContainsFunc(w.App.Environments, func(e deploy.Environment) bool { return e.Repository == image.Repository }):
+		image.Repository = w.App.Repository // which is there, or no environment had its own
+	}
+	return image
+}
+
+// copies says whether the image has to come to another repository first. Going
+// back pulls what was pulled before.
+func (w *Work) copies(env deploy.Environment) bool {
+	return w.Past == nil && w.imageFor(env).Repository != w.Image.Repository
+}
+
+// copyImage brings the image to where an environment pulls it from, before any of
+// its users could miss it.
+func (w *Work) copyImage(ctx context.Context, env deploy.Environment) error {
+	if !w.copies(env) || w.Aside != "" {
+		return nil
+	}
+	to := w.imageFor(env)
+	image, sent, err := w.Images.Copy(ctx, w.Image, to.Repository)
+	if err != nil {
+		return fmt.Errorf("%s: %w", env.Name, err)
+	}
+	message := fmt.Sprintf("%s is there already", image)
+	if sent {
+		message = fmt.Sprintf("copied %s from %s", image, w.Image.Repository)
+	}
+	w.notice(ctx, "%s", message)
+	return nil
+}
+
+func (w *Work) plan(ctx context.Context, env deploy.Environment, d rollout.Deployment) error {
 	plan, state, err := rollout.Preview(ctx, d)
 	if err != nil {
 		return err
 	}
 	w.Plans = append(w.Plans, plan)
-	for i, line := range describe(plan, state) {
+	lines := describe(plan, state)
+	if w.copies(env) && plan.Live.ID != plan.Candidate.ID {
+		lines = append(lines, fmt.Sprintf("before that, the image is copied from %s to %s", w.Image.Repository, w.imageFor(env).Repository))
+	}
+	for i, line := range lines {
 		e := deploy.Event{Kind: deploy.Notice, Environment: plan.Environment, Message: line}
 		if i == 0 {
 			e.Plan = &plan

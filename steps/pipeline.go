@@ -84,6 +84,11 @@ func Build(r Request, push bool) Pipeline {
 func deployments(r Request) Pipeline {
 	var p Pipeline
 	for i, env := range r.Environments {
+		if env.Repository != "" {
+			p = append(p, Step{Name: "copy the image for " + env.Name, Writes: true, Run: func(ctx context.Context, w *Work) error {
+				return w.copyImage(ctx, env) // by digest, before anybody could miss it
+			}})
+		}
 		p = append(p, Step{Name: "deploy to " + env.Name, Run: func(ctx context.Context, w *Work) error {
 			if i == 0 {
 				w.queue(ctx)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,8 @@ const patience = 60 * time.Second
 //	                            but for those of the name
 //	private PATH                nobody but its owner can read it
 //	described FILE              the JSON report is as its schema says
+//	registry NAME               starts an empty registry and sets a variable to
+//	                            its host and port
 //
 // and, for what runs on GitHub, onrunner, github, atgithub, refuse, protect,
 // approve, pull and output.
@@ -80,6 +83,7 @@ func TestScripts(t *testing.T) {
 			"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
 			"protect": protect, "approve": approve, "pull": pull,
 			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
+			"registry": startRegistry,
 		},
 	})
 }
@@ -93,6 +97,7 @@ type stage struct {
 	out        bytes.Buffer
 	users      *users
 	held       []net.Listener
+	registries []*httptest.Server
 	github     *githubtest.Server
 }
 
@@ -112,6 +117,10 @@ func (s *stage) clear() {
 	}
 	for _, l := range s.held {
 		_ = l.Close()
+	}
+	for _, r := range s.registries {
+		r.CloseClientConnections()
+		r.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
