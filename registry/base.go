@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -220,20 +222,30 @@ func (b *baseImage) configuration() v1.ConfigFile {
 	return config
 }
 
-// receive fits the folders of layers to those that the base has: they keep their
-// mode there (that of /tmp, say), and their owner unless an entry names another.
-// A folder cannot take the place of anything else. The layers of the base are
-// read for it, so that files right below the root are cheaper.
-func (b *baseImage) receive(ctx context.Context, own []*layer) error {
+// room is how many layers an image may have besides those of the base.
+func (b *baseImage) room() (int, error) {
+	if b == nil {
+		return mostLayers, nil
+	}
+	if room := mostLayers - len(b.parts); room > 0 {
+		return room, nil
+	}
+	return 0, deploy.Hinted(fmt.Errorf("base %s: it has %d layers, and Docker takes %d in all", b.name, len(b.parts), mostLayers),
+		"choose a base of fewer layers")
+}
+
+// receive fits the folders of an image to those that the base has: they keep
+// their mode there (that of /tmp, say), and their owner unless an entry names
+// another. A folder cannot take the place of anything else. The layers of the
+// base are read for it, so that files right below the root are cheaper.
+func (b *baseImage) receive(ctx context.Context, own map[string]placement) error {
 	if b == nil {
 		return nil
 	}
 	s := &search{wanted: map[string]bool{}, found: map[string]item{}}
-	for _, l := range own {
-		for _, it := range l.items {
-			if it.kind == folder {
-				s.wanted[it.path] = true
-			}
+	for _, p := range own {
+		if p.kind == folder {
+			s.wanted[p.path] = true
 		}
 	}
 	for i := len(b.parts) - 1; i >= 0 && len(s.wanted) > 0; i-- {
@@ -241,32 +253,27 @@ func (b *baseImage) receive(ctx context.Context, own []*layer) error {
 			return explain(ctx, "read the base "+b.name, b.repo, lost("a layer", err))
 		}
 	}
-	for _, l := range own {
-		if err := l.fit(s.found); err != nil {
-			return fmt.Errorf("%s: %w", l.origin, err)
+	for _, at := range slices.Sorted(maps.Keys(s.found)) {
+		p, err := own[at].fit(s.found[at])
+		if err != nil {
+			return fmt.Errorf("%s: %w", entryName(p.entry), err)
 		}
+		own[at] = p
 	}
 	return nil
 }
 
-// fit takes over what the base has at the folders of a layer.
-func (l *layer) fit(base map[string]item) error {
-	for i := range l.items {
-		it := &l.items[i]
-		found, ok := base[it.path]
-		if !ok || it.kind != folder {
-			continue
-		}
-		if found.kind != folder {
-			return deploy.Usage("write the path without the link, such as /usr/bin for /bin",
-				"/%s is a %s in the base image, and would become a folder", it.path, found.kind)
-		}
-		it.mode = found.mode
-		if it.implied || it.uid == 0 && it.gid == 0 {
-			it.uid, it.gid = found.uid, found.gid
-		}
+// fit takes over what the base has at the place of a folder.
+func (p placement) fit(base item) (placement, error) {
+	if base.kind != folder {
+		return p, deploy.Usage("write the path without the link, such as /usr/bin for /bin",
+			"/%s is a %s in the base image, and would become a folder", p.path, base.kind)
 	}
-	return nil
+	p.mode = base.mode
+	if p.implied || p.uid == 0 && p.gid == 0 {
+		p.uid, p.gid = base.uid, base.gid
+	}
+	return p, nil
 }
 
 // search looks for paths from the highest layer down: the first to have one, or

@@ -275,12 +275,12 @@ func TestFoldersOfTheBase(t *testing.T) {
 	}
 }
 
-// foldersIn are those of the last layer, without their times.
+// foldersIn are those of the last layer.
 func foldersIn(tb testing.TB, p *Packed) string {
 	var folders []string
 	for _, line := range content(tb, p.own[len(p.own)-1]) {
 		if f := strings.Fields(line); strings.HasPrefix(line, "d") {
-			folders = append(folders, f[0]+" "+f[1]+" "+f[3])
+			folders = append(folders, f[0]+" "+f[1]+" "+f[2])
 		}
 	}
 	return strings.Join(folders, "\n")

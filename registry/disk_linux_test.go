@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ func TestDiskFullOfTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	noise := make([]byte, 1<<20)
 	_, _ = rand.Read(noise)
-	write(t, filepath.Join(dir, "noise"), string(noise))
+	write(t, filepath.Join(dir, "noise"), hex.EncodeToString(noise)) // becomes half of it
 	p := pack(t, Spec{Dir: dir, Build: deploy.Build{Files: []deploy.File{{From: "noise", To: "/noise"}}}})
 
 	t.Setenv("TMPDIR", small)

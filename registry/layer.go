@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"archive/tar"
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,7 +11,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -22,18 +19,26 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// layer is one entry of a Build as a layer. Its content is read from disk each
-// time it is needed: once to know its identity, and a second time, into a
-// temporary file, only if it has to be sent. Memory stays flat.
+// layer is some files of a Build. Its content is read from disk each time it is
+// needed: once to know its identity, and a second time only if it has to be
+// sent. Memory stays flat.
 type layer struct {
 	archive
-	// origin names it for people: build.files[0].
+	// origin names where it comes from for people: build.files[0].
 	origin string
+	// to is where that goes in the image.
+	to string
 	// ctx is the image's, and ends with it. A v1.Layer cannot be handed one.
 	ctx    context.Context //nolint:containedctx // see above
 	diffID v1.Hash
+	// size is that of the archive, in bytes.
+	size int64
 
-	once sync.Once
+	// mu is held while the layer is made to bytes.
+	mu sync.Mutex
+	// known is how it is stored; nil until somebody asks.
+	known *v1.Descriptor
+	// blob is its compressed content, nil where nobody needs it.
 	blob *blob
 	err  error
 }
@@ -43,83 +48,146 @@ var _ v1.Layer = (*layer)(nil)
 // identify computes the hash of the uncompressed content.
 func (l *layer) identify() error {
 	h := sha256.New()
-	if err := l.write(l.ctx, h); err != nil {
-		return fmt.Errorf("%s: %w", l.origin, err)
+	counted := &counter{w: h}
+	if err := l.write(l.ctx, counted); err != nil {
+		return l.failed(err)
 	}
-	l.diffID = sum(h)
+	l.diffID, l.size = sum(h), counted.n
 	return nil
 }
 
 // DiffID is the hash of the uncompressed layer.
 func (l *layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
 
-// MediaType is that of an OCI layer.
-func (l *layer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
-
-// Digest is the hash of the compressed layer.
-func (l *layer) Digest() (v1.Hash, error) {
-	b, err := l.compressed()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	return b.digest, nil
+// MediaType is that of an OCI layer: compressed, or not where that saves
+// nothing.
+func (l *layer) MediaType() (types.MediaType, error) {
+	d, err := l.descriptor()
+	return d.MediaType, err
 }
 
-// Size is that of the compressed layer, in bytes.
+// Digest is the hash of the layer as it is sent.
+func (l *layer) Digest() (v1.Hash, error) {
+	d, err := l.descriptor()
+	return d.Digest, err
+}
+
+// Size is that of the layer as it is sent, in bytes.
 func (l *layer) Size() (int64, error) {
-	b, err := l.compressed()
-	if err != nil {
-		return 0, err
-	}
-	return b.size, nil
+	d, err := l.descriptor()
+	return d.Size, err
 }
 
 // Compressed is what is sent.
 func (l *layer) Compressed() (io.ReadCloser, error) {
-	b, err := l.compressed()
-	if err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.store(); err != nil {
 		return nil, err
 	}
-	return io.NopCloser(io.NewSectionReader(b.file, 0, b.size)), nil
+	if l.known.MediaType == types.OCIUncompressedLayer {
+		return l.stream(), nil
+	}
+	if l.blob == nil { // it was known from elsewhere
+		if err := l.compress(); err != nil {
+			return nil, l.failed(err)
+		}
+	}
+	return io.NopCloser(io.NewSectionReader(l.blob.file, 0, l.blob.size)), nil
 }
 
 // Uncompressed is the tar archive.
 func (l *layer) Uncompressed() (io.ReadCloser, error) {
-	packed, err := l.Compressed()
-	if err != nil {
-		return nil, err
+	sent, err := l.Compressed()
+	if err != nil || l.known.MediaType == types.OCIUncompressedLayer {
+		return sent, err
 	}
-	return gzip.NewReader(packed)
+	return gzip.NewReader(sent)
 }
 
-func (l *layer) compressed() (*blob, error) {
-	l.once.Do(func() {
-		l.blob, l.err = l.compress()
-		if l.err != nil {
-			l.err = fmt.Errorf("%s: %w", l.origin, l.err)
-		}
-	})
-	return l.blob, l.err
+// descriptor is how the layer is stored.
+func (l *layer) descriptor() (v1.Descriptor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.store(); err != nil {
+		return v1.Descriptor{}, err
+	}
+	return *l.known, nil
+}
+
+// reuse takes over how the same content is stored already, so that nothing has
+// to be compressed to know it.
+func (l *layer) reuse(stored v1.Descriptor) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		l.known = &v1.Descriptor{MediaType: stored.MediaType, Digest: stored.Digest, Size: stored.Size}
+	}
+}
+
+// store makes the layer to what is sent, once. What does not become smaller
+// stays what it is: it has one hash then, and is sent from where it lies.
+func (l *layer) store() error {
+	if l.known != nil || l.err != nil {
+		return l.err
+	}
+	shrinks, err := l.shrinks(l.ctx)
+	switch {
+	case err != nil:
+	case shrinks:
+		err = l.compress()
+	default:
+		l.known = &v1.Descriptor{MediaType: types.OCIUncompressedLayer, Digest: l.diffID, Size: l.size}
+	}
+	if err != nil {
+		l.err = l.failed(err)
+	}
+	return l.err
 }
 
 // compress reads the files again, and refuses those that have changed since
 // they were identified.
-func (l *layer) compress() (*blob, error) {
+func (l *layer) compress() error {
 	again := sha256.New()
 	b, err := newBlob(func(w io.Writer) error { return l.write(l.ctx, io.MultiWriter(w, again)) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if sum(again) != l.diffID {
 		_ = b.close()
-		return nil, changed("a file")
+		return changed("a file")
 	}
-	return b, nil
+	l.blob = b
+	l.known = &v1.Descriptor{MediaType: types.OCILayer, Digest: b.digest, Size: b.size}
+	return nil
+}
+
+// stream is the archive as it is written. It has to be read to its end or
+// closed, which ends the writing of it.
+func (l *layer) stream() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		again := sha256.New()
+		err := l.write(l.ctx, io.MultiWriter(w, again))
+		if err == nil && sum(again) != l.diffID {
+			err = changed("a file")
+		}
+		if err != nil {
+			err = l.failed(err)
+		}
+		_ = w.CloseWithError(err)
+	}()
+	return r
 }
 
 // close gives the temporary file back. The layer must not be in use.
 func (l *layer) close() error {
-	l.once.Do(func() { l.err = errClosed })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = errClosed
+	}
+	l.known = nil
 	if l.blob == nil {
 		return nil
 	}
@@ -128,61 +196,24 @@ func (l *layer) close() error {
 
 var errClosed = errors.New("the image has been closed")
 
+// unpackable is what is wrong with the files of a layer, and not with where
+// they are sent.
+type unpackable struct {
+	origin string
+	err    error
+}
+
+// Error names the entry and the reason.
+func (u *unpackable) Error() string { return u.origin + ": " + u.err.Error() }
+
+// Unwrap gives the reason.
+func (u *unpackable) Unwrap() error { return u.err }
+
+func (l *layer) failed(err error) error { return &unpackable{l.origin, err} }
+
 func changed(what string) error {
 	return deploy.Hinted(fmt.Errorf("%s changed while it was being packed", what),
 		"run it again once nothing writes to the files any more")
-}
-
-// blob is a compressed layer in a temporary file.
-type blob struct {
-	file   *os.File
-	digest v1.Hash
-	size   int64
-}
-
-// compression is fast, because a release waits for it. Of a Go program of 40 MB
-// this level makes 39 % at 150 MB/s; the standard library's fastest makes 41 %
-// at 110 MB/s, and the default levels 36 % at 30 (its own) to 90 (this one's).
-const compression = 3
-
-// newBlob compresses what content writes.
-func newBlob(content func(io.Writer) error) (b *blob, err error) {
-	f, err := os.CreateTemp("", "slipway-layer-")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary file: %w", err)
-	}
-	_ = os.Remove(f.Name()) // where the system allows it, so that nothing is left even after a kill
-	defer func() {
-		if err != nil {
-			err = errors.Join(explainDisk(err), discard(f))
-		}
-	}()
-	digest := sha256.New()
-	counted := &counter{w: io.MultiWriter(f, digest)}
-	buffered := bufio.NewWriterSize(counted, bufferSize)
-	packed, err := gzip.NewWriterLevel(buffered, compression) // its header holds neither name nor time
-	if err != nil {
-		return nil, err
-	}
-	if err := content(packed); err != nil {
-		return nil, err
-	}
-	if err := packed.Close(); err != nil {
-		return nil, err
-	}
-	if err := buffered.Flush(); err != nil {
-		return nil, err
-	}
-	return &blob{file: f, digest: sum(digest), size: counted.n}, nil
-}
-
-func (b *blob) close() error { return discard(b.file) }
-
-// discard closes a temporary file and removes it if it is still there.
-func discard(f *os.File) error {
-	err := f.Close()
-	_ = os.Remove(f.Name())
-	return err
 }
 
 func explainDisk(err error) error {
@@ -207,90 +238,4 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func sum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
-}
-
-// archive writes items as a tar archive that depends on their content, names
-// and executability alone.
-type archive struct {
-	root  *os.Root
-	items []item
-	// time is that of every item.
-	time time.Time
-}
-
-const bufferSize = 256 << 10
-
-func (a archive) write(ctx context.Context, w io.Writer) error {
-	buffered := bufio.NewWriterSize(w, bufferSize)
-	t := tar.NewWriter(buffered)
-	buffer := make([]byte, bufferSize)
-	for _, it := range a.items {
-		if err := a.writeItem(ctx, t, it, buffer); err != nil {
-			return err
-		}
-	}
-	if err := t.Close(); err != nil {
-		return err
-	}
-	return buffered.Flush()
-}
-
-func (a archive) writeItem(ctx context.Context, t *tar.Writer, it item, buffer []byte) error {
-	if ctx.Err() != nil {
-		return interruption(ctx)
-	}
-	if err := t.WriteHeader(a.header(it)); err != nil {
-		return fmt.Errorf("%q in an archive: %w", it.path, err)
-	}
-	if it.kind != file {
-		return nil
-	}
-	return a.copy(ctx, t, it, buffer)
-}
-
-// header leaves out user and group names and all times but one. Names that are
-// long or not in ASCII become PAX records.
-func (a archive) header(it item) *tar.Header {
-	h := &tar.Header{Name: it.path, Mode: it.mode, Uid: it.uid, Gid: it.gid, ModTime: a.time}
-	switch it.kind {
-	case folder:
-		h.Typeflag, h.Name = tar.TypeDir, it.path+"/"
-	case link:
-		h.Typeflag, h.Linkname = tar.TypeSymlink, it.target
-	case file:
-		h.Typeflag, h.Size = tar.TypeReg, it.size
-	}
-	return h
-}
-
-func (a archive) copy(ctx context.Context, w io.Writer, it item, buffer []byte) error {
-	// Without waiting: a named pipe may be there by now.
-	f, err := a.root.OpenFile(it.source, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return cannotRead(a.root, it.source, err)
-	}
-	defer func() { _ = f.Close() }()
-	// One byte more than expected tells that the file has grown.
-	n, err := io.CopyBuffer(w, &stoppable{ctx: ctx, r: io.LimitReader(f, it.size+1)}, buffer)
-	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n < it.size {
-		return changed(it.source)
-	}
-	if err != nil {
-		return fmt.Errorf("from %q: %w", it.source, err)
-	}
-	return nil
-}
-
-// stoppable is a reader that ends with its context.
-type stoppable struct {
-	ctx context.Context //nolint:containedctx // lives for one copy
-	r   io.Reader
-}
-
-// Read implements io.Reader.
-func (s *stoppable) Read(p []byte) (int, error) {
-	if s.ctx.Err() != nil {
-		return 0, interruption(s.ctx)
-	}
-	return s.r.Read(p)
 }

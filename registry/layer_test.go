@@ -172,7 +172,7 @@ func TestLayerIsCompressedOnce(t *testing.T) {
 
 // A file of any size passes through buffers of one size.
 func TestLargeFilesAreNotHeldInMemory(t *testing.T) {
-	const size, limit = 64 << 20, 16 << 20
+	const size, limit = 256 << 20, 32 << 20
 	dir := t.TempDir()
 	path := filepath.Join(dir, "large")
 	write(t, path, "")

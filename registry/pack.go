@@ -81,22 +81,33 @@ func (c *Client) fill(ctx context.Context, p *Packed, spec Spec, platform v1.Pla
 	return err
 }
 
-// addLayers makes a layer of each entry, so that one that stays the same is
-// neither stored nor sent again when another changes.
+// addLayers plans all that goes into the image, and makes its layers of it.
 func (p *Packed) addLayers(ctx context.Context, spec Spec) error {
 	plan := &planner{root: p.root, placed: map[string]placement{}}
+	entries := make([][]item, len(spec.Build.Files))
 	for i, f := range spec.Build.Files {
 		items, err := plan.plan(ctx, i, f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", entryName(i), err)
 		}
+		entries[i] = items
+	}
+	if err := p.base.receive(ctx, plan.placed); err != nil {
+		return err
+	}
+	room, err := p.base.room()
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	for _, part := range divide(entries, room) {
 		p.own = append(p.own, &layer{
-			archive: archive{root: p.root, items: items, time: spec.created()},
-			origin:  entryName(i),
+			archive: archive{root: p.root, items: plan.complete(part.items)},
+			origin:  entryName(part.entry),
+			to:      spec.Build.Files[part.entry].To,
 			ctx:     ctx,
 		})
 	}
-	return p.base.receive(ctx, p.own)
+	return nil
 }
 
 // labels are what the image says of itself, in the configuration and in the
@@ -117,8 +128,13 @@ func labels(spec Spec) map[string]string {
 	return all
 }
 
+// keyPacking says how layers were made to bytes. It is no label: what the image
+// is does not depend on it.
+const keyPacking = "io.github.slipway-ci.packing"
+
 func annotations(spec Spec, base *baseImage) map[string]string {
 	all := labels(spec)
+	all[keyPacking] = packing
 	if base != nil {
 		all[keyBaseName] = base.name
 		all[keyBaseDigest] = base.digest.String()
@@ -139,9 +155,9 @@ func (p *Packed) configure(spec Spec, platform v1.Platform) v1.ConfigFile {
 		config.Config.Cmd = nil // the base's were arguments of the base's entrypoint
 	}
 	config.Config.Labels = mergeLabels(config.Config.Labels, labels(spec))
-	for i, l := range p.own {
+	for _, l := range p.own {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.diffID)
-		config.History = append(config.History, v1.History{Created: created, CreatedBy: "slipway: files to " + spec.Build.Files[i].To})
+		config.History = append(config.History, v1.History{Created: created, CreatedBy: "slipway: files to " + l.to})
 	}
 	return config
 }

@@ -1,12 +1,14 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -66,8 +68,8 @@ func (p *Packed) ConfigFile() (*v1.ConfigFile, error) { return partial.ConfigFil
 // every layer. Nothing is compressed to know it.
 func (p *Packed) ConfigName() (v1.Hash, error) { return partial.ConfigName(p) }
 
-// Layers are those of the base and one for each entry of the build, lowest
-// first.
+// Layers are those of the base, and then those of the build, at least one for
+// each of its entries; lowest first.
 func (p *Packed) Layers() ([]v1.Layer, error) {
 	layers := p.base.layers()
 	for _, l := range p.own {
@@ -119,6 +121,12 @@ func (p *Packed) find(h v1.Hash, hash func(v1.Layer) (v1.Hash, error)) (v1.Layer
 	return nil, fmt.Errorf("the image has no layer %s", h)
 }
 
+// largestFirst are the own layers in the order in which they are sent: what
+// takes longest does not come last.
+func (p *Packed) largestFirst() []*layer {
+	return slices.SortedStableFunc(slices.Values(p.own), func(a, b *layer) int { return cmp.Compare(b.size, a.size) })
+}
+
 // identify computes what the own layers are, a few at a time.
 func (p *Packed) identify() error {
 	return p.each(func(l *layer) error { return l.identify() })
@@ -135,7 +143,7 @@ func (p *Packed) each(f func(*layer) error) error {
 
 func (p *Packed) makeManifest() ([]byte, error) {
 	err := p.each(func(l *layer) error {
-		_, err := l.compressed()
+		_, err := l.descriptor()
 		return err
 	})
 	if err != nil {
@@ -153,7 +161,11 @@ func (p *Packed) makeManifest() ([]byte, error) {
 		Annotations:   p.annotations,
 	}
 	for _, l := range p.own {
-		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.OCILayer, Size: l.blob.size, Digest: l.blob.digest})
+		stored, err := l.descriptor()
+		if err != nil {
+			return nil, err
+		}
+		m.Layers = append(m.Layers, stored)
 	}
 	return json.Marshal(m)
 }

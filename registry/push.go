@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"runtime"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -66,17 +69,54 @@ func (p push) run(ctx context.Context) (digest v1.Hash, sent bool, err error) {
 	if have != nil {
 		return have.Digest, false, p.mustMatch(ctx, have)
 	}
-	// From here on the image is needed byte by byte: whatever can fail about
-	// its files fails in Digest, before anything is sent.
-	digest, err = p.img.Digest()
-	if err != nil {
-		return digest, false, p.cannotPack(ctx, err)
-	}
-	p.log().Info("pushing image", "image", p.tag.Name(), "digest", digest.String())
-	if err := p.pusher.Push(ctx, p.tag.Digest(digest.String()), p.img); err != nil {
-		return digest, false, p.explain(ctx, err)
+	if digest, err = p.upload(ctx); err != nil {
+		return digest, false, err
 	}
 	return digest, true, p.claim(ctx, digest)
+}
+
+// upload brings the image to the repository, by its digest.
+func (p push) upload(ctx context.Context) (digest v1.Hash, err error) {
+	if img, ok := p.img.(*Packed); ok {
+		if err := p.uploadParts(ctx, img); err != nil {
+			return digest, err
+		}
+	}
+	if digest, err = p.img.Digest(); err != nil {
+		return digest, p.cannotPack(ctx, err)
+	}
+	p.log().Info("pushing image", "image", p.tag.Name(), "digest", digest.String())
+	return digest, p.explain(ctx, p.pusher.Push(ctx, p.tag.Digest(digest.String()), p.img))
+}
+
+// uploadParts sends what the registry lacks of an image before its manifest is
+// known: while some layers travel, others are compressed.
+func (p push) uploadParts(ctx context.Context, img *Packed) error {
+	p.reuse(ctx, img)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * parallel)
+	cpus := make(chan struct{}, runtime.GOMAXPROCS(0)) // each compressing layer holds some memory
+	for _, l := range img.largestFirst() {
+		g.Go(func() error {
+			cpus <- struct{}{}
+			_, err := l.descriptor()
+			<-cpus
+			if err != nil {
+				return p.cannotPack(ctx, err)
+			}
+			return p.uploadLayer(ctx, l)
+		})
+	}
+	return g.Wait()
+}
+
+func (p push) uploadLayer(ctx context.Context, l *layer) error {
+	err := p.pusher.Upload(ctx, p.tag.Repository, l)
+	var files *unpackable
+	if errors.As(err, &files) { // they were read while they were sent
+		return p.cannotPack(ctx, files)
+	}
+	return p.explain(ctx, err)
 }
 
 // held is what the tag names; nil if it is free.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -31,7 +32,15 @@ type item struct {
 	size     int64
 	mode     int64
 	uid, gid int
+	// stamp is what the time of a file is made from; zero until it was read.
+	stamp time.Time
 }
+
+// weight is what an item takes in an archive, in bytes.
+func (it item) weight() int64 { return blockSize + (it.size+blockSize-1)/blockSize*blockSize }
+
+// blockSize is what sizes in an archive are multiples of.
+const blockSize = 512
 
 type kind int
 
@@ -81,8 +90,26 @@ func (p *planner) plan(ctx context.Context, index int, f deploy.File) ([]item, e
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(e.items, func(a, b item) int { return cmp.Compare(a.path, b.path) })
+	slices.SortFunc(e.items, byPath)
 	return e.items, nil
+}
+
+func byPath(a, b item) int { return cmp.Compare(a.path, b.path) }
+
+// complete adds the folders above items, as whoever owns them says. Where layers
+// are unpacked apart from each other, as Docker does, a folder that a layer does
+// not name would be made anew, and hide whose it was below.
+func (p *planner) complete(items []item) []item {
+	var all []item
+	seen := map[string]bool{}
+	for _, it := range items {
+		for at := it.path; at != "." && !seen[at]; at = path.Dir(at) {
+			seen[at] = true
+			all = append(all, p.placed[at].item)
+		}
+	}
+	slices.SortFunc(all, byPath)
+	return all
 }
 
 // cannotRead says why a path below root cannot be had.
@@ -148,32 +175,47 @@ func (e *entry) tree(ctx context.Context, to string) error {
 			return err
 		}
 	}
-	return e.children(ctx, from, to, 0)
+	return e.children(ctx, e.root, from, to, 0)
 }
 
 func (e *entry) folder(to string) error {
 	return e.place(item{path: to, kind: folder, mode: 0o755, uid: e.UID, gid: e.GID})
 }
 
-// children adds what is in a folder that lies depth folders below From.
-func (e *entry) children(ctx context.Context, from, to string, depth int) error {
-	if err := ctx.Err(); err != nil {
+// children adds what is in a folder that lies depth folders below From. Each
+// folder is opened once, and what is in it looked at from there: of a path in
+// full, the system would walk every part again.
+func (e *entry) children(ctx context.Context, above *os.Root, from, to string, depth int) error {
+	if ctx.Err() != nil {
 		return interruption(ctx)
 	}
-	names, err := e.names(from)
+	dir, err := above.OpenRoot(within(above, e.root, from))
+	if err != nil {
+		return cannotRead(e.root, from, err)
+	}
+	defer func() { _ = dir.Close() }()
+	names, err := namesIn(dir)
 	if err != nil {
 		return cannotRead(e.root, from, err)
 	}
 	for _, name := range names {
-		if err := e.child(ctx, filepath.Join(from, name), path.Join(to, name), depth); err != nil {
+		if err := e.child(ctx, dir, filepath.Join(from, name), path.Join(to, name), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *entry) names(dir string) ([]string, error) {
-	f, err := e.root.Open(dir)
+// within is how a path is called in a folder that it lies in.
+func within(above, root *os.Root, from string) string {
+	if above == root {
+		return from
+	}
+	return filepath.Base(from)
+}
+
+func namesIn(dir *os.Root) ([]string, error) {
+	f, err := dir.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -181,11 +223,11 @@ func (e *entry) names(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-func (e *entry) child(ctx context.Context, from, to string, depth int) error {
+func (e *entry) child(ctx context.Context, dir *os.Root, from, to string, depth int) error {
 	if err := validateName(path.Base(to)); err != nil {
 		return fmt.Errorf("from %q: %w", from, err)
 	}
-	info, err := e.root.Lstat(from)
+	info, err := dir.Lstat(filepath.Base(from))
 	if err != nil {
 		return cannotRead(e.root, from, err)
 	}
@@ -194,9 +236,9 @@ func (e *entry) child(ctx context.Context, from, to string, depth int) error {
 		if err := e.folder(to); err != nil {
 			return err
 		}
-		return e.children(ctx, from, to, depth+1)
+		return e.children(ctx, dir, from, to, depth+1)
 	case fs.ModeSymlink:
-		return e.link(from, to, depth)
+		return e.link(dir, from, to, depth)
 	default:
 		return e.file(from, to, info)
 	}
@@ -237,8 +279,8 @@ func describe(m fs.FileMode) string {
 	}
 }
 
-func (e *entry) link(from, to string, depth int) error {
-	target, err := e.root.Readlink(from)
+func (e *entry) link(dir *os.Root, from, to string, depth int) error {
+	target, err := dir.Readlink(filepath.Base(from))
 	if err != nil {
 		return cannotRead(e.root, from, err)
 	}

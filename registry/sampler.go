@@ -1,0 +1,109 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/flate"
+)
+
+const (
+	// sample is how much of a content is looked at, in bytes, in each sampling.
+	sample, sampling = 16 << 10, 1 << 20
+	// worthwhile is how much of the samples has to go, as one of so many parts.
+	worthwhile = 20
+)
+
+// shrinks reports whether compressing saves a twentieth of the content at least.
+// It tries what lies at the beginning of every megabyte, and nothing of less
+// than one.
+func (l *layer) shrinks(ctx context.Context) (bool, error) {
+	if l.size < sampling { // even the archive's own frame is worth it
+		return true, nil
+	}
+	s, err := newSampler(l.root)
+	if err != nil {
+		return false, err
+	}
+	defer s.files.close()
+	for _, it := range l.items {
+		if ctx.Err() != nil {
+			return false, interruption(ctx)
+		}
+		if err := s.look(it); err != nil {
+			return false, err
+		}
+	}
+	return s.in == 0 || s.out < s.in-s.in/worthwhile, nil
+}
+
+// sampler compresses parts of what it looks at.
+type sampler struct {
+	files  opener
+	buffer []byte
+	// by are the ways to become smaller: by what is there twice, and by how often
+	// each byte is there. The fast levels try one of them alone.
+	by [2]*flate.Writer
+	// in and out are how much went in and what is left of it, in bytes.
+	in, out int64
+	// passed is how much of the current sampling is over, in bytes.
+	passed int64
+}
+
+func newSampler(root *os.Root) (*sampler, error) {
+	s := &sampler{files: opener{root: root}, buffer: make([]byte, sample)}
+	for i, level := range []int{flate.BestSpeed, flate.HuffmanOnly} {
+		w, err := flate.NewWriter(io.Discard, level)
+		if err != nil {
+			return nil, err
+		}
+		s.by[i] = w
+	}
+	return s, nil
+}
+
+// look samples a file wherever a sampling begins in it, counting from the
+// beginning of the layer.
+func (s *sampler) look(it item) error {
+	at := (sampling - s.passed) % sampling
+	s.passed = (s.passed + it.size) % sampling
+	if it.kind != file || at >= it.size {
+		return nil
+	}
+	f, err := s.files.open(it.source)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for ; at < it.size; at += sampling {
+		n, err := f.ReadAt(s.buffer[:min(sample, it.size-at)], at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("from %q: %w", it.source, err)
+		}
+		if err := s.try(s.buffer[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sampler) try(content []byte) error {
+	left := int64(len(content))
+	s.in += left
+	for _, w := range s.by {
+		packed := &counter{w: io.Discard}
+		w.Reset(packed)
+		if _, err := w.Write(content); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		left = min(left, packed.n)
+	}
+	s.out += left
+	return nil
+}
