@@ -104,7 +104,7 @@ func (t *tape) file(ctx context.Context, it *item) error {
 	}
 	if it.stamp.IsZero() {
 		checksum := crc32.New(castagnoli)
-		if _, err := copyFile(ctx, checksum, f, it, t.buffer); err != nil {
+		if err := copyFile(ctx, checksum, f, it, t.buffer); err != nil {
 			return err
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -115,8 +115,7 @@ func (t *tape) file(ctx context.Context, it *item) error {
 	if err := t.header(it); err != nil {
 		return err
 	}
-	_, err = copyFile(ctx, t, f, it, t.buffer)
-	return err
+	return copyFile(ctx, t, f, it, t.buffer)
 }
 
 func (t *tape) small(f *os.File, it *item) error {
@@ -140,18 +139,18 @@ func (t *tape) small(f *os.File, it *item) error {
 }
 
 // copyFile copies as many bytes as the file had when it was planned.
-func copyFile(ctx context.Context, w io.Writer, f *os.File, it *item, buffer []byte) (int64, error) {
+func copyFile(ctx context.Context, w io.Writer, f *os.File, it *item, buffer []byte) error {
 	// One byte more than expected tells that the file has grown.
 	n, err := io.CopyBuffer(w, &stoppable{ctx: ctx, r: io.LimitReader(f, it.size+1)}, buffer)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong), err == nil && n != it.size:
-		return n, changed(it.source)
+		return changed(it.source)
 	case err != nil && ctx.Err() != nil:
-		return n, interruption(ctx)
+		return interruption(ctx)
 	case err != nil:
-		return n, fmt.Errorf("from %q: %w", it.source, err)
+		return fmt.Errorf("from %q: %w", it.source, err)
 	}
-	return n, nil
+	return nil
 }
 
 // stoppable is a reader that ends with its context.

@@ -42,8 +42,8 @@ const (
 // compressors are kept, since each one holds some memory.
 var compressors = sync.Pool{New: func() any {
 	w, err := pgzip.NewWriterLevel(io.Discard, compression)
-	if err != nil { // the level is a constant that it knows
-		panic(err)
+	if err != nil {
+		panic(err) //nolint:forbidigo // the level is a constant that it knows
 	}
 	return w
 }}

@@ -38,6 +38,8 @@ type layer struct {
 	mu sync.Mutex
 	// known is how it is stored; nil until somebody asks.
 	known *v1.Descriptor
+	// reused: known was taken over from an image in a registry.
+	reused bool
 	// blob is its compressed content, nil where nobody needs it.
 	blob *blob
 	err  error
@@ -88,7 +90,7 @@ func (l *layer) Compressed() (io.ReadCloser, error) {
 	if l.known.MediaType == types.OCIUncompressedLayer {
 		return l.stream(), nil
 	}
-	if l.blob == nil { // it was known from elsewhere
+	if l.blob == nil { // it was taken over
 		if err := l.compress(); err != nil {
 			return nil, l.failed(err)
 		}
@@ -120,8 +122,28 @@ func (l *layer) descriptor() (v1.Descriptor, error) {
 func (l *layer) reuse(stored v1.Descriptor) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.known == nil {
+	if l.known == nil && l.err == nil {
 		l.known = &v1.Descriptor{MediaType: stored.MediaType, Digest: stored.Digest, Size: stored.Size}
+		l.reused = true
+	}
+}
+
+// takenOver is the digest that was taken over, if it was.
+func (l *layer) takenOver() (v1.Hash, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.reused {
+		return v1.Hash{}, false
+	}
+	return l.known.Digest, true
+}
+
+// forget gives up what was taken over.
+func (l *layer) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reused {
+		l.known, l.reused = nil, false
 	}
 }
 
@@ -187,7 +209,7 @@ func (l *layer) close() error {
 	if l.err == nil {
 		l.err = errClosed
 	}
-	l.known = nil
+	l.known, l.reused = nil, false
 	if l.blob == nil {
 		return nil
 	}

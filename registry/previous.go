@@ -86,7 +86,7 @@ func (p push) predecessors(ctx context.Context) ([]name.Tag, error) {
 	nearest := nearestVersions(p.tag.TagStr(), all)
 	tags := make([]name.Tag, min(len(nearest), predecessors))
 	for i := range tags {
-		tags[i] = p.tag.Repository.Tag(nearest[i])
+		tags[i] = p.tag.Tag(nearest[i])
 	}
 	return tags, nil
 }
@@ -94,28 +94,36 @@ func (p push) predecessors(ctx context.Context) ([]name.Tag, error) {
 // nearestVersions sorts the tags that are versions: those below another,
 // downwards, and then those above it, upwards. Beside what is no version they
 // are sorted downwards.
-func nearestVersions(version string, tags []string) []string {
-	own, err := semver.StrictNewVersion(version)
-	isVersion := err == nil
-	var below, above []*semver.Version
-	for _, tag := range tags {
-		v, err := semver.StrictNewVersion(tag)
+func nearestVersions(tag string, tags []string) []string {
+	own, err := semver.StrictNewVersion(versionOf(tag))
+	var below, above []neighbour
+	for _, other := range tags {
+		v, invalid := semver.StrictNewVersion(versionOf(other))
 		switch {
-		case err != nil || tag == version:
-		case isVersion && v.GreaterThan(own):
-			above = append(above, v)
+		case invalid != nil || other == tag:
+		case err == nil && v.GreaterThan(own):
+			above = append(above, neighbour{v, other})
 		default:
-			below = append(below, v)
+			below = append(below, neighbour{v, other})
 		}
 	}
-	order := func(a, b *semver.Version) int { return cmp.Or(a.Compare(b), cmp.Compare(a.Original(), b.Original())) }
-	slices.SortFunc(above, order)
-	slices.SortFunc(below, func(a, b *semver.Version) int { return order(b, a) })
+	slices.SortFunc(above, neighbour.compare)
+	slices.SortFunc(below, func(a, b neighbour) int { return b.compare(a) })
 	var sorted []string
-	for _, v := range append(below, above...) {
-		sorted = append(sorted, v.Original())
+	for _, t := range append(below, above...) {
+		sorted = append(sorted, t.tag)
 	}
 	return sorted
+}
+
+// neighbour is a version and the tag that it has.
+type neighbour struct {
+	version *semver.Version
+	tag     string
+}
+
+func (t neighbour) compare(other neighbour) int {
+	return cmp.Or(t.version.Compare(other.version), cmp.Compare(t.tag, other.tag))
 }
 
 // learn adds the layers of an image that are wanted to those that were found.

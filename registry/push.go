@@ -77,46 +77,70 @@ func (p push) run(ctx context.Context) (digest v1.Hash, sent bool, err error) {
 
 // upload brings the image to the repository, by its digest.
 func (p push) upload(ctx context.Context) (digest v1.Hash, err error) {
+	send := p.pusher.Push
 	if img, ok := p.img.(*Packed); ok {
 		if err := p.uploadParts(ctx, img); err != nil {
 			return digest, err
 		}
+		send = p.pusher.Put // the manifest alone
 	}
 	if digest, err = p.img.Digest(); err != nil {
 		return digest, p.cannotPack(ctx, err)
 	}
 	p.log().Info("pushing image", "image", p.tag.Name(), "digest", digest.String())
-	return digest, p.explain(ctx, p.pusher.Push(ctx, p.tag.Digest(digest.String()), p.img))
+	return digest, p.explain(ctx, send(ctx, p.tag.Digest(digest.String()), p.img))
 }
 
 // uploadParts sends what the registry lacks of an image before its manifest is
 // known: while some layers travel, others are compressed.
 func (p push) uploadParts(ctx context.Context, img *Packed) error {
 	p.reuse(ctx, img)
+	config, err := partial.ConfigLayer(img)
+	if err != nil {
+		return p.cannotPack(ctx, err)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * parallel)
 	cpus := make(chan struct{}, runtime.GOMAXPROCS(0)) // each compressing layer holds some memory
 	for _, l := range img.largestFirst() {
-		g.Go(func() error {
-			cpus <- struct{}{}
-			_, err := l.descriptor()
-			<-cpus
-			if err != nil {
-				return p.cannotPack(ctx, err)
-			}
-			return p.uploadLayer(ctx, l)
-		})
+		g.Go(func() error { return p.uploadOwn(ctx, l, cpus) })
+	}
+	for _, l := range append(img.base.layers(), config) {
+		g.Go(func() error { return p.explain(ctx, p.pusher.Upload(ctx, p.tag.Repository, l)) })
 	}
 	return g.Wait()
 }
 
-func (p push) uploadLayer(ctx context.Context, l *layer) error {
-	err := p.pusher.Upload(ctx, p.tag.Repository, l)
+// uploadOwn sends a layer unless it was taken over and is there.
+func (p push) uploadOwn(ctx context.Context, l *layer, cpus chan struct{}) error {
+	if taken, ok := l.takenOver(); ok {
+		if p.has(ctx, taken) {
+			return nil
+		}
+		l.forget()
+	}
+	cpus <- struct{}{}
+	_, err := l.descriptor()
+	<-cpus
+	if err != nil {
+		return p.cannotPack(ctx, err)
+	}
+	err = p.pusher.Upload(ctx, p.tag.Repository, l)
 	var files *unpackable
 	if errors.As(err, &files) { // they were read while they were sent
 		return p.cannotPack(ctx, files)
 	}
 	return p.explain(ctx, err)
+}
+
+// has reports whether a blob is in the repository, as far as it can be told.
+func (p push) has(ctx context.Context, digest v1.Hash) bool {
+	blob, err := p.puller.Layer(ctx, p.tag.Digest(digest.String()))
+	if err != nil {
+		return false
+	}
+	there, err := partial.Exists(blob)
+	return err == nil && there
 }
 
 // held is what the tag names; nil if it is free.

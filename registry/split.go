@@ -30,11 +30,11 @@ const (
 // seldom the one beside it.
 //
 // Where this makes too many layers, each of them may be twice as heavy.
-func divide(entries [][]item, room int) []part {
+func divide(entries [][]item, room int) []portion {
 	parts := merge(entries, room)
 	most := min(max(manyLayers, len(parts)), room)
 	for weight := int64(layerWeight); ; weight *= 2 {
-		var divided []part
+		var divided []portion
 		for _, p := range parts {
 			divided = append(divided, p.divide(weight)...)
 		}
@@ -44,38 +44,38 @@ func divide(entries [][]item, room int) []part {
 	}
 }
 
-// part is what goes into one layer: items of one entry, or of some that follow
+// portion is what goes into one layer: items of one entry, or of some that follow
 // each other.
-type part struct {
+type portion struct {
 	// entry is the index of the first.
 	entry int
 	items []item
 }
 
-// merge makes each entry a part, or more than one where they are too many.
-func merge(entries [][]item, room int) []part {
-	var parts []part
+// merge makes each entry a portion, or some that follow each other where they are too many.
+func merge(entries [][]item, room int) []portion {
+	var parts []portion
 	for i, items := range entries {
 		if into := i * room / len(entries); len(entries) > room && into < len(parts) {
 			parts[into].items = append(slices.Clip(parts[into].items), items...)
 			slices.SortFunc(parts[into].items, byPath)
 			continue
 		}
-		parts = append(parts, part{i, items})
+		parts = append(parts, portion{i, items})
 	}
 	return parts
 }
 
-func (p part) divide(most int64) []part {
+func (p portion) divide(most int64) []portion {
 	d := &divider{most: most}
 	if heaviness(p.items) <= most {
-		return []part{p}
+		return []portion{p}
 	}
 	d.folder(tips(p.items), 0)
 	slices.SortFunc(d.done, func(a, b []item) int { return byPath(a[0], b[0]) })
-	parts := make([]part, len(d.done))
+	parts := make([]portion, len(d.done))
 	for i, items := range d.done {
-		parts[i] = part{p.entry, items}
+		parts[i] = portion{p.entry, items}
 	}
 	return parts
 }

@@ -28,7 +28,7 @@ func filesOf(sizes map[string]int64) []item {
 }
 
 // names are what is in each part, without folders.
-func namesOf(parts []part) [][]string {
+func namesOf(parts []portion) [][]string {
 	var all [][]string
 	for _, p := range parts {
 		var names []string
