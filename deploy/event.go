@@ -45,6 +45,8 @@ type Event struct {
 	// Asked: RolloutEnded and RunEnded with an outcome that somebody asked for,
 	// as abort asks for a revert. It is no failure of this run.
 	Asked bool `json:"asked,omitempty"`
+	// Tag: TagMoved.
+	Tag *TagMove `json:"tag,omitempty"`
 	// Hint says what to do next: RolloutEnded, RunEnded, Warning.
 	Hint string `json:"hint,omitempty"`
 }
@@ -80,12 +82,27 @@ const (
 	// Removed: an environment was removed with all that was in it; Message is
 	// why.
 	Removed EventKind = "removed"
+	// TagMoved: a floating tag follows the release, or stays where it is.
+	TagMoved EventKind = "tag-moved"
 	// Notice is good to know; Warning asks for attention.
 	Notice  EventKind = "notice"
 	Warning EventKind = "warning"
 	// RunEnded: the run's Outcome.
 	RunEnded EventKind = "run-ended"
 )
+
+// TagMove is what became of a floating tag.
+type TagMove struct {
+	// Name is the tag, such as 1.4 or latest.
+	Name string `json:"name"`
+	// Version and Digest are what it names now.
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+	// Moved: this run has moved it, from the version From; empty where the tag
+	// is new.
+	Moved bool   `json:"moved"`
+	From  string `json:"from,omitempty"`
+}
 
 // Observation is what a gate saw in its stage so far.
 type Observation struct {

@@ -116,6 +116,7 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 	deploy.RolloutEnded:   (*Console).rolloutEnded,
 	deploy.SteppedAside:   (*Console).steppedAside,
 	deploy.Removed:        (*Console).removed,
+	deploy.TagMoved:       (*Console).notice,
 	deploy.Notice:         (*Console).notice,
 	deploy.Warning:        (*Console).warning,
 	deploy.RunEnded:       (*Console).runEnded,

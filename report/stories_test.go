@@ -176,9 +176,23 @@ func stories() map[string][]deploy.Event {
 	}
 }
 
+// tags tells what became of those that move with releases.
+func (t *tale) tags() *tale {
+	image := newRevision("1.5.0").Image
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "move the tags"})
+	for _, tag := range []deploy.TagMove{
+		{Name: "1.5", Version: "1.5.0", Digest: image.Digest, Moved: true},
+		{Name: "1", Version: "1.5.0", Digest: image.Digest, Moved: true, From: "1.4.2"},
+		{Name: "latest", Version: "2.0.0", Digest: newRevision("2.0.0").Image.Digest},
+	} {
+		t.tell(20*time.Millisecond, deploy.Event{Kind: deploy.TagMoved, Tag: &tag, Message: "the tag " + tag.Name + " is at " + tag.Version})
+	}
+	return t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "move the tags", Took: 60 * time.Millisecond})
+}
+
 func tellPromoted() []deploy.Event {
 	t := newTale().begin().build().queue("staging", "production")
-	t.promoted("staging", "", "1.5.0").promoted("production", "1.4.2", "1.5.0")
+	t.promoted("staging", "", "1.5.0").promoted("production", "1.4.2", "1.5.0").tags()
 	return t.over(deploy.Promoted, "1.5.0 is live in production", "").events
 }
 

@@ -39,6 +39,8 @@ type Story struct {
 	Took Seconds `json:"took"`
 	// Image is what was built or found; absent before that.
 	Image *Image `json:"image,omitempty"`
+	// Tags that move with releases, and what became of each.
+	Tags []Tag `json:"tags,omitempty"`
 	// Steps of the pipeline in their order.
 	Steps []Step `json:"steps"`
 	// Environments in the order in which the run came to them.
@@ -143,6 +145,21 @@ type Image struct {
 	Digest string `json:"digest"`
 	// Version is the semver that its tag names.
 	Version string `json:"version"`
+}
+
+// Tag is a tag that moves with releases.
+type Tag struct {
+	// Name is the tag, such as 1.4 or latest.
+	Name string `json:"name"`
+	// Version is the one that it names now.
+	Version string `json:"version"`
+	// Digest is that of the image that it names now.
+	Digest string `json:"digest"`
+	// Moved says whether this run has moved it.
+	Moved bool `json:"moved"`
+	// From is the version that it named before; absent where the tag is new or
+	// was not moved.
+	From string `json:"from,omitempty"`
 }
 
 // Version is a revision as people tell it from others.

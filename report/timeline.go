@@ -59,6 +59,11 @@ func (t *Timeline) Add(e deploy.Event) {
 		if e.Image != nil {
 			t.story.Image = &Image{Repository: e.Image.Repository, Digest: e.Image.Digest, Version: e.Image.Version}
 		}
+	case deploy.TagMoved:
+		if e.Tag != nil {
+			t.story.Tags = kept(t.story.Tags, Tag(*e.Tag))
+		}
+		t.story.Notices = kept(t.story.Notices, e.Message)
 	case deploy.Warning:
 		t.story.Warnings = kept(t.story.Warnings, Warning{At: e.At, Environment: e.Environment, Message: e.Message, Hint: e.Hint})
 	case deploy.Notice:

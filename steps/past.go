@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/version"
@@ -26,6 +27,7 @@ func findReleased(ctx context.Context, w *Work) error {
 	if w.Version, err = choose(w.Request.Version, passedVersions(history)); err != nil {
 		return fmt.Errorf("of those that have passed %s: %w", before.Name, err)
 	}
+	w.tellHigher(ctx, before)
 	for _, record := range slices.Backward(history) {
 		if record.Outcome == deploy.Promoted && record.Candidate.Image.Version == w.Version {
 			w.Image = record.Candidate.Image
@@ -36,6 +38,32 @@ func findReleased(ctx context.Context, w *Work) error {
 	return deploy.Hinted(fmt.Errorf("%s has not passed %s, which %s comes after", w.Version, before.Name, env.Name),
 		"%s; or bring it there first: slipway promote --version %s --environment %s", passed(before.Name, history), w.Version, before.Name)
 }
+
+// tellHigher says which version meets what was asked for as well, is higher, and
+// has not passed the environment before. A registry that does not answer holds
+// nobody up.
+func (w *Work) tellHigher(ctx context.Context, before deploy.Environment) {
+	if version.Exact(w.Request.Version) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, higherLimit)
+	defer cancel()
+	repository, err := w.repository(ctx)
+	if err != nil {
+		return
+	}
+	there, err := w.Images.Versions(ctx, repository)
+	if err != nil {
+		w.log().Debug("look for higher versions", "repository", repository, "error", err)
+		return
+	}
+	if highest, err := version.Choose(w.Request.Version, there); err == nil && version.Compare(highest, w.Version) > 0 {
+		w.notice(ctx, "%s is higher, and has not passed %s", highest, before.Name)
+	}
+}
+
+// higherLimit bounds the wait for what is only good to know.
+const higherLimit = 10 * time.Second
 
 // choose turns what somebody asks for into a version: one by its number stays
 // what it is, also where it is not among those to choose from.

@@ -18,6 +18,9 @@ type Step struct {
 	Run  func(ctx context.Context, w *Work) error
 	// Writes: it changes something, so a dry run leaves it out.
 	Writes bool
+	// Afterwards: what was asked for is done by then. An interruption does not
+	// make a failure of it.
+	Afterwards bool
 }
 
 // Pipeline is steps in their order.
@@ -42,17 +45,19 @@ func Release(r Request) Pipeline {
 		p = append(p, Step{Name: "compare with the plan", Run: compareWithPlan}) // exactly what was agreed to, or nothing
 	}
 	p = append(p, Step{Name: "push the image", Run: pushImage, Writes: true}) // by digest, then the tag
-	return append(p, deployments(r)...)
+	p = append(p, deployments(r)...)
+	return append(p, tags(r)...) // the last environment has it
 }
 
 // Promote brings a version that has been built to an environment: the digest
 // that the environment before it has passed, where there is one.
 func Promote(r Request) Pipeline {
-	return append(Pipeline{
+	p := append(Pipeline{
 		{Name: "collect the secrets", Run: collectSecrets},
 		{Name: "look at the environments", Run: inspectTargets},
 		{Name: "find the version", Run: findReleased},
 	}, deployments(r)...)
+	return append(p, tags(r)...)
 }
 
 // Rollback brings back what an environment ran before, with the configuration
@@ -65,8 +70,9 @@ func Rollback(r Request) Pipeline {
 	}, deployments(r)...)
 }
 
-// Build makes the image alone, and pushes it on request.
-func Build(r Request, push bool) Pipeline {
+// Build makes the image alone, and pushes it on request. Floating tags follow
+// it where that is asked for, too: nothing has been released.
+func Build(r Request, push, move bool) Pipeline {
 	push = push && !r.DryRun
 	p := Pipeline{
 		{Name: "work out the version", Run: func(ctx context.Context, w *Work) error {
@@ -76,7 +82,11 @@ func Build(r Request, push bool) Pipeline {
 		{Name: "pack the image", Run: packImage},
 	}
 	if push {
-		return append(p, Step{Name: "push the image", Run: pushImage})
+		p = append(p, Step{Name: "push the image", Run: pushImage})
+		if move {
+			p = append(p, Step{Name: "move the tags", Run: moveTags, Afterwards: true})
+		}
+		return p
 	}
 	return append(p, Step{Name: "work out the digest", Run: digestImage})
 }
@@ -118,7 +128,7 @@ func (p Pipeline) walk(ctx context.Context, w *Work) error {
 		if step.Writes && w.DryRun {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && !step.Afterwards {
 			return fmt.Errorf("interrupted before it could %s: %w", step.Name, context.Cause(ctx))
 		}
 		began := time.Now()

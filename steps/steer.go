@@ -8,9 +8,10 @@ import (
 	"github.com/slipway-ci/slipway/rollout"
 )
 
-// Resume goes on with the rollout that is held in an environment.
+// Resume goes on with the rollout that is held in an environment. Where that is
+// the last one, its version is released then.
 func Resume(r Request) Pipeline {
-	return steer("resume", r, inspectTargets, (*rollout.Engine).Resume, deploy.Promoted)
+	return append(steer("resume", r, inspectTargets, (*rollout.Engine).Resume, deploy.Promoted), tags(r)...)
 }
 
 // Pause holds the rollout that is under way, and Abort takes it back, also one

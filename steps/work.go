@@ -102,6 +102,14 @@ func (w *Work) Close() error {
 	return w.Packed.Close()
 }
 
+// log never is nil.
+func (w *Work) log() *slog.Logger {
+	if w.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return w.Log
+}
+
 func (w *Work) tell(ctx context.Context, e deploy.Event) {
 	if w.Reporter == nil {
 		return

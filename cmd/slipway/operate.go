@@ -71,6 +71,7 @@ func (c *CLI) buildCommand() *cobra.Command {
 	o.versionFlag(f, "version", "semver of the image (default: the tag, or computed from git)")
 	o.deployFlags(f)
 	f.BoolVar(&o.push, "push", false, "push it, too")
+	f.BoolVar(&o.moveTags, "move-tags", false, "with --push: move the tags of the file to it, though it is not released")
 	return cmd
 }
 
@@ -111,7 +112,10 @@ func (c *CLI) build(ctx context.Context, o options) error {
 	if err := o.exact(); err != nil {
 		return err
 	}
-	return c.operate(ctx, o, "build", func(r steps.Request) steps.Pipeline { return steps.Build(r, o.push) })
+	if o.moveTags && !o.push {
+		return deploy.Usage("push it, too: slipway build --push --move-tags", "--move-tags moves tags to what is pushed, and nothing is")
+	}
+	return c.operate(ctx, o, "build", func(r steps.Request) steps.Pipeline { return steps.Build(r, o.push, o.moveTags) })
 }
 
 // operate runs a pipeline on the environments that the options name.

@@ -21,7 +21,9 @@ type options struct {
 	report      string
 	dryRun      bool
 	push        bool
-	output      string
+	// moveTags moves floating tags to what is pushed.
+	moveTags bool
+	output   string
 	// plan is the path of the plan to keep to.
 	plan string
 	// skipOrder leaves out what an environment comes after.
