@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // A registry takes build metadata by another name of the tag, and everybody
@@ -58,4 +60,25 @@ func TestVersionOf(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func FuzzVersionOf(f *testing.F) {
+	for _, seed := range []string{"1.4.2", "1.4.2+build.5", "1.5.0-rc.1+05.a-b", "1.4.2_build", "my_tag", "1.4.2+a_b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if !isVersion(name) {
+			if got := versionOf(name); got != name && !isVersion(got) {
+				t.Errorf("%q is turned into %q", name, got)
+			}
+			return
+		}
+		tag := deploy.TagOf(name)
+		if back := versionOf(tag); back != name {
+			t.Errorf("%q has the tag %q, which is read as %q", name, tag, back)
+		}
+		if len(name) <= 128 && !tagForm.MatchString(tag) {
+			t.Errorf("no registry takes %q", tag)
+		}
+	})
 }

@@ -76,7 +76,7 @@ func pushImage(ctx context.Context, w *Work) error {
 	}
 	image, pushed, err := w.Images.Push(ctx, w.Packed, repository, w.Version)
 	if err != nil {
-		return err
+		return w.sharedVersion(err)
 	}
 	w.Image = image
 	message := fmt.Sprintf("%s is there already", image)

@@ -138,7 +138,9 @@ func (w *Work) follow(ctx context.Context, name string) (deploy.TagMove, error) 
 }
 
 // tagged is what a tag names, with a version that can be compared; nothing where
-// it is free.
+// it is free. An image that was built elsewhere need not say its version, or say
+// that of its base: what is known to be released goes before what it says, and
+// where it says none, the tags of versions are looked through.
 func (w *Work) tagged(ctx context.Context, repository, name string) (registry.Described, error) {
 	have, err := w.Images.Describe(ctx, repository, name)
 	var free *registry.NotFound
@@ -148,17 +150,63 @@ func (w *Work) tagged(ctx context.Context, repository, name string) (registry.De
 	if err != nil {
 		return have, err
 	}
-	v, err := version.Parse(have.Version)
-	if err == nil {
+	says := have.Version
+	if have.Version, err = w.releasedAs(ctx, have.Digest); err != nil || have.Version != "" {
+		return have, err
+	}
+	if v, err := version.Parse(says); err == nil {
 		have.Version = v
 		return have, nil
 	}
-	says := "that says of itself no version"
-	if have.Version != "" {
-		says = fmt.Sprintf("that says it is %q, which is no version", have.Version)
+	if have.Version, err = w.versionAt(ctx, repository, name, have.Digest); err != nil || have.Version != "" {
+		return have, err
 	}
-	return have, deploy.Hinted(fmt.Errorf("%s:%s names an image %s (%s)", repository, name, says, have.Digest),
+	what := "that says of itself no version"
+	if says != "" {
+		what = fmt.Sprintf("that says it is %q, which is no version", says)
+	}
+	return have, deploy.Hinted(fmt.Errorf("%s:%s names an image %s (%s)", repository, name, what, have.Digest),
 		"if nobody needs it there, remove the tag and run this again; otherwise take this kind out of tags in slipway.yaml")
+}
+
+// releasedAs is the highest version that an image was released as; empty where
+// it is not known.
+func (w *Work) releasedAs(ctx context.Context, digest string) (string, error) {
+	images, err := w.releasedImages(ctx)
+	found := ""
+	for _, image := range images {
+		if image.Digest == digest && version.Compare(image.Version, found) > 0 {
+			found = image.Version
+		}
+	}
+	return found, err
+}
+
+// maxTagged is how many tags of versions are looked through.
+const maxTagged = 50
+
+// versionAt is the highest version whose tag names the digest, among those that
+// the floating tag is for; empty where there is none.
+func (w *Work) versionAt(ctx context.Context, repository, name, digest string) (string, error) {
+	there, err := w.Images.Versions(ctx, repository)
+	if err != nil {
+		return "", err
+	}
+	there = slices.DeleteFunc(there, func(v string) bool {
+		return !version.Stable(v) || !slices.Contains(floatingNames(deploy.FloatingTags, v), name)
+	})
+	slices.SortFunc(there, func(a, b string) int { return version.Compare(b, a) })
+	for _, v := range there[:min(len(there), maxTagged)] {
+		image, err := w.Images.Resolve(ctx, repository, v)
+		var gone *registry.NotFound
+		if err != nil && !errors.As(err, &gone) {
+			return "", err
+		}
+		if image.Digest == digest {
+			return v, nil
+		}
+	}
+	return "", nil
 }
 
 // errOther is for a tag that names other content of the very same version.
@@ -171,22 +219,29 @@ func errOther(best deploy.Image, name string, have registry.Described) error {
 // promoted at the last environment.
 func (w *Work) highest(ctx context.Context, name string, lost map[string]bool) (deploy.Image, error) {
 	best := w.Image
-	last, _ := w.last()
-	target, ok := w.Targets[last.Name]
-	if !ok { // nothing was deployed: a build
-		return best, nil
-	}
-	state, err := target.State(ctx)
-	if err != nil {
-		return best, fmt.Errorf("read the history of %s: %w", last.Name, err)
-	}
-	for _, image := range released(state.History) {
+	images, err := w.releasedImages(ctx)
+	for _, image := range images {
 		fits := image.Repository == best.Repository && slices.Contains(floatingNames(w.App.Tags, image.Version), name)
 		if fits && !lost[image.Digest] && version.Compare(image.Version, best.Version) > 0 {
 			best = image
 		}
 	}
-	return best, nil
+	return best, err
+}
+
+// releasedImages are those in the history of the last environment; none where
+// nothing was deployed, as by a build.
+func (w *Work) releasedImages(ctx context.Context) ([]deploy.Image, error) {
+	last, _ := w.last()
+	target, ok := w.Targets[last.Name]
+	if !ok {
+		return nil, nil
+	}
+	state, err := target.State(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", last.Name, err)
+	}
+	return released(state.History), nil
 }
 
 // released are the stable versions that were promoted, without those that

@@ -371,6 +371,44 @@ func TestTagsOfRunsBefore(t *testing.T) {
 	s.mustFloat(map[string]string{"1.4": "1.4.3", "1": "1.4.3", "latest": "1.4.3"})
 }
 
+// An image that was built elsewhere says no version, or that of its base. It is
+// known by what it was released as, or else by the tags of versions.
+func TestTagsOfImagesFromElsewhere(t *testing.T) {
+	s := newShop(t, registries["in process"](t))
+	given := func(v, says string) deploy.Image {
+		image := s.publish(v, says)
+		image.Version = v
+		return image
+	}
+	for _, image := range []deploy.Image{given("1.4.2", ""), given("1.4.3", "24.04"), given("1.4.4", "9.9.9")} {
+		s.promoted(image)
+		s.follow(image)
+	}
+	older, newer := given("1.4.1", ""), given("1.4.5", "")
+	s.follow(newer)
+	s.history = nil // dropped
+	s.follow(older)
+	for _, tag := range []string{"1.4", "1", "latest"} {
+		if got, err := (&client.Client{}).Resolve(t.Context(), s.repository, tag); err != nil || got.Digest != newer.Digest {
+			t.Errorf("%s is %s, %v", tag, got.Digest, err)
+		}
+	}
+}
+
+// follow moves the tags to an image, without a word of warning.
+func (s *shop) follow(image deploy.Image) {
+	s.Helper()
+	w, told := s.run(image, nil)
+	if err := moveTags(s.Context(), w); err != nil {
+		s.Error(err)
+	}
+	for _, e := range told.events {
+		if e.Kind == deploy.Warning {
+			s.Errorf("of %s: %s", image.Version, e.Message)
+		}
+	}
+}
+
 // What was released stays so, whatever becomes of the tags.
 func TestTagsWithoutARegistry(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))

@@ -23,12 +23,24 @@ func (w *Work) nextVersion(ctx context.Context) (string, error) {
 	if err != nil || !rule.Commits || next == w.taggedVersion() {
 		return next, err
 	}
+	w.exact = version.Stable(next)
 	since := "the beginning"
 	if w.Source.Stable != nil {
 		since = w.Source.Stable.String()
 	}
 	w.notice(ctx, "since %s: %s, %s", since, count(w.Source.Since, "commit"), w.Source.Change)
 	return next, nil
+}
+
+// sharedVersion says what to do where an exact version was taken by another
+// commit between looking and pushing, or by one that this does not come after.
+func (w *Work) sharedVersion(err error) error {
+	var taken *registry.Taken
+	if !w.exact || !errors.As(err, &taken) {
+		return err
+	}
+	return deploy.Hinted(err, "another commit has it, though this one does not come after it or was not known to: run this again for the next version, "+
+		"merge what is on the other branch, or tag this commit with a version of its own")
 }
 
 // count is a number of things for people.

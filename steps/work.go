@@ -79,6 +79,8 @@ type Work struct {
 	Packed  *registry.Packed
 	// stays: the image is not going anywhere.
 	stays bool
+	// exact: the version was worked out to be one that other commits could get.
+	exact bool
 	Image deploy.Image
 	// Past is set by rollback: the revision to bring back.
 	Past *deploy.Revision

@@ -13,7 +13,7 @@ import (
 // one on the branch main, commit records all files, tag names the last commit.
 func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: git init|commit [MESSAGE]|tag NAME|branch NAME")
+		ts.Fatalf("usage: git init|commit [MESSAGE]|tag NAME|branch NAME [AT]")
 	}
 	dir := ts.MkAbs(".")
 	if args[0] == "init" {
@@ -28,10 +28,12 @@ func gitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case args[0] == "commit" && len(args) <= 2:
 		commit(ts, repo, append(args[1:], "change")[0])
-	case args[0] == "branch" && len(args) == 2:
+	case args[0] == "branch" && len(args) <= 3:
+		at, err := repo.ResolveRevision(plumbing.Revision(append(args, "HEAD")[2]))
+		ts.Check(err)
 		tree, err := repo.Worktree()
 		ts.Check(err)
-		ts.Check(tree.Checkout(&git.CheckoutOptions{Branch: plumbing.NewBranchReferenceName(args[1]), Create: true, Keep: true}))
+		ts.Check(tree.Checkout(&git.CheckoutOptions{Branch: plumbing.NewBranchReferenceName(args[1]), Create: true, Keep: true, Hash: *at}))
 	case args[0] == "tag" && len(args) == 2:
 		head, err := repo.Head()
 		ts.Check(err)

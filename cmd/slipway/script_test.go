@@ -60,7 +60,7 @@ const patience = 60 * time.Second
 // and, for what runs on GitHub, onrunner, github, atgithub, refuse, protect,
 // approve, pull and output.
 //
-//	git init|commit [MESSAGE]|tag NAME|branch NAME    makes a repository of the working folder
+//	git init|commit [MESSAGE]|tag NAME|branch NAME [AT]    makes a repository of the working folder
 func TestScripts(t *testing.T) {
 	needSandbox(t)
 	paths := needBinaries(t)
