@@ -27,12 +27,14 @@ const (
 	Settle   = "settle"
 	Status   = "status"
 	History  = "history"
+	Images   = "images"
+	Prune    = "prune"
 	Validate = "validate"
 )
 
 // Commands are the valid values of the input command.
 func Commands() []string {
-	return []string{Auto, Release, Build, Plan, Preview, Reap, Promote, Rollback, Pause, Resume, Abort, Settle, Status, History, Validate}
+	return []string{Auto, Release, Build, Plan, Preview, Reap, Promote, Rollback, Pause, Resume, Abort, Settle, Status, History, Images, Prune, Validate}
 }
 
 // Operations are the valid values of the input operation, and of the input of

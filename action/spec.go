@@ -36,7 +36,7 @@ const (
 // InputSpecs are all inputs, in the order in which action.yml has them.
 func InputSpecs() []Spec {
 	return []Spec{
-		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, plan, preview, reap, promote, rollback, pause, resume, abort, settle, status, history or validate."},
+		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, plan, preview, reap, promote, rollback, pause, resume, abort, settle, status, history, images, prune or validate."},
 		{Name: InputConfig, Description: "Path of slipway.yaml, relative to working-directory. Left out: slipway.yaml or slipway.yml there or under .github."},
 		{Name: InputVersion, Description: "The version to release, promote or roll back to, such as 1.4.2; to promote or roll back also which one: ~1.4, latest, previous. Left out: from the tag, or computed from git."},
 		{Name: InputEnvironment, Description: "The environment to promote to or to roll back. A release without it goes through all of them in their order."},

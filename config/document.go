@@ -9,6 +9,7 @@ type document struct {
 	Login        *login       `yaml:"login" jsonschema_description:"How the image's registry is logged in to by the OIDC token of the job. Left out: as docker login left it."`
 	Version      *versioning  `yaml:"version" jsonschema_description:"How the version of a commit without a version tag is worked out."`
 	Tags         floatings    `yaml:"tags" jsonschema_description:"Tags that follow the highest stable version that was released: minor (1.4), major (1), latest. Left out: none."`
+	Prune        *prune       `yaml:"prune" jsonschema_description:"Which old images slipway prune and slipway reap remove. Left out: reap removes none."`
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
@@ -20,6 +21,13 @@ type login struct {
 	Audience audience  `yaml:"audience" jsonschema:"required" jsonschema_description:"Whom the token is issued for, and what the exchange is asked for."`
 	User     *userName `yaml:"user" jsonschema_description:"The user name that goes with the password. Left out: oauth2accesstoken."`
 	Scope    *scope    `yaml:"scope" jsonschema_description:"What the password shall allow, separated by spaces. Left out: what is given without."`
+}
+
+type prune struct {
+	Keep      *kept     `yaml:"keep-newest" jsonschema_description:"How many of the newest versions stay, whatever their age. Left out: 10."`
+	OlderThan *lifetime `yaml:"older-than" jsonschema_description:"How old the others have to be, by the time of their commit. Left out: 720h."`
+	Pattern   *pattern  `yaml:"pattern" jsonschema_description:"Which versions it is about, with * and ?. Left out: all pre-releases."`
+	Stable    *truth    `yaml:"stable" jsonschema_description:"Whether stable versions may go, too. Left out: false."`
 }
 
 type build struct {

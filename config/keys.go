@@ -66,6 +66,12 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"next":     "next: commits",
 	"channels": "channels: {main: stable, next: beta}",
 	"tags":     "tags: [minor, major, latest]",
+	// prune
+	"prune":       "prune: {keep-newest: 10, older-than: 720h}",
+	"keep-newest": "keep-newest: 10",
+	"older-than":  "older-than: 720h",
+	"pattern":     "pattern: 0.0.0-pr.*",
+	"stable":      "stable: false",
 	// build
 	"base":       "base: gcr.io/distroless/static",
 	"files":      "files: [{from: bin/hello, to: /hello}]",

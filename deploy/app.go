@@ -31,6 +31,9 @@ type App struct {
 	// Preview is what the environments of pull requests are made from; nil
 	// where they get none. A release does not walk it.
 	Preview *Preview
+	// Prune is the rule by which old images are removed; nil removes none unless
+	// somebody asks for it.
+	Prune *Prune
 }
 
 // Environment finds an environment by its name.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -160,7 +161,7 @@ func diagnoseAnswer(repo name.Repository, answer *transport.Error) (text, hint s
 			"check the name in image; some registries want a repository to be created before the first push"
 	case status == http.StatusTooManyRequests:
 		return registry + " limits how much may be asked of it" + said,
-			"wait a few minutes and run it again; registries allow more after a login"
+			"wait " + pauseOf(answer) + " and run it again; registries allow more after a login"
 	case status == http.StatusRequestEntityTooLarge:
 		return registry + " refuses a layer of this size" + said,
 			"raise the limit of the registry or of the proxy before it, or split files into smaller entries"
@@ -172,6 +173,14 @@ func diagnoseAnswer(repo name.Repository, answer *transport.Error) (text, hint s
 	default:
 		return fmt.Sprintf("%s answered %d%s", registry, status, said), "see the registry's log for what it objects to"
 	}
+}
+
+// pauseOf is how long a registry asks to be left alone.
+func pauseOf(answer *transport.Error) string {
+	if pause := trialsOf(answer.Request).pause; pause > 0 {
+		return pause.Round(time.Second).String()
+	}
+	return "a few minutes"
 }
 
 // says is what the registry itself gave as its reason, in one line.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
@@ -103,8 +104,12 @@ func (c *CLI) commands() map[string]func(context.Context, options) error {
 			o.version = ""
 			return c.settle(ctx, o)
 		},
-		action.Status:   c.status,
-		action.History:  c.history,
+		action.Status:  c.status,
+		action.History: c.history,
+		action.Images:  c.images,
+		action.Prune: func(ctx context.Context, o options) error {
+			return c.prune(ctx, o, &pruneFlags{flags: &pflag.FlagSet{}}) // by the file
+		},
 		action.Validate: func(_ context.Context, o options) error { return c.validate(o) },
 	}
 }
