@@ -10,6 +10,7 @@ import (
 func joined(a, b Sample) Sample {
 	both := b
 	both.Live, both.Candidate = plus(a.Live, b.Live), plus(a.Candidate, b.Candidate)
+	both.Gauges = joinedGauges(a.Gauges, b.Gauges)
 	both.Others = slices.Clone(a.Others)
 	for _, m := range b.Others {
 		at := slices.IndexFunc(both.Others, func(o Measure) bool { return o.Name == m.Name })
@@ -21,6 +22,17 @@ func joined(a, b Sample) Sample {
 		both.Others[at].Candidate = plus(both.Others[at].Candidate, m.Candidate)
 	}
 	return both
+}
+
+// joinedGauges are the latest readings of all.
+func joinedGauges(a, b []Gauge) []Gauge {
+	all := slices.Clone(b)
+	for _, g := range a {
+		if !slices.ContainsFunc(all, func(o Gauge) bool { return o.Name == g.Name }) {
+			all = append(all, g)
+		}
+	}
+	return all
 }
 
 // plus is the traffic of both.

@@ -23,6 +23,8 @@ type Sample struct {
 	Live, Candidate deploy.Traffic
 	// Others are metrics besides the traffic as a whole, in any order.
 	Others []Measure
+	// Gauges are readings that are no counts, in any order.
+	Gauges []Gauge
 	// Dispersion is how many times more the error counts of replicas of the
 	// same version vary than independent requests would, as far as is known;
 	// see Dispersion. Zero means as before, below 1 counts as 1. How errors are
