@@ -309,6 +309,8 @@ func (e *statusError) advice() (temporary bool, hint string) {
 		return false, "the address is the one that /api/v1 lies below"
 	case e.code == http.StatusTooManyRequests:
 		return true, "ask it less often"
+	case e.code/100 == 3:
+		return false, "give the address that it redirects to"
 	case e.code/100 == 4:
 		return false, "look at the address and at what lies in front of it"
 	}

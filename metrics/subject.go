@@ -75,7 +75,7 @@ func (v value) String() string {
 type fields struct {
 	App, Environment, Namespace value
 	// Side is "live" or "candidate".
-	Side value
+	Side string
 	// Version is the image's version, Revision the revision's name, Digest the
 	// image's digest.
 	Version, Revision, Digest value
@@ -99,7 +99,7 @@ func (s Subject) fieldsOf(which side, plain bool) fields {
 	}
 	return fields{
 		App: of(s.App), Environment: of(s.Environment), Namespace: of(s.Namespace),
-		Side: of(which.String()), Version: of(r.Image.Version), Revision: of(r.ID), Digest: of(r.Image.Digest),
+		Side: which.String(), Version: of(r.Image.Version), Revision: of(r.ID), Digest: of(r.Image.Digest),
 	}
 }
 

@@ -25,6 +25,7 @@ var knows = map[string][]string{
 	"rollout":                   {"deploy", "rollout/analysis"},
 	"rollout/analysis":          {"deploy"},
 	"rollout/analysis/simulate": {"deploy", "rollout/analysis"},
+	"metrics":                   {"deploy", "rollout/analysis"}, // what sources measure is what judges look at
 	"steps":                     {"checks", "deploy", "registry", "rollout", "rollout/analysis", "version"},
 
 	"target/sandbox":             {"deploy", "target/sandbox/process", "target/sandbox/wire"},
