@@ -248,7 +248,7 @@ func (e *QueryError) Unwrap() error { return e.Err }
 
 // failed says what is wrong with a query and what to do.
 func (c *client) failed(ctx context.Context, metric, query string, err error) error {
-	temporary, hint := true, "look at whether it runs, and at its log"
+	temporary, hint := true, ""
 	var status *statusError
 	var said *promapi.Error
 	var incomplete *partial

@@ -108,7 +108,7 @@ func TestEndpointsThatDoNotAnswer(t *testing.T) {
 		why       string
 		temporary bool
 	}{
-		"503":         {func(w http.ResponseWriter) { http.Error(w, "starting, s3cret", 503) }, "answered 503 Service Unavailable: starting, ***", true},
+		"503":         {func(w http.ResponseWriter) { http.Error(w, "starting, s3cret", http.StatusServiceUnavailable) }, "answered 503 Service Unavailable: starting, ***", true},
 		"401":         {func(w http.ResponseWriter) { w.WriteHeader(401) }, "answered 401 Unauthorized", false},
 		"no end":      {endless, "larger than 32 MiB", false},
 		"cut off":     {func(w http.ResponseWriter) { w.Header().Set("Content-Length", "1000"); fmt.Fprint(w, line(1, 1, 0)) }, "unexpected EOF", true},

@@ -189,10 +189,11 @@ func (p *Prometheus) fetch(ctx context.Context) (map[side][]*object, error) {
 		if s == live && p.subject.Live.IsZero() {
 			continue
 		}
-		answers[s] = make([][]*object, len(p.selectors[s]))
+		answer := make([][]*object, len(p.selectors[s]))
+		answers[s] = answer
 		for i, sel := range p.selectors[s] {
 			all.Go(func() (err error) {
-				answers[s][i], err = p.samples(ctx, sel, back)
+				answer[i], err = p.samples(ctx, sel, back)
 				return err
 			})
 		}

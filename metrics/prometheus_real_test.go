@@ -59,7 +59,7 @@ func TestAgainstAPrometheus(t *testing.T) {
 		"replicas come and go":                     replicasComeAndGo,
 		"native histograms":                        nativeHistograms,
 		"ready-made queries":                       readyMadeQueries,
-		"events":                                   events_,
+		"events":                                   eventsAreCounted,
 		"values":                                   values,
 		"wrong queries are told":                   wrongQueriesAreTold,
 		"errors are not taken for zero":            errorsAreNotTakenForZero,
@@ -268,7 +268,7 @@ func readyMadeQueries(t *testing.T, r *running, name string) {
 	}
 }
 
-func events_(t *testing.T, r *running, name string) {
+func eventsAreCounted(t *testing.T, r *running, name string) {
 	one, two, _ := both(t, r, name)
 	s := &sums{source: sourceFor(t, r.server(), Query{Name: "restarts", Errors: fmt.Sprintf(`web_requests_total{case=%q,version="{{.Version}}",code="200"}`, name)})}
 	s.measure(t)

@@ -70,6 +70,7 @@ func tryPrometheus(t *testing.T, binary string) *running {
 		"--web.listen-address", r.address, "--enable-feature", "native-histograms")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	cmd.Stdout, cmd.Stderr = &log, &log
+	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,9 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func (r *running) server() Server { return Server{Address: "http://" + r.address, Timeout: time.Minute} }
+func (r *running) server() Server {
+	return Server{Address: "http://" + r.address, Timeout: time.Minute}
+}
 
 // scrape makes the Prometheus scrape some apps, and no others of the same name.
 func (r *running) scrape(t *testing.T, name string, apps ...*app) {

@@ -101,7 +101,8 @@ func TestWindows(t *testing.T) {
 			{series(replicaA, at(0, 1000, 15, 2000)...) + "," + series(failedA, at(0, 7, 15, 9)...), series(replicaB, at(0, 5, 15, 5)...), nil},
 			{
 				series(replicaA, at(15, 2000, 30, 2100)...) + "," + series(failedA, at(15, 9, 30, 3)...),
-				series(replicaB, at(15, 5, 30, 6)...), []uint64{103, 3, 1, 0},
+				series(replicaB, at(15, 5, 30, 6)...),
+				[]uint64{103, 3, 1, 0},
 			},
 		},
 		"a restart while nobody looked": {
@@ -117,18 +118,21 @@ func TestWindows(t *testing.T) {
 			{
 				series(replicaA, at(15, 20, 30, 21, 45, 22)...) + "," + series(replicaB, at(15, 20)...),
 				// At 30 it may just be late: scrapes are spread over the interval.
-				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 45, 7)...), []uint64{1, 0, 1, 0},
+				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 45, 7)...),
+				[]uint64{1, 0, 1, 0},
 			},
 			{
 				series(replicaA, at(30, 21, 45, 22, 60, 23)...) + "," + series(replicaB, at(15, 20, 60, 50)...),
-				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 45, 7, 60, 8)...), []uint64{32, 0, 2, 0},
+				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 45, 7, 60, 8)...),
+				[]uint64{32, 0, 2, 0},
 			},
 		},
 		"a replica is gone for good": {
 			{series(replicaA, at(0, 10, 15, 20)...) + "," + series(replicaB, at(0, 10, 15, 20)...), series(`"instance":"c","code":"200"`, at(0, 5, 15, 5)...), nil},
 			{
 				series(replicaA, at(15, 20, 30, 21, 90, 22)...) + "," + series(replicaB, at(15, 20, 18, 22)...),
-				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 90, 7)...), []uint64{4, 0, 2, 0},
+				series(`"instance":"c","code":"200"`, at(15, 5, 30, 6, 90, 7)...),
+				[]uint64{4, 0, 2, 0},
 			},
 		},
 		"both on one gateway": {
@@ -203,12 +207,14 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 		why, hint string
 		temporary bool
 	}{
-		"500":           {func(w http.ResponseWriter) { http.Error(w, "disk is full", 500) }, "answered 500 Internal Server Error: disk is full", "its log", true},
-		"404":           {func(w http.ResponseWriter) { http.Error(w, "no such page", 404) }, "answered 404 Not Found: no such page", "/api/v1", false},
-		"403":           {func(w http.ResponseWriter) { http.Error(w, "no", 403) }, "answered 403", "may read", false},
-		"429":           {func(w http.ResponseWriter) { http.Error(w, "slow down", 429) }, "answered 429", "less often", true},
-		"a web page":    {func(w http.ResponseWriter) { fmt.Fprint(w, "<html>Please sign in</html>") }, "not an answer of Prometheus", "in front of it", false},
-		"too many":      {func(w http.ResponseWriter) { fail(w, 422, "execution", "query processing would load too many samples into memory") }, "too many samples", "fewer series", false},
+		"500":        {func(w http.ResponseWriter) { http.Error(w, "disk is full", 500) }, "answered 500 Internal Server Error: disk is full", "its log", true},
+		"404":        {func(w http.ResponseWriter) { http.Error(w, "no such page", 404) }, "answered 404 Not Found: no such page", "/api/v1", false},
+		"403":        {func(w http.ResponseWriter) { http.Error(w, "no", http.StatusForbidden) }, "answered 403", "may read", false},
+		"429":        {func(w http.ResponseWriter) { http.Error(w, "slow down", http.StatusTooManyRequests) }, "answered 429", "less often", true},
+		"a web page": {func(w http.ResponseWriter) { fmt.Fprint(w, "<html>Please sign in</html>") }, "not an answer of Prometheus", "in front of it", false},
+		"too many": {func(w http.ResponseWriter) {
+			fail(w, 422, "execution", "query processing would load too many samples into memory")
+		}, "too many samples", "fewer series", false},
 		"a parse error": {func(w http.ResponseWriter) { fail(w, 400, "bad_data", "1:5: parse error: unexpected end") }, "1:5: parse error", "web page", false},
 		"warnings": {func(w http.ResponseWriter) {
 			fmt.Fprint(w, `{"status":"success","warnings":["store 10.0.0.1 is gone"],"data":{"resultType":"vector","result":[]}}`)
