@@ -28,6 +28,7 @@ type Inputs struct {
 	Reason    string
 	DryRun    bool
 	Push      bool
+	MoveTags  bool
 	// Plan is the path of a plan to keep to, relative to WorkingDirectory.
 	Plan      string
 	SkipOrder bool
@@ -55,6 +56,7 @@ func (r *Runner) Inputs() (Inputs, error) {
 		Reason:           p.line(InputReason),
 		DryRun:           p.boolean(InputDryRun),
 		Push:             p.boolean(InputPush),
+		MoveTags:         p.boolean(InputMoveTags),
 		Plan:             p.line(InputPlan),
 		SkipOrder:        p.boolean(InputSkipOrder),
 		PullRequest:      p.number(InputPullRequest, p.line(InputPullRequest)),

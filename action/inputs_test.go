@@ -13,13 +13,13 @@ func TestInputs(t *testing.T) {
 	r, _ := onRunner(env{
 		"INPUT_COMMAND": "Promote", "INPUT_CONFIG": "deploy/slipway.yaml", "INPUT_VERSION": " v1.4.2 ",
 		"INPUT_ENVIRONMENT": "production", "INPUT_STRATEGY": "canary", "INPUT_OPERATION": "rollback",
-		"INPUT_REASON": "as agreed", "INPUT_DRY-RUN": "true", "INPUT_PUSH": "TRUE", "INPUT_REPORT": "r.json",
+		"INPUT_REASON": "as agreed", "INPUT_DRY-RUN": "true", "INPUT_PUSH": "TRUE", "INPUT_MOVE-TAGS": "true", "INPUT_REPORT": "r.json",
 		"INPUT_GITHUB-TOKEN": "t", "INPUT_WORKING-DIRECTORY": "app", "INPUT_PLAN": "p.json", "INPUT_SKIP-ORDER": "true", "INPUT_PULL-REQUEST": "12",
 	})
 	got, err := r.Inputs()
 	want := Inputs{
 		Command: Promote, Config: "deploy/slipway.yaml", Version: "1.4.2", Environment: "production",
-		Strategy: deploy.Canary, Operation: Rollback, Reason: "as agreed", DryRun: true, Push: true,
+		Strategy: deploy.Canary, Operation: Rollback, Reason: "as agreed", DryRun: true, Push: true, MoveTags: true,
 		Plan: "p.json", SkipOrder: true, PullRequest: 12,
 		Report: "r.json", GitHubToken: "t", WorkingDirectory: "app",
 	}

@@ -24,6 +24,7 @@ const (
 	InputReason           = "reason"
 	InputDryRun           = "dry-run"
 	InputPush             = "push"
+	InputMoveTags         = "move-tags"
 	InputPlan             = "plan"
 	InputSkipOrder        = "skip-order"
 	InputPullRequest      = "pull-request"
@@ -45,6 +46,7 @@ func InputSpecs() []Spec {
 		{Name: InputReason, Description: "Why this is done, for the lock on the environment and for the reports. Left out: the input of that name that the workflow was started with."},
 		{Name: InputDryRun, Default: "false", Description: "true shows what would happen, and changes nothing."},
 		{Name: InputPush, Default: "false", Description: "With the command build: true pushes the image, too."},
+		{Name: InputMoveTags, Default: "false", Description: "With the command build and push: true moves the tags that slipway.yaml names, too, though nothing is released."},
 		{Name: InputPlan, Description: "Path of a plan, relative to working-directory: the release does exactly what it says, or nothing."},
 		{Name: InputSkipOrder, Default: "false", Description: "true does without the environment that this one comes after. It needs a reason, which is recorded."},
 		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},

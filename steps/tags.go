@@ -48,8 +48,13 @@ func moveTags(ctx context.Context, w *Work) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tagsLimit, fmt.Errorf("timed out after %s moving tags", tagsLimit))
 	defer cancel()
+	repository, err := w.repository(ctx) // environments may pull from others
+	if err != nil {
+		w.warn(ctx, "", "no tag was moved to "+w.Version, err)
+		return nil
+	}
 	for _, name := range floatingNames(w.App.Tags, w.Version) {
-		moved, err := w.follow(ctx, name)
+		moved, err := w.follow(ctx, repository, name)
 		if err != nil {
 			w.warn(ctx, "", fmt.Sprintf("the tag %s was not moved to %s", name, w.Version), err)
 			continue
@@ -96,7 +101,7 @@ func saysTag(t deploy.TagMove) string {
 // environment before its run touches the tag: of two runs, the one that writes
 // last sees the other's version there, or the other sees this one's tag. Either
 // puts it right, whichever order the registry has put them in.
-func (w *Work) follow(ctx context.Context, name string) (deploy.TagMove, error) {
+func (w *Work) follow(ctx context.Context, repository, name string) (deploy.TagMove, error) {
 	move := deploy.TagMove{Name: name}
 	lost := map[string]bool{} // images that the registry has no more
 	for range tagTries {
@@ -104,7 +109,8 @@ func (w *Work) follow(ctx context.Context, name string) (deploy.TagMove, error) 
 		if err != nil {
 			return move, err
 		}
-		have, err := w.tagged(ctx, best.Repository, name)
+		best.Repository = repository
+		have, err := w.tagged(ctx, repository, name)
 		if err != nil {
 			return move, err
 		}
@@ -216,12 +222,13 @@ func errOther(best deploy.Image, name string, have registry.Described) error {
 }
 
 // highest is the highest version for a tag: the one at hand, or one that was
-// promoted at the last environment.
+// promoted at the last environment, from whichever repository it was pulled
+// there.
 func (w *Work) highest(ctx context.Context, name string, lost map[string]bool) (deploy.Image, error) {
 	best := w.Image
 	images, err := w.releasedImages(ctx)
 	for _, image := range images {
-		fits := image.Repository == best.Repository && slices.Contains(floatingNames(w.App.Tags, image.Version), name)
+		fits := slices.Contains(floatingNames(w.App.Tags, image.Version), name)
 		if fits && !lost[image.Digest] && version.Compare(image.Version, best.Version) > 0 {
 			best = image
 		}

@@ -144,6 +144,7 @@ func (s *shop) publish(tag, says string) deploy.Image {
 func (s *shop) promoted(image deploy.Image) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	image.Repository = elsewhere
 	s.history = append(s.history, deploy.Record{Operation: "release", Outcome: deploy.Promoted, Candidate: deploy.Revision{Image: image}})
 }
 
@@ -154,9 +155,13 @@ func (s *shop) run(image deploy.Image, transport http.RoundTripper) (*Work, *sto
 		Images: &client.Client{Transport: transport, Retry: remote.Backoff{Duration: time.Millisecond, Steps: 2}}, Reporter: told,
 	})
 	w.Image = image
+	w.Image.Repository = elsewhere // as one that is promoted from there
 	w.Targets["production"] = window{place{name: "production"}, s}
 	return w, told
 }
+
+// elsewhere is where production pulls from.
+const elsewhere = "production.example.com/acme/hello"
 
 // release publishes a version, promotes it and moves the tags.
 func (s *shop) release(v string) *story {

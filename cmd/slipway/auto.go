@@ -62,7 +62,7 @@ func chosen(in action.Inputs, command action.Command, event action.Event) option
 func fromInputs(in action.Inputs) options {
 	o := options{
 		dir: in.WorkingDirectory, config: in.Config, version: in.Version, strategy: string(in.Strategy), reason: in.Reason,
-		dryRun: in.DryRun, push: in.Push, token: in.GitHubToken, commitStatus: in.CommitStatus,
+		dryRun: in.DryRun, push: in.Push, moveTags: in.MoveTags, token: in.GitHubToken, commitStatus: in.CommitStatus,
 	}
 	if in.Report != "" {
 		o.report = filepath.Join(in.WorkingDirectory, in.Report)
