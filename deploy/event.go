@@ -115,6 +115,9 @@ type Observation struct {
 	// Elapsed of Hold.
 	Elapsed time.Duration `json:"elapsed"`
 	Hold    time.Duration `json:"hold"`
+	// Verdict is the judge's, Why it the Message of the event; nil where there
+	// is no judge.
+	Verdict *Verdict `json:"verdict,omitempty"`
 }
 
 // Run is the execution that all of this belongs to.

@@ -33,6 +33,8 @@ type Strategy struct {
 	Kind Kind `json:"kind"`
 	// Steps are the shares of a canary, ascending, the last one 100.
 	Steps []Percent `json:"steps,omitempty"`
+	// Pace is what makes a canary take its next step; empty means PaceTime.
+	Pace Pace `json:"pace,omitempty"`
 	// Hold is how long each step of a canary, batch of a rolling or new
 	// version of a recreate is watched before the next.
 	Hold time.Duration `json:"hold,omitempty"`
@@ -44,9 +46,14 @@ type Strategy struct {
 	// passed, a person has to say resume; 0 is before the first user.
 	Approve []Percent `json:"approve,omitempty"`
 	// Errors is the largest share of 5xx answers of the new version that is
-	// let pass.
+	// let pass, whatever the old version does. NoLimit leaves it to the judge.
 	Errors Percent `json:"errors"`
+	// Judging is for canary and blue-green.
+	Judging Judging `json:"judging,omitzero"`
 }
+
+// Judged reports whether users of both versions are compared.
+func (s Strategy) Judged() bool { return s.Kind == Canary || s.Kind == BlueGreen }
 
 // Defaults of a Strategy, used where slipway.yaml is silent.
 const (
@@ -54,6 +61,9 @@ const (
 	DefaultHold   = 30 * time.Second
 	DefaultBatch  = 1
 	DefaultErrors = Percent(1)
+	// NoLimit is a share of errors that nothing exceeds, and the default of the
+	// strategies that are judged.
+	NoLimit = Percent(100)
 )
 
 // DefaultSteps are the shares of a canary that names none.
@@ -69,6 +79,12 @@ func DefaultStrategy() Strategy {
 func (s Strategy) WithDefaults() Strategy {
 	if s.Errors == 0 {
 		s.Errors = DefaultErrors
+		if s.Judged() {
+			s.Errors = NoLimit
+		}
+	}
+	if s.Judged() {
+		s.Judging = s.Judging.WithDefaults()
 	}
 	switch s.Kind {
 	case Canary:
@@ -77,6 +93,9 @@ func (s Strategy) WithDefaults() Strategy {
 		}
 		if s.Hold == 0 {
 			s.Hold = DefaultHold
+			if s.Pace == PaceEvidence {
+				s.Hold = DefaultDwell
+			}
 		}
 	case Rolling:
 		if s.Batch == 0 {

@@ -19,8 +19,9 @@ type Engine struct {
 	Check    CheckFunc
 	Reporter deploy.Reporter
 	Log      *slog.Logger
-	// Judge makes the judge of one rollout; nil means analysis.ErrorLimit with
-	// the strategy's limit.
+	// Judge makes the judge of one rollout; nil means analysis.Rollout where
+	// both versions are compared, else analysis.ErrorLimit with the strategy's
+	// limit.
 	Judge func(deploy.Strategy) analysis.Judge
 	// Poll is how often a gate looks; zero means 200 ms.
 	Poll time.Duration
@@ -179,7 +180,7 @@ func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 	plan := d.plan(live)
 	now := time.Now()
 	r := &rollout{
-		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL, judge: e.judge(d.Strategy),
+		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL,
 		ledger: ledger{journal: s, record: deploy.Record{
 			Version: state.Record.Version, Owner: d.Owner, Operation: d.Operation,
 			Strategy: d.Strategy, Stages: len(plan.Stages),
@@ -187,6 +188,7 @@ func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 		}},
 	}
 	r.judged = r.readingsOf(state)
+	r.court = e.court(plan, r.judged.live)
 	return r
 }
 
@@ -267,13 +269,6 @@ func (e *Engine) ended(ctx context.Context, r Result) {
 func (e *Engine) poll() time.Duration         { return cmp.Or(e.Poll, 200*time.Millisecond) }
 func (e *Engine) revertBudget() time.Duration { return cmp.Or(e.RevertBudget, 2*time.Minute) }
 func (e *Engine) lockTTL() time.Duration      { return cmp.Or(e.LockTTL, 15*time.Second) }
-
-func (e *Engine) judge(s deploy.Strategy) analysis.Judge {
-	if e.Judge != nil {
-		return e.Judge(s)
-	}
-	return analysis.NewErrorLimit(s.Errors)
-}
 
 // reason is an error in a sentence for people.
 func reason(err error) string {

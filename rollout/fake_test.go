@@ -19,6 +19,8 @@ type fake struct {
 	state   deploy.State
 	acts    []string
 	trouble map[string]func(ctx context.Context) error
+	// rate of all requests, a second.
+	rate float64
 	// errors is the share of requests that a revision fails.
 	errors map[string]float64
 	counts map[string]*deploy.Traffic
@@ -47,7 +49,7 @@ func newFake() *fake {
 		state:   deploy.State{URL: "http://users"},
 		trouble: map[string]func(context.Context) error{},
 		errors:  map[string]float64{}, counts: map[string]*deploy.Traffic{},
-		restarts: map[string]int{}, down: map[string]int{}, read: time.Now(),
+		rate: 100, restarts: map[string]int{}, down: map[string]int{}, read: time.Now(),
 	}
 }
 
@@ -76,7 +78,7 @@ func (f *fake) do(ctx context.Context, act string, change func()) error {
 
 // count lets the users' requests since the last count happen.
 func (f *fake) count() {
-	requests := time.Since(f.read).Seconds() * 100
+	requests := time.Since(f.read).Seconds() * f.rate
 	f.read = time.Now()
 	share := f.state.Share.Fraction()
 	if f.state.Live != nil {

@@ -119,16 +119,20 @@ type watch struct {
 	n     int
 	began time.Time
 	// before is from when the stage began.
-	before  readings
-	verdict analysis.Verdict
+	before readings
+	// verdict is the judge's; observed that of one who decides nothing.
+	verdict, observed analysis.Verdict
+	// longer: it has been told that the stage is watched beyond its hold.
+	longer bool
 	// url is the candidate's own route.
 	url string
 	// restarts is the candidate's count at the first look.
 	restarts *int
 	// unready and blind are since when, zero when all is well.
 	unready, blind time.Time
-	// told is when the last observation was reported.
-	told time.Time
+	// observation is the last one, told when it was reported.
+	observation deploy.Observation
+	told        time.Time
 }
 
 // look reads the state once and fails if anything is wrong.
@@ -144,6 +148,7 @@ func (w *watch) look(ctx context.Context) error {
 		w.url = state.URL
 	}
 	w.observe(ctx, state, running)
+	w.report(ctx, w.verdict.Decision == analysis.Revert)
 	if err := w.heed(state.Signal); err != nil {
 		return err
 	}
@@ -200,49 +205,52 @@ func (w *watch) wanted() int {
 	return w.plan.Candidate.Config.Replicas
 }
 
-// observe hands what came in since the last look to the judge, and tells it
-// about once a second; what decides is always told.
+// observe hands what came in since the last look to the judge.
 func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.Running) {
 	now := w.readingsOf(state)
 	elapsed := time.Since(w.began)
-	w.verdict = w.judge.Observe(analysis.Sample{
+	w.hear(ctx, analysis.Sample{
 		Elapsed: elapsed, Share: w.stage.Share,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	})
 	w.judged = now
-	due := time.Since(w.told) >= time.Second || w.verdict.Decision == analysis.Revert
-	if w.stage.Share == 0 || !due {
+	w.observation = deploy.Observation{
+		Share: w.stage.Share, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
+		Ready: running.Ready(), Replicas: w.wanted(), Elapsed: elapsed, Hold: w.stage.Hold,
+	}
+}
+
+// report tells the last observation about once a second, and when it must.
+func (w *watch) report(ctx context.Context, must bool) {
+	if w.stage.Share == 0 || !must && time.Since(w.told) < time.Second {
 		return
 	}
 	w.told = time.Now()
+	o := w.observation
+	verdict, why := w.spoken()
+	o.Verdict = verdict
 	w.tell(ctx, deploy.Event{
-		Kind: deploy.Observed, Environment: w.plan.Environment, Stage: w.n, Share: w.stage.Share, Message: w.verdict.Why,
-		Observation: &deploy.Observation{
-			Share: w.stage.Share, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
-			Ready: running.Ready(), Replicas: w.wanted(), Elapsed: elapsed, Hold: w.stage.Hold,
-		},
+		Kind: deploy.Observed, Environment: w.plan.Environment, Stage: w.n, Share: w.stage.Share, Message: why, Observation: &o,
 	})
 }
 
-// end takes the last look, for as long as it needs to see everything ready.
-// What is suspicious does not pass.
+// end looks until everything is ready and the stage may end, or cannot. The
+// last observation is always told.
 func (w *watch) end(ctx context.Context) error {
 	for {
-		w.told = time.Time{} // the last observation is always told
 		if err := w.look(ctx); err != nil {
 			return err
 		}
 		if w.blind.IsZero() && w.unready.IsZero() {
-			break
+			if over, err := w.conclude(ctx); over {
+				w.report(ctx, true)
+				return err
+			}
 		}
 		if err := pause(ctx, w.poll()); err != nil {
 			return err
 		}
 	}
-	if w.verdict.Decision != analysis.Advance {
-		return fmt.Errorf("%s", w.verdict.Why)
-	}
-	return nil
 }
 
 // pause waits, unless the run is interrupted.

@@ -75,8 +75,8 @@ func Decide(environment string) string {
 func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 	return e.takeOver(ctx, d, func(ctx context.Context, r *rollout, state deploy.State) Result {
 		record := state.Record
-		r.checks, r.judge = d.Checks, e.judge(record.Strategy)
-		r.judged = r.readingsOf(state)
+		r.checks, r.judged = d.Checks, r.readingsOf(state)
+		r.court = e.court(r.plan, r.judged.live)
 		r.tell(ctx, deploy.Event{
 			Kind: deploy.RolloutStarted, Environment: r.plan.Environment, Plan: &r.plan, URL: r.url,
 			Message: fmt.Sprintf("%s goes on after %d of %d stages", r.plan.Candidate, record.Passed, record.Stages),

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // rollout is one walk along a plan.
@@ -18,9 +17,8 @@ type rollout struct {
 	checks []deploy.Check
 	ledger ledger
 	url    string
-	// judge sees the whole rollout: what a stage has shown counts in the next.
-	judge analysis.Judge
-	// judged are the readings up to which it has seen everything.
+	court  *court
+	// judged are the readings up to which the judge has seen everything.
 	judged readings
 }
 
@@ -40,6 +38,9 @@ func (r *rollout) walk(ctx context.Context, passed int) Result {
 		err := r.stage(ctx, i+1, s)
 		if p, ok := errors.AsType[*paused](err); ok {
 			return r.rest(ctx, i, p.Error())
+		}
+		if u, ok := errors.AsType[*undecided](err); ok {
+			return r.rest(ctx, i+1, u.Error())
 		}
 		if err != nil {
 			return r.back(ctx, err)

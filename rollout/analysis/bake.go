@@ -112,8 +112,7 @@ type past struct {
 	ratios       []float64
 	// trail are all requests of the new version.
 	trail trail
-	// recorded is the logarithm of how likely the history is when nothing is
-	// known beforehand, by Krichevsky and Trofimov.
+	// recorded is how likely the history is; see mixed.
 	recorded float64
 	// shown is the most evidence that there was for a version that is not worse.
 	shown float64
@@ -123,8 +122,14 @@ func newPast(failed, good, margin float64) *past {
 	p := &past{failed: failed, good: good, margin: margin, dispersion: 1, experts: errorExperts(), live: newLive(2), ratios: make([]float64, 2), trail: newTrail(2)}
 	p.wealth = newWealth(p.experts, 0)
 	p.live.expect([]float64{good, failed}, []float64{priorRequests - priorFailed, priorFailed})
-	p.recorded = logBeta(failed+0.5, good+0.5) - logBeta(0.5, 0.5)
+	p.recorded = mixed(failed, good)
 	return p
+}
+
+// mixed is the logarithm of how likely such counts are where nothing is known of
+// the share of errors beforehand, by Krichevsky and Trofimov.
+func mixed(failed, good float64) float64 {
+	return logBeta(failed+0.5, good+0.5) - logBeta(0.5, 0.5)
 }
 
 func logBeta(a, b float64) float64 {
@@ -155,9 +160,15 @@ func (p *past) alike() float64 {
 }
 
 // worse is the evidence for a version that is worse by more than the margin, as
-// a logarithm.
+// a logarithm: the mean of what two ways of expecting its errors say. The experts
+// see what is a little worse soonest. They expect multiples of the errors before;
+// where those were next to none, they know nothing of 10%, and who expects any
+// share does.
 func (p *past) worse() float64 {
-	return (p.wealth.log() + p.alike() - p.likeliest(func(c, l float64) bool { return c <= l+p.margin })) / p.dispersion
+	experts := p.wealth.log() + p.alike()
+	anything := p.recorded + mixed(p.trail.candidate[1], p.trail.candidate[0])
+	likelihood := logAdd(experts, anything) - math.Ln2
+	return (likelihood - p.likeliest(func(c, l float64) bool { return c <= l+p.margin })) / p.dispersion
 }
 
 // better is the evidence for one that is worse by less.

@@ -27,9 +27,8 @@ type ErrorLimit struct {
 // NewErrorLimit judges one rollout.
 func NewErrorLimit(limit deploy.Percent) *ErrorLimit { return &ErrorLimit{Limit: limit} }
 
-// Observe adds the sample. It answers Revert as soon as it is certain,
-// Continue while the share is higher than chance would easily explain, which
-// does not pass the end of a stage, else Advance.
+// Observe adds the sample. It answers Revert as soon as it is certain, Hold
+// while the share is higher than chance would easily explain, else Advance.
 func (j *ErrorLimit) Observe(s Sample) Verdict {
 	j.seen.Requests += s.Candidate.Requests
 	j.seen.Errors += s.Candidate.Errors
@@ -39,7 +38,7 @@ func (j *ErrorLimit) Observe(s Sample) Verdict {
 	case chance < certain:
 		v.Decision = Revert
 	case chance < likely:
-		v.Decision, v.ETA = Continue, Unknown
+		v.Decision, v.ETA = Hold, Unknown
 	case j.seen.ErrorShare() > j.Limit:
 		v.Why += ", which is too few to tell from chance"
 	}

@@ -24,7 +24,7 @@ func TestErrorLimit(t *testing.T) {
 		{"no errors", 1, 1000, 0, Advance},
 		{"at the limit", 1, 1000, 10, Advance},
 		{"one of few is chance", 1, 10, 1, Advance},
-		{"one of two is suspicious", 1, 2, 1, Continue},
+		{"one of two is suspicious", 1, 2, 1, Hold},
 		{"broken is certain after three", 1, 3, 3, Revert},
 		{"a tenth of sixty is certain", 1, 60, 6, Revert},
 		{"a limit of zero allows none", 0, 1000, 1, Revert},
