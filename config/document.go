@@ -13,6 +13,7 @@ type document struct {
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
+	Judge        *judge       `yaml:"judge" jsonschema_description:"How the users of both versions decide, where an environment says nothing else. Left out: as the keys below say."`
 	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one to release to, besides preview."`
 }
 
@@ -77,6 +78,7 @@ type environment struct {
 	Replicas *count      `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
 	Checks   *[]check    `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
 	Strategy *strategy   `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
+	Judge    *judge      `yaml:"judge" jsonschema_description:"How the users of both versions decide, for canary and blue-green. Its keys go over those of the app's judge."`
 	TTL      *lifetime   `yaml:"ttl" jsonschema_description:"How long a preview stays after its last deployment. Left out: 72h."`
 	Limit    *count      `yaml:"limit" jsonschema_description:"How many previews there may be at once; the one deployed to longest ago makes room. Left out: 10."`
 }
@@ -111,13 +113,14 @@ type rolling struct {
 
 type blueGreen struct {
 	Keep    *pause     `yaml:"keep" jsonschema_description:"How long the old side is kept after the switch, so that going back is instant. Left out: 30s."`
-	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass, whatever the old version does. Left out: what the judge says."`
 	Approve approvals  `yaml:"approve" jsonschema_description:"Where a person has to say resume: 0% alone, before the first user. Left out: nowhere."`
 }
 
 type canary struct {
 	Steps   steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
-	Hold    *pause     `yaml:"hold" jsonschema_description:"How long each step is watched. Left out: 30s."`
-	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass. Left out: 1%."`
+	Pace    *pace      `yaml:"pace" jsonschema_description:"What makes the next step: time (each is watched for hold), or evidence (as soon as it is proved that the new version is not worse). Left out: time."`
+	Hold    *pause     `yaml:"hold" jsonschema_description:"How long each step is watched, with pace: evidence at least. Left out: 30s, and 15s with pace: evidence."`
+	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass, whatever the old version does. Left out: what the judge says."`
 	Approve approvals  `yaml:"approve" jsonschema_description:"The shares at which, once they have passed, a person has to say resume, ascending: 0% (before the first user) and steps below 100%. Left out: nowhere."`
 }

@@ -44,6 +44,6 @@ environments:
 	//   |
 	// 4 |   staging: {target: sandbox, replica: 2}
 	//   |                              ^^^^^^^
-	//   = valid: target, after, image, service, env, secrets, replicas, checks, strategy
+	//   = valid: target, after, image, service, env, secrets, replicas, checks, strategy, judge
 	//   = hint: did you mean replicas?
 }

@@ -17,7 +17,7 @@ func (r *reader) environment(d *document, e *named, checks []deploy.Check) deplo
 		Repository: string(or(e.Image, "")),
 		Service:    r.service(&d.Service, e),
 		Checks:     slices.Clone(checks),
-		Strategy:   r.strategy(e),
+		Strategy:   r.judging(d.Judge, e, r.strategy(e)),
 	}
 	r.copies(d, e)
 	if e.Checks != nil {

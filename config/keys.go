@@ -110,12 +110,23 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"rolling":    "rolling: {batch: 1}",
 	"blue-green": "blue-green: {keep: 30s}",
 	"canary":     "canary: {steps: [10%, 50%, 100%], hold: 30s}",
+	"pace":       "pace: evidence",
 	"hold":       "hold: 30s",
 	"errors":     "errors: 1%",
 	"batch":      "batch: 1",
 	"keep":       "keep: 30s",
 	"steps":      "steps: [10%, 50%, 100%]",
 	"approve":    "approve: [0%]",
+	// judge
+	"judge":      "judge: {on-unknown: hold}",
+	"observe":    "observe: true",
+	"alpha":      "alpha: 1%",
+	"margin":     "margin: 0.1%",
+	"latency":    "latency: {ratio: 1.25}",
+	"ratio":      "ratio: 1.25",
+	"warm-up":    "warm-up: 30s",
+	"max-hold":   "max-hold: 30m",
+	"on-unknown": "on-unknown: hold",
 }
 
 // homesOf says where a key would be right, such as "below service or below
@@ -165,6 +176,8 @@ func keyed(t reflect.Type, home string) (reflect.Type, string) {
 		return reflect.TypeFor[targets](), home
 	case reflect.TypeFor[strategy]():
 		return reflect.TypeFor[strategies](), home
+	case reflect.TypeFor[judge]():
+		return reflect.TypeFor[judging](), home
 	}
 	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		return keyed(t.Elem(), home)

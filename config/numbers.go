@@ -102,11 +102,12 @@ func (v *owner) read(r *reader, p place) bool {
 }
 
 // The durations: a limit bounds something and cannot be nothing, a pause can. A
-// lifetime outlasts the run that began it.
+// lifetime outlasts the run that began it, patience a pause.
 type (
 	limit    time.Duration
 	pause    time.Duration
 	lifetime time.Duration
+	patience time.Duration
 )
 
 func (v *limit) read(r *reader, p place) bool {
@@ -119,6 +120,10 @@ func (v *pause) read(r *reader, p place) bool {
 
 func (v *lifetime) read(r *reader, p place) bool {
 	return readDuration(r, p, v, time.Minute, 365*24*time.Hour, "a duration from 1m to 8760h")
+}
+
+func (v *patience) read(r *reader, p place) bool {
+	return readDuration(r, p, v, time.Second, 24*time.Hour, "a duration from 1s to 24h")
 }
 
 func readDuration[T ~int64](r *reader, p place, into *T, low, high time.Duration, expected string) bool {

@@ -46,7 +46,9 @@ func (r *reader) preview(e *named, pattern deploy.Environment) *deploy.Preview {
 // old side after the switch: nobody watches it.
 func defaultStrategy(environment string) deploy.Strategy {
 	if environment == deploy.PreviewName {
-		return deploy.Strategy{Kind: deploy.BlueGreen, Errors: deploy.DefaultErrors}
+		s := deploy.DefaultStrategy()
+		s.Keep = 0
+		return s
 	}
 	return deploy.DefaultStrategy()
 }

@@ -68,6 +68,7 @@ func (owner) JSONSchema() *jsonschema.Schema      { return ownerForm.schema() }
 func (limit) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (pause) JSONSchema() *jsonschema.Schema      { return durationForm.schema() }
 func (lifetime) JSONSchema() *jsonschema.Schema   { return durationForm.schema() }
+func (patience) JSONSchema() *jsonschema.Schema   { return durationForm.schema() }
 
 func (next) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: []any{nextPatch, nextCommits}}
@@ -246,18 +247,39 @@ func (target) JSONSchema() *jsonschema.Schema {
 }
 
 func (strategy) JSONSchema() *jsonschema.Schema {
-	return choiceOf(&strategies{}, kindNames(deploy.Kinds))
+	return choiceOf(&strategies{}, wordsOf(deploy.Kinds))
+}
+
+func (judge) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(wordSchema([]string{observe}), inline(&judging{}))
+}
+
+func (onUnknown) JSONSchema() *jsonschema.Schema { return wordSchema(wordsOf(deploy.OnUnknowns)) }
+func (pace) JSONSchema() *jsonschema.Schema      { return wordSchema(wordsOf(deploy.Paces)) }
+
+func wordSchema(words []string) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string"}
+	for _, w := range words {
+		s.Enum = append(s.Enum, w)
+	}
+	return s
+}
+
+func (chance) JSONSchema() *jsonschema.Schema {
+	text := percentForm.schema()
+	text.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Pattern: noUsers}, {Pattern: allUsers}}}
+	return oneOfThese(text, &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), ExclusiveMaximum: number(100)})
+}
+
+func (ratio) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(1), Maximum: number(maxRatio)}
 }
 
 // choiceOf is a name alone, or a mapping with that name as its only key.
 func choiceOf(settings any, names []string) *jsonschema.Schema {
-	alone := &jsonschema.Schema{Type: "string"}
-	for _, n := range names {
-		alone.Enum = append(alone.Enum, n)
-	}
 	set := inline(settings)
 	set.MinProperties, set.MaxProperties = at(1), at(1)
-	return oneOfThese(alone, set)
+	return oneOfThese(wordSchema(names), set)
 }
 
 // JSONSchemaExtend asks for an image to log in for.

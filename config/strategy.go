@@ -16,17 +16,9 @@ type strategy struct {
 }
 
 func (v *strategy) read(r *reader, p place) bool {
-	kind, at, ok := r.choice(p, kindNames(deploy.Kinds), &v.set)
+	kind, at, ok := r.choice(p, wordsOf(deploy.Kinds), &v.set)
 	v.kind, v.mark = deploy.Kind(kind), at
 	return ok
-}
-
-func kindNames(kinds []deploy.Kind) []string {
-	list := make([]string, len(kinds))
-	for i, k := range kinds {
-		list[i] = string(k)
-	}
-	return list
 }
 
 // strategy is the environment's, if its target can do it.
@@ -40,7 +32,7 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 	if !known || s.Kind == "" || slices.Contains(kind.Strategies, s.Kind) {
 		return s
 	}
-	can := kindNames(kind.Strategies)
+	can := wordsOf(kind.Strategies)
 	if e.Strategy == nil {
 		r.add(at, Error{
 			Message: fmt.Sprintf("target: %s cannot do %s, the strategy where none is named", e.Target.kind, s.Kind),
@@ -60,7 +52,11 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 // compile fills in the defaults of what is not written. What is written as
 // zero stays zero: errors: 0% lets nothing pass.
 func (v *strategy) compile() deploy.Strategy {
-	s := deploy.Strategy{Kind: v.kind}.WithDefaults()
+	s := deploy.Strategy{Kind: v.kind}
+	if v.set.Canary != nil && v.set.Canary.Pace != nil {
+		s.Pace = deploy.Pace(*v.set.Canary.Pace)
+	}
+	s = s.WithDefaults()
 	switch set := v.set; {
 	case set.Recreate != nil:
 		put(&s.Hold, set.Recreate.Hold)

@@ -22,6 +22,8 @@ type Stage struct {
 	Batch Batch `json:"batch,omitzero"`
 	// Hold is how long the gate watches before the next stage.
 	Hold time.Duration `json:"hold"`
+	// Proof: it watches on until it is proved that the candidate is not worse.
+	Proof bool `json:"proof,omitempty"`
 	// Checks are run at the end of the hold.
 	Checks bool `json:"checks,omitempty"`
 	// Approval holds the rollout after the stage until a person says resume.

@@ -109,6 +109,19 @@ func (s Strategy) WithDefaults() Strategy {
 	return s
 }
 
+// By is what is left of a strategy's settings when another kind takes its place.
+func (s Strategy) By(k Kind) Strategy {
+	other := Strategy{Kind: k}
+	if other.Judged() {
+		other.Judging = s.Judging
+	}
+	other = other.WithDefaults()
+	if s.Errors < NoLimit {
+		other.Errors = s.Errors
+	}
+	return other
+}
+
 // Percent is a share between 0 and 100.
 type Percent float64
 

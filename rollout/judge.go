@@ -128,7 +128,7 @@ func (w *watch) may() bool {
 		// Nobody's share grows after a switch: nobody is put at risk by going on.
 		s := w.court.strategy
 		return s.Kind == deploy.BlueGreen && s.Judging.OnUnknown == ""
-	case w.court.strategy.Pace == deploy.PaceEvidence && w.stage.Share < 100:
+	case w.stage.Proof:
 		return w.verdict.Decision == analysis.Advance || w.verdict.Decision == analysis.Promote
 	}
 	return true
@@ -147,7 +147,7 @@ func (w *watch) patience() time.Duration {
 		return w.stage.Hold
 	case s.Judging.MaxHold > 0:
 		return max(s.Judging.MaxHold, w.stage.Hold)
-	case w.unused() && s.Pace != deploy.PaceEvidence:
+	case w.unused() && !w.stage.Proof:
 		return w.stage.Hold
 	}
 	return max(deploy.DefaultMaxHold, w.stage.Hold)

@@ -47,7 +47,9 @@ func canary(s deploy.Strategy) []deploy.Stage {
 		if share == 100 {
 			break
 		}
-		stages = append(stages, deploy.Stage{Act: deploy.ActSplit, Share: share, Hold: s.Hold})
+		stages = append(stages, deploy.Stage{
+			Act: deploy.ActSplit, Share: share, Hold: s.Hold, Proof: s.Pace == deploy.PaceEvidence,
+		})
 	}
 	return append(stages, toAll(s.Hold))
 }
@@ -116,7 +118,10 @@ func Describe(s deploy.Stage) string {
 	if s.Checks {
 		act += ", run the checks"
 	}
-	if s.Hold > 0 {
+	switch {
+	case s.Proof:
+		act += fmt.Sprintf(", watch until it is proved that it is not worse, for %s at least", s.Hold)
+	case s.Hold > 0:
 		act += fmt.Sprintf(", watch for %s", s.Hold)
 	}
 	if s.Approval {

@@ -139,7 +139,7 @@ func (o *options) choose(app deploy.App) ([]deploy.Environment, error) {
 				return nil, deploy.Usage("leave --strategy out, or change the file",
 					"the strategy of %s asks for a person at %v, and --strategy %s would do without", env.Name, env.Strategy.Approve, k)
 			}
-			env.Strategy = deploy.Strategy{Kind: k, Errors: env.Strategy.Errors}.WithDefaults()
+			env.Strategy = env.Strategy.By(k)
 		}
 		chosen = append(chosen, env)
 	}
