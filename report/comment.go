@@ -317,7 +317,7 @@ func CommentMarkdown(s Story) string {
 	return assemble(maxComment, append(sections,
 		details("Commands", commandBlock(&s)),
 		details("Notices", notices(&s)),
-		details("Timeline", gantt(&s), shares(&s)),
+		details("Timeline", gantt(&s), shares(&s), charts(&s), verdicts(&s)),
 		details("Checks", checkTable(&s)),
 		about(&s),
 	)...)

@@ -146,6 +146,11 @@ func (c *Console) stageStarted(p *page, e deploy.Event) { p.progress = c.progres
 
 func (c *Console) reverting(p *page, e deploy.Event) {
 	p.line("  %s %s", p.cross(), "going back: "+oneLine(e.Message, 400))
+	if env := c.timeline.story.Environment(e.Environment); env != nil {
+		for _, line := range chart(env) {
+			p.line("    %s", oneLine(line, 200))
+		}
+	}
 }
 
 func (c *Console) trafficBack(p *page, e deploy.Event) {
@@ -281,6 +286,9 @@ func (c *Console) stagePassed(p *page, e deploy.Event) {
 	}
 	head := fmt.Sprintf("%d/%d %s", s.Number, max(env.planned(), s.Number), oneLine(s.Name, 200))
 	p.line("  %s %s", p.green("✓"), columns(head, took(s.Took()), counts(s.Observation)))
+	if o := s.Observation; o != nil && o.Judge != nil {
+		p.line("    %s", oneLine(o.Verdict, 400))
+	}
 	c.showed = e.At
 }
 

@@ -70,7 +70,7 @@ func TestAStatusSaysWhatItIs(t *testing.T) {
 	all := server.CommitStatuses()
 	want := githubtest.CommitStatus{
 		SHA: commit, State: "failure", Context: "slipway/hello/production", TargetURL: theRun().URL,
-		Description: "reverted: 11 of 97 answers of 1.5.0 were 5xx (11.3%), more than 1%",
+		Description: "reverted: errors 11% against 0% on the live version, after 97 requests in 2 s; chance of this on an equal version below 1 in 10000",
 	}
 	if diff := cmp.Diff(want, all[len(all)-1]); diff != "" {
 		t.Errorf("wanted (-), got (+):\n%s", diff)

@@ -110,6 +110,14 @@ func (t *tale) start(env string, n int) *tale {
 	})
 }
 
+// judge is like observe, of a stage whose users are compared.
+func (t *tale) judge(env string, n int, after time.Duration, requests, errors uint64, v deploy.Verdict, why string) *tale {
+	t.observe(env, n, after, requests, errors)
+	e := &t.events[len(t.events)-1]
+	e.Message, e.Observation.Verdict = why, &v
+	return t
+}
+
 func (t *tale) observe(env string, n int, after time.Duration, requests, errors uint64) *tale {
 	s := stages[n-1]
 	return t.tell(after, deploy.Event{
@@ -221,9 +229,10 @@ func tellReverted() []deploy.Event {
 	t.tell(0, deploy.Event{Kind: deploy.Warning, Environment: "production", Message: "no requests in the last 5s", Hint: "send some"})
 	t.start("production", 1)
 	t.check("production", 1, deploy.CheckResult{Name: "home", Passed: true, Attempts: 1, Took: 9 * time.Millisecond}).pass("production", 1)
-	t.start("production", 2).observe("production", 2, 2*time.Second, 97, 11)
+	t.start("production", 2).observe("production", 2, time.Second, 40, 0)
+	t.judge("production", 2, 2*time.Second, 97, 11, deploy.Verdict{Decision: "revert", Metric: "errors", Evidence: 18000}, "errors 11% against 0% on the live version, after 97 requests in 2 s; chance of this on an equal version below 1 in 10000")
 	t.check("production", 2, deploy.CheckResult{Name: "script", Attempts: 3, Took: 90 * time.Millisecond, Detail: "exit code 1\nexpected 200, got 503"})
-	why := "11 of 97 answers of 1.5.0 were 5xx (11.3%), more than 1%"
+	why := "errors 11% against 0% on the live version, after 97 requests in 2 s; chance of this on an equal version below 1 in 10000"
 	t.tell(100*time.Millisecond, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: why})
 	t.tell(84*time.Millisecond, deploy.Event{Kind: deploy.TrafficBack, Environment: "production", Took: 84 * time.Millisecond, Message: "all users are back on 1.4.2, 84ms after the decision"})
 	t.tell(2*time.Second, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "1.5.0 was removed"})

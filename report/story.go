@@ -226,6 +226,9 @@ type Environment struct {
 	Took Seconds `json:"took"`
 	// Stages that were begun, in their order.
 	Stages []Stage `json:"stages"`
+	// Rates are what the users of both versions got, in the order of time: at
+	// most 48 parts of the rollout.
+	Rates []Rate `json:"rates,omitempty"`
 	// Checks that belong to no stage.
 	Checks []Check `json:"checks,omitempty"`
 	// Notices are lines about this environment, such as those of a dry run.
@@ -241,6 +244,9 @@ type Environment struct {
 	Evidence *Evidence `json:"evidence,omitempty"`
 	// acts are those of the planned stages, in their order.
 	acts []deploy.Act
+	// doubled is how often the points of Rates were made to take twice as much,
+	// filled how many observations the last one has.
+	doubled, filled int
 }
 
 // Stage is one movement of traffic and the watch over it.
@@ -289,8 +295,10 @@ type Observation struct {
 	Elapsed Seconds `json:"elapsed"`
 	// Hold is for how many seconds the stage is watched.
 	Hold Seconds `json:"hold"`
-	// Verdict is what the judge says of it.
+	// Verdict is what is made of it, in one sentence.
 	Verdict string `json:"verdict,omitempty"`
+	// Judge is there where the users of both versions were compared.
+	Judge *Judge `json:"judge,omitempty"`
 }
 
 // Traffic counts requests of one side since the stage began.

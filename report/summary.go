@@ -69,6 +69,8 @@ func SummaryMarkdown(s Story) string {
 		titled("Notices", notices(&s)),
 		titled("Timeline", gantt(&s)),
 		shares(&s),
+		charts(&s),
+		verdicts(&s),
 		titled("Checks", checkTable(&s)),
 		about(&s),
 	)...)

@@ -226,10 +226,12 @@ func (e *Environment) observe(event deploy.Event) {
 		return
 	}
 	e.Share = o.Share
+	before := s.Observation
 	s.Observation = &Observation{
 		Share: o.Share, Live: traffic(o.Live), Candidate: traffic(o.Candidate), Ready: o.Ready, Replicas: o.Replicas,
-		Elapsed: seconds(o.Elapsed), Hold: seconds(o.Hold), Verdict: event.Message,
+		Elapsed: seconds(o.Elapsed), Hold: seconds(o.Hold), Verdict: event.Message, Judge: judged(o.Verdict),
 	}
+	e.follow(event.At, before, s.Observation)
 }
 
 func traffic(t deploy.Traffic) Traffic {

@@ -33,7 +33,7 @@ func newScene(t *testing.T, strategy string) *scene {
 	s := &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
 	s.write(t, "app: hello\nbuild: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}\n"+
 		"service: {health: /healthz, replicas: 2, drain: 2s, env: {DELAY: 400ms}}\n"+
-		"environments: {production: {target: sandbox, strategy: "+strategy+"}}\n")
+		"judge: {on-unknown: promote}\nenvironments: {production: {target: sandbox, strategy: "+strategy+"}}\n")
 	t.Cleanup(func() {
 		if out, err := s.run("sandbox", "down"); err != nil {
 			t.Errorf("sandbox down: %v\n%s", err, out)

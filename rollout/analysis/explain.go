@@ -22,6 +22,13 @@ func (j *Sequential) suspicion(m *metric, log float64) string {
 // unknown says what is missing.
 func (j *Sequential) unknown(m *metric, c *claim, eta time.Duration) string {
 	known := "not known yet: " + m.soFar() + "; "
+	if e := j.counted(); e != nil && m.kind == kindLatency && total(m.judgedCandidate) == 0 {
+		known = "not known yet: " + e.soFar() + "; "
+		if m.pace.at <= j.WarmUp.Seconds() {
+			return known + "durations are judged after the first " + duration(j.WarmUp)
+		}
+		return known + m.soFar()
+	}
 	switch {
 	case eta != Unknown:
 		return known + "about " + duration(eta) + " more at this traffic to show that " + c.of(m)
@@ -29,6 +36,16 @@ func (j *Sequential) unknown(m *metric, c *claim, eta time.Duration) string {
 		return known + fmt.Sprintf("buckets from %ss to %ss cannot show that %s", number(m.le[0]), number(m.le[len(m.le)-1]), c.of(m))
 	}
 	return known + "how long it takes to show that " + c.of(m) + " cannot be told"
+}
+
+// counted is the metric of all requests; nil where there were none.
+func (j *Sequential) counted() *metric {
+	for _, m := range j.metrics {
+		if m.name == string(kindErrors) && total(m.judgedCandidate) > 0 {
+			return m
+		}
+	}
+	return nil
 }
 
 // shown says what has been shown.

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"time"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -19,8 +21,11 @@ type Rollout struct {
 
 	begun bool
 	alone Judge
-	limit Judge
-	end   *Verdict
+	// at is when the last sample ended, since when that of the first one alone
+	// began.
+	at, since time.Duration
+	limit     Judge
+	end       *Verdict
 }
 
 var _ Judge = (*Rollout)(nil)
@@ -63,14 +68,16 @@ func (r *Rollout) begin() {
 
 // judge asks who can tell.
 func (r *Rollout) judge(s Sample) Verdict {
+	defer func(at time.Duration) { r.at = at }(s.At)
 	if s.Share < 100 {
 		r.History.Requests += s.Live.Requests
 		r.History.Errors += s.Live.Errors
 		return r.Beside.Observe(s)
 	}
 	if r.alone == nil {
-		r.alone = r.last()
+		r.alone, r.since = r.last(), r.at
 	}
+	s.At -= r.since
 	return r.alone.Observe(s)
 }
 
