@@ -286,7 +286,7 @@ func (c *Console) stagePassed(p *page, e deploy.Event) {
 	}
 	head := fmt.Sprintf("%d/%d %s", s.Number, max(env.planned(), s.Number), oneLine(s.Name, 200))
 	p.line("  %s %s", p.green("✓"), columns(head, took(s.Took()), counts(s.Observation)))
-	if o := s.Observation; o != nil && o.Judge != nil {
+	if o := s.Observation; o != nil && o.Judge != nil && o.Hold > 0 {
 		p.line("    %s", oneLine(o.Verdict, 400))
 	}
 	c.showed = e.At

@@ -146,7 +146,7 @@ func verdicts(s *Story) string {
 		e := &s.Environments[i]
 		for _, stage := range e.Stages {
 			o := stage.Observation
-			if o == nil || o.Judge == nil || rows == maxRows {
+			if o == nil || o.Judge == nil || o.Hold == 0 || rows == maxRows {
 				continue
 			}
 			rows++

@@ -23,7 +23,7 @@ type Engine struct {
 	// both versions are compared, else analysis.ErrorLimit with the strategy's
 	// limit.
 	Judge func(deploy.Strategy) analysis.Judge
-	// Poll is how often a gate looks; zero means 200 ms.
+	// Poll is how often a gate looks; zero means 100 ms.
 	Poll time.Duration
 	// RevertBudget bounds the way back, which has its own time because it also
 	// goes on when the run is cancelled; zero means 2 minutes.
@@ -266,7 +266,7 @@ func (e *Engine) ended(ctx context.Context, r Result) {
 	e.tell(ctx, ev)
 }
 
-func (e *Engine) poll() time.Duration         { return cmp.Or(e.Poll, 200*time.Millisecond) }
+func (e *Engine) poll() time.Duration         { return cmp.Or(e.Poll, 100*time.Millisecond) }
 func (e *Engine) revertBudget() time.Duration { return cmp.Or(e.RevertBudget, 2*time.Minute) }
 func (e *Engine) lockTTL() time.Duration      { return cmp.Or(e.LockTTL, 15*time.Second) }
 
