@@ -41,11 +41,11 @@ func (e *Environment) follow(at time.Time, before, now *Observation) {
 	if len(e.Rates) <= maxRates {
 		return
 	}
-	half := e.Rates[:0]
-	for i := 0; i < maxRates; i += 2 {
-		half = append(half, e.Rates[i].and(e.Rates[i+1]))
+	for i := range maxRates / 2 {
+		e.Rates[i] = e.Rates[2*i].and(e.Rates[2*i+1])
 	}
-	e.Rates = append(half, r)
+	e.Rates[maxRates/2] = r
+	e.Rates = e.Rates[:maxRates/2+1]
 	e.doubled++
 }
 
