@@ -118,18 +118,6 @@ func readWord[T ~string](r *reader, p place, into *T, words []string) bool {
 	return slices.Contains(words, word) || r.oneOf(p.mark(), p.name, word, words)
 }
 
-// truth is true or false.
-type truth bool
-
-func (v *truth) read(r *reader, p place) bool {
-	node, ok := p.value.(*ast.BoolNode)
-	if !ok {
-		return r.wrong(p, "true or false", "")
-	}
-	*v = truth(node.Value)
-	return true
-}
-
 // chance is neither none nor certain.
 type chance deploy.Percent
 
