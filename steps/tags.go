@@ -33,9 +33,22 @@ func (r Request) last() (deploy.Environment, bool) {
 	return deploy.Environment{}, false
 }
 
+// MoveTagsTo moves the app's floating tags to what another run has brought to an
+// environment, where a release is over with that one.
+func (w *Work) MoveTagsTo(ctx context.Context, target deploy.Target, brought deploy.Revision) {
+	if last, ok := w.last(); !ok || last.Name != brought.Environment || len(w.App.Tags) == 0 {
+		return
+	}
+	w.Targets[brought.Environment] = target
+	w.Image, w.Version = brought.Image, brought.Image.Version
+	_ = moveTags(ctx, w) // it warns
+}
+
 const (
-	// tagsLimit bounds the time for all tags.
+	// tagsLimit bounds the time for all tags, tagsHurry what is left of it once
+	// the run is cancelled: a moment is enough, and the release is out.
 	tagsLimit = 2 * time.Minute
+	tagsHurry = 5 * time.Second
 	// tagTries is how often a tag is written that other runs write, too.
 	tagTries = 10
 )
@@ -46,8 +59,10 @@ func moveTags(ctx context.Context, w *Work) error {
 	if w.Aside != "" || !version.Stable(w.Version) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, tagsLimit, fmt.Errorf("timed out after %s moving tags", tagsLimit))
+	own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tagsLimit, fmt.Errorf("timed out after %s moving tags", tagsLimit))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(tagsHurry, cancel) })()
+	ctx = own
 	repository, err := w.repository(ctx) // environments may pull from others
 	if err != nil {
 		w.warn(ctx, "", "no tag was moved to "+w.Version, err)

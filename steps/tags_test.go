@@ -422,21 +422,45 @@ func TestTagsWithoutARegistry(t *testing.T) {
 	server.Close()
 	w, told := s.run(image, nil)
 	p := Pipeline{{Name: "move the tags", Run: moveTags, Afterwards: true}}
+	if err := p.walk(t.Context(), w); err != nil {
+		t.Errorf("got %v", err)
+	}
+	warnings := slices.DeleteFunc(told.events, func(e deploy.Event) bool { return e.Kind != deploy.Warning })
+	if len(warnings) != 3 {
+		t.Errorf("of three tags: %+v", warnings)
+	}
+}
+
+// A job that is cancelled once everything is released moves its tags all the
+// same.
+func TestTagsOfACancelledRun(t *testing.T) {
+	s := newShop(t, registries["in process"](t))
+	w, told := s.run(s.publish("1.4.2", "1.4.2"), nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	for _, over := range []bool{false, true} {
-		if over {
-			cancel(errors.New("the job was cancelled"))
-		}
-		told.events = nil
-		if err := p.walk(ctx, w); err != nil {
-			t.Errorf("got %v", err)
-		}
-		warnings := slices.DeleteFunc(told.events, func(e deploy.Event) bool { return e.Kind != deploy.Warning })
-		if len(warnings) != 3 {
-			t.Errorf("of three tags: %+v", warnings)
+	cancel(errors.New("the job was cancelled"))
+	p := Pipeline{{Name: "move the tags", Run: moveTags, Afterwards: true}, {Name: "go on", Run: moveTags}}
+	if err := p.walk(ctx, w); err == nil || !strings.Contains(err.Error(), "interrupted before it could go on") {
+		t.Errorf("got %v", err)
+	}
+	s.mustFloat(map[string]string{"1.4": "1.4.2", "1": "1.4.2", "latest": "1.4.2"})
+	for _, e := range told.events {
+		if e.Kind == deploy.Warning {
+			t.Error(e.Message)
 		}
 	}
+}
+
+// What settle has finished for a run that died is released, where that is the
+// last environment.
+func TestTagsOfWhatAnotherRunHasBrought(t *testing.T) {
+	s := newShop(t, registries["in process"](t))
+	image := s.publish("1.4.2", "1.4.2")
+	for _, env := range []string{"staging", "production"} {
+		s.mustFloat(map[string]string{})
+		w, _ := s.run(deploy.Image{}, nil)
+		w.MoveTagsTo(t.Context(), window{place{name: env}, s}, deploy.Revision{Environment: env, Image: image})
+	}
+	s.mustFloat(map[string]string{"1.4": "1.4.2", "1": "1.4.2", "latest": "1.4.2"})
 }
 
 func TestWhoMovesTags(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/rollout"
+	"github.com/slipway-ci/slipway/steps"
 )
 
 func (c *CLI) settleCommand() *cobra.Command {
@@ -71,7 +72,7 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	}
 	began := time.Now()
 	reports.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &s.run, Message: "settle " + s.file.App.Name})
-	outcome, err := s.settleEach(ctx, environments, s.engine(reports.hub))
+	outcome, err := s.settleEach(ctx, environments, reports.hub)
 	reports.tell(ctx, deploy.Event{
 		Kind: deploy.RunEnded, Outcome: outcome, Message: settled(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
 	})
@@ -94,7 +95,8 @@ func settled(o deploy.Outcome, err error) string {
 
 // settleEach settles every environment, also after one that could not be. A
 // settled rollout is a success of settle, whichever way it went.
-func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, engine *rollout.Engine) (deploy.Outcome, error) {
+func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, reporter deploy.Reporter) (deploy.Outcome, error) {
+	engine := s.engine(reporter)
 	outcome := deploy.Unchanged
 	var errs []error
 	for _, env := range environments {
@@ -104,6 +106,9 @@ func (s *session) settleEach(ctx context.Context, environments []deploy.Environm
 			continue
 		}
 		r := engine.Settle(ctx, target, s.owner())
+		if r.Outcome == deploy.Promoted && r.Live.ID == r.Plan.Candidate.ID {
+			steps.NewWork(s.newRequest([]deploy.Environment{env}), s.tools(reporter)).MoveTagsTo(ctx, target, r.Live)
+		}
 		switch {
 		case r.Outcome == deploy.Unknown || r.Live.IsZero() && r.Outcome == deploy.Failed && r.Err != nil && !errors.Is(r.Err, rollout.ErrLeft):
 			outcome, errs = r.Outcome, append(errs, fmt.Errorf("%s: %w", env.Name, r.Err))
