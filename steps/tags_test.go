@@ -50,14 +50,30 @@ func dockerRegistry(tb testing.TB) string {
 	if err != nil {
 		tb.Skip("docker-registry is not in PATH")
 	}
+	for range 5 { // somebody else may be quicker to take the port
+		if host, ok := serveAt(tb, program, freeAddress(tb)); ok {
+			return host
+		}
+	}
+	tb.Fatal("docker-registry ends as soon as it is started")
+	return ""
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	host := l.Addr().String()
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// serveAt starts a registry at an address, and waits until it answers; false
+// where it has ended instead.
+func serveAt(tb testing.TB, program, host string) (string, bool) {
+	tb.Helper()
 	dir := tb.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	content := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", dir, host)
@@ -67,22 +83,31 @@ func dockerRegistry(tb testing.TB) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, "serve", config)
 	if err := server.Start(); err != nil {
+		cancel()
 		tb.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Wait()
+	}()
 	tb.Cleanup(func() {
 		cancel()
-		_ = server.Wait()
+		<-ended
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		answer, err := http.Get("http://" + host + "/v2/")
-		if err == nil {
-			_ = answer.Body.Close()
-			return host
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		select {
+		case <-ended:
+			return "", false
+		case <-time.After(20 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("docker-registry does not answer: %v", err)
+		if answer, err := http.Get("http://" + host + "/v2/"); err == nil {
+			_ = answer.Body.Close()
+			return host, true
 		}
 	}
+	tb.Fatalf("docker-registry does not answer at %s", host)
+	return "", false
 }
 
 // shop is an app with a registry and an environment, to which runs come.
