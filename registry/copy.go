@@ -210,7 +210,7 @@ func (j *journey) sendBlob(ctx context.Context, blob v1.Descriptor) error {
 			return err
 		}
 		j.log().Info("sending a blob anew", "blob", blob.Digest.String(), "error", err)
-		if err := rest(ctx, backoff.Step()); err != nil {
+		if err := rest(ctx, max(backoff.Step(), askedPause(err))); err != nil {
 			return j.arriving(ctx, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // patient repeats requests that were cut off, or that a registry answered with
@@ -54,6 +55,14 @@ func trialsOf(r *http.Request) trials {
 	return t
 }
 
+// askedPause is what a registry asked to wait for when it refused.
+func askedPause(err error) time.Duration {
+	if answer, ok := errors.AsType[*transport.Error](err); ok {
+		return trialsOf(answer.Request).pause
+	}
+	return 0
+}
+
 // RoundTrip implements http.RoundTripper.
 func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	backoff := p.backoff
@@ -64,9 +73,12 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		pause := backoff.Step()
 		asked := retryAfter(answer)
-		next, ok := again(r)
-		if left <= 0 || !ok || asked > maxPause || !fits(r.Context(), max(pause, asked)) {
+		if left <= 0 || asked > maxPause || !fits(r.Context(), max(pause, asked)) {
 			return told(r.Context(), answer, trials{spent: true, pause: asked}), spentError(err)
+		}
+		next, ok := again(r)
+		if !ok { // whoever has the content may begin anew
+			return told(r.Context(), answer, trials{pause: asked}), err
 		}
 		drop(answer)
 		if err := rest(r.Context(), max(pause, asked)); err != nil {
