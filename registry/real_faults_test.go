@@ -28,7 +28,7 @@ var silent = log.New(io.Discard, "", 0)
 func bulky(t *testing.T) Spec {
 	t.Helper()
 	dir := folderOf(t, web)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is no secret
+	random := rand.New(rand.NewPCG(1, 2))
 	content := make([]byte, 2<<20)
 	for i := range content {
 		content[i] = byte(random.Uint32())

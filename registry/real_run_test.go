@@ -115,7 +115,7 @@ func startContainerd(t *testing.T) (socket string) {
 	write(t, config, fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
 		filepath.Join(dir, "root"), filepath.Join(dir, "state"), socket))
 	var out output
-	cmd := exec.Command("containerd", "--config", config) //nolint:noctx // it is ended below
+	cmd := exec.Command("containerd", "--config", config)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

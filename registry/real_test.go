@@ -101,7 +101,7 @@ func startReal(t *testing.T, program, login string) *realRegistry {
 // freeAddress is one that nobody listens at.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it waits for nothing
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func freeAddress(t *testing.T) string {
 func runReal(t *testing.T, program, config, host string) string {
 	t.Helper()
 	var out output
-	cmd := exec.Command(program, "serve", config) //nolint:noctx // it is ended below
+	cmd := exec.Command(program, "serve", config)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none") // it would send them to whoever listens
 	if err := cmd.Start(); err != nil {
