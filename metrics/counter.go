@@ -20,6 +20,9 @@ type counter struct {
 	// absent says that the candidate had no series at the beginning, while the
 	// live version had some: what appears of it later began at zero.
 	absent bool
+	// before is what the live version got in the last windows, the latest
+	// first.
+	before [steadyWindows]counted
 }
 
 func newCounter() *counter {
@@ -42,30 +45,89 @@ func (c counted) traffic() deploy.Traffic {
 	return t
 }
 
-// take counts up to the last moment at which both sides were scraped. ok is
-// false if nothing can be told yet. failed says which objects count failed
-// requests.
-func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (counts map[side]counted, ok bool) {
+// take counts up to the last moment at which both sides were scraped. told is
+// nothing if nothing can be told yet, and unsteady if it cannot be compared.
+// failed says which objects count failed requests.
+func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (counts map[side]counted, told outcome) {
 	moments := map[side][]int64{}
 	for _, s := range sides {
 		c.intervals = scrapesOf(objects[s]).intervals(c.intervals)
 	}
+	align(objects, c.intervals)
 	for _, s := range sides {
 		moments[s] = scrapesOf(objects[s]).moments(c.intervals)
 	}
 	if !c.began {
 		c.begin(objects, moments)
-		return nil, false
+		return nil, nothing
 	}
 	if len(objects[candidate]) == 0 {
-		c.pass(objects, moments[live])
-		return nil, false
+		c.pass(objects, moments[live], failed)
+		return nil, nothing
 	}
 	next, ok := c.ends.next(moments[live], moments[candidate])
 	if !ok {
-		return nil, false
+		return nil, nothing
 	}
-	return c.advance(objects, next, failed), true
+	level := c.ends.level() && next.level()
+	counts = c.advance(objects, next, failed)
+	told = compared
+	if !level {
+		told = c.steady(counts)
+	}
+	c.remember(counts[live])
+	return counts, told
+}
+
+// outcome is what became of a window.
+type outcome string
+
+const (
+	nothing  outcome = "nothing"
+	compared outcome = "compared"
+	// unsteady windows are dropped.
+	unsteady outcome = "unsteady"
+)
+
+// align cuts off what one query has seen of a target and another, which was
+// answered a moment earlier, has not: requests and their durations are counted
+// up to the same scrape, and so are both versions behind one gateway.
+func align(objects map[side][]*object, intervals map[string]int64) {
+	type asked struct {
+		side side
+		role role
+	}
+	last := map[string]map[asked]int64{}
+	for s, all := range objects {
+		for _, o := range all {
+			if last[o.target] == nil {
+				last[o.target] = map[asked]int64{}
+			}
+			if n := len(o.points); n > 0 {
+				last[o.target][asked{s, o.role}] = max(last[o.target][asked{s, o.role}], o.points[n-1].at)
+			}
+		}
+	}
+	for _, all := range objects {
+		for _, o := range all {
+			o.points = o.points[:o.until(common(last[o.target], horizon(intervals, o.target)))]
+		}
+	}
+}
+
+// common is the earliest of some times, but for those that are gone.
+func common[K comparable](times map[K]int64, horizon int64) int64 {
+	newest := int64(0)
+	for _, t := range times {
+		newest = max(newest, t)
+	}
+	earliest := newest
+	for _, t := range times {
+		if newest-t <= horizon {
+			earliest = min(earliest, t)
+		}
+	}
+	return earliest
 }
 
 // begin remembers where counting begins.
@@ -93,12 +155,13 @@ func (c *counter) alone(moments map[side][]int64) window {
 // pass goes on without counting while the candidate has nothing to count: what
 // the live version gets meanwhile has nothing to be compared with, and must
 // not be compared with what comes later.
-func (c *counter) pass(objects map[side][]*object, moments []int64) {
+func (c *counter) pass(objects map[side][]*object, moments []int64, failed func(*object) bool) {
 	n := len(moments)
 	if n == 0 || moments[n-1] <= c.ends.live {
 		return
 	}
-	c.advance(objects, window{moments[n-1], moments[n-1]}, func(*object) bool { return false })
+	counts := c.advance(objects, window{moments[n-1], moments[n-1]}, failed)
+	c.remember(counts[live])
 }
 
 // advance counts up to the ends of a window.

@@ -166,12 +166,17 @@ func (p *Prometheus) Measure(ctx context.Context) (Reading, error) {
 // count is the reading of what was fetched.
 func (p *Prometheus) count(objects map[side][]*object) Reading {
 	began := p.counter.began
-	counts, ok := p.counter.take(objects, func(o *object) bool { return p.chosen.match(o.labels) && len(p.chosen) > 0 })
-	if ok || !began || len(objects[candidate]) == 0 {
+	counts, told := p.counter.take(objects, func(o *object) bool { return p.chosen.match(o.labels) && len(p.chosen) > 0 })
+	if told != nothing || !began || len(objects[candidate]) == 0 {
 		p.advanced = time.Now()
 	}
 	r := Reading{Missing: p.unseen(objects)}
-	if ok {
+	switch told {
+	case unsteady:
+		r.Missing = append(r.Missing, p.wrong(p.selectors[candidate][0].query,
+			errors.New("is not compared at the moment: the live version itself has changed, and both versions are not scraped at the same time"),
+			"counts of a gateway, which are scraped for both versions at once, can always be compared"))
+	case compared:
 		r.Measures = []analysis.Measure{{
 			Name: p.query.Name, Live: counts[live].traffic(), Candidate: counts[candidate].traffic(),
 		}}

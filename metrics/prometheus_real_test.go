@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // versions 1 is live, 2 is the candidate.
@@ -57,6 +58,7 @@ func TestAgainstAPrometheus(t *testing.T) {
 		"a restart loses nothing":                  aRestartLosesNothing,
 		"a failed scrape drops both":               aFailedScrapeDropsBoth,
 		"replicas come and go":                     replicasComeAndGo,
+		"a judge finds the worse version":          aJudgeFindsTheWorseVersion,
 		"native histograms":                        nativeHistograms,
 		"ready-made queries":                       readyMadeQueries,
 		"events":                                   eventsAreCounted,
@@ -96,8 +98,7 @@ func countsAreExact(t *testing.T, r *running, name string) {
 	two.serve(2, 503, 2)
 	r.scrape(t, name, one, two)
 	s.until(t, 0, 7)
-	one.serve(90, 200, 0.3)
-	one.serve(10, 502, 0.7) // a series that appears late
+	one.serveBoth(90, 10, 0.3) // of which one series appears late
 	two.serve(20, 200, 0.05)
 	s.until(t, 100, 27)
 	want := deploy.Traffic{Requests: 100, Errors: 10, Latency: deploy.Histogram{Le: []float64{0.1, 0.5, 1}, Counts: []uint64{0, 90, 10, 0}}}
@@ -265,6 +266,24 @@ func readyMadeQueries(t *testing.T, r *running, name string) {
 	s.until(t, 5, 2)
 	if s.candidate.Errors != 2 || s.live.Errors != 0 || s.live.Latency.Counts[1] != 5 {
 		t.Errorf("counted %+v and %+v", s.live, s.candidate)
+	}
+}
+
+func aJudgeFindsTheWorseVersion(t *testing.T, r *running, name string) {
+	one, two, s := both(t, r, name)
+	judge := &analysis.Sequential{}
+	var v analysis.Verdict
+	began := time.Now()
+	for time.Since(began) < patienceOfTests && v.Decision != analysis.Revert {
+		one.serveBoth(95, 1, 0.05)
+		two.serveBoth(4, 1, 0.05)
+		sample := analysis.Sample{At: time.Since(began), Share: 5}
+		s.measure(t).AddTo(&sample)
+		v = judge.Observe(sample)
+		time.Sleep(50 * time.Millisecond)
+	}
+	if v.Decision != analysis.Revert || v.Metric != "errors" || !strings.Contains(v.Why, "on the live version") {
+		t.Errorf("the judge says %s: %s", v.Decision, v.Why)
 	}
 }
 

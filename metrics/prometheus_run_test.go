@@ -204,14 +204,14 @@ func (a *app) restart() {
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Requests are counted all at once: no scrape sees a part of them.
 	a.lock.Lock()
-	down, metrics := a.down, a.metrics
-	a.lock.Unlock()
-	if down {
+	defer a.lock.Unlock()
+	if a.down {
 		http.Error(w, "down", http.StatusInternalServerError)
 		return
 	}
-	metrics.ServeHTTP(w, r)
+	a.metrics.ServeHTTP(w, r)
 }
 
 // fail makes scrapes fail, or not any more.
@@ -221,10 +221,22 @@ func (a *app) fail(down bool) {
 	a.down = down
 }
 
-// serve counts some requests, all at once: no scrape sees a part of them.
+// serve counts some requests.
 func (a *app) serve(n int, code int, seconds float64) {
 	a.lock.Lock()
 	defer a.lock.Unlock()
+	a.add(n, code, seconds)
+}
+
+// serveBoth counts good and failed requests at once.
+func (a *app) serveBoth(good, failed int, seconds float64) {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.add(good, 200, seconds)
+	a.add(failed, 502, 2*seconds)
+}
+
+func (a *app) add(n int, code int, seconds float64) {
 	label := strconv.Itoa(code)
 	a.requests.WithLabelValues(label).Add(float64(n))
 	for range n {

@@ -12,21 +12,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
-// recorded answers every query with what was recorded for the version that it
-// names, one answer a call of Measure.
+// recorded answers a query with what was recorded for a part of it, such as the
+// version that it names.
 type recorded struct {
 	*httptest.Server
-	// answers are results of matrices by version.
+	// answers are results of matrices by a part of the query.
 	answers map[string]string
 }
+
+// of is the part of a query for a metric of a version.
+func of(metric, version string) string { return fmt.Sprintf("%s{version=%q}", metric, version) }
 
 func record(t *testing.T) *recorded {
 	r := &recorded{answers: map[string]string{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		for version, answer := range r.answers {
-			if strings.Contains(req.FormValue("query"), fmt.Sprintf("version=%q", version)) {
+		for part, answer := range r.answers {
+			if strings.Contains(req.FormValue("query"), part) {
 				fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[%s]}}`, answer)
 				return
 			}
@@ -155,7 +159,7 @@ func TestWindows(t *testing.T) {
 			q := Query{Requests: `r{version="{{.Version}}"}`, Errors: `code=~"5.."`}
 			p := sourceFor(t, Server{Address: server.URL}, q)
 			for i, s := range steps {
-				server.answers["1"], server.answers["2"] = s.live, s.candidate
+				server.answers[of("r", "1")], server.answers[of("r", "2")] = s.live, s.candidate
 				r, err := p.Measure(context.Background())
 				if err != nil {
 					t.Fatal(err)
@@ -172,6 +176,35 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// The durations were asked for a moment before the last scrape, and the
+// requests a moment after it.
+func TestRequestsAndDurationsAreOfTheSameScrapes(t *testing.T) {
+	server := record(t)
+	q := Query{Requests: `r{version="{{.Version}}"}`, Errors: `code=~"5.."`, Latency: `l{version="{{.Version}}"}`}
+	p := sourceFor(t, Server{Address: server.URL}, q)
+	bucket := `"__name__":"l","job":"j","instance":"a","code":"200","le":"+Inf"`
+	measure := func(requests, durations [][2]float64) []analysis.Measure {
+		t.Helper()
+		for _, v := range []string{"1", "2"} {
+			server.answers[of("r", v)] = series(replicaA, requests...)
+			server.answers[of("l", v)] = series(bucket, durations...)
+		}
+		r, err := p.Measure(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Measures
+	}
+	measure(at(0, 10, 15, 20), at(0, 10, 15, 20))
+	if got := measure(at(15, 20, 30, 27), at(15, 20)); len(got) > 0 {
+		t.Errorf("counted %+v", got)
+	}
+	got := measure(at(15, 20, 30, 27), at(15, 20, 30, 27))
+	if len(got) != 1 || got[0].Live.Requests != 7 || got[0].Live.Latency.Counts[0] != 7 || got[0].Candidate.Latency.Counts[0] != 7 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
 // Prometheus 3 tells histograms with buckets of one's own as native ones.
 func TestNativeHistogramsWithBucketsOfTheirOwn(t *testing.T) {
 	hist := func(first, second string) string {
@@ -182,10 +215,10 @@ func TestNativeHistogramsWithBucketsOfTheirOwn(t *testing.T) {
 	p := sourceFor(t, Server{Address: server.URL}, q)
 	before := `[0,"0","100","1"],[0,"100","250","2"]`
 	for _, after := range []string{before, `[0,"0","100","4"],[0,"100","250","6"]`} {
-		server.answers["1"], server.answers["2"] = hist(before, before), hist(before, after)
+		server.answers[of("r", "1")], server.answers[of("r", "2")] = hist(before, before), hist(before, after)
 		if after != before {
-			server.answers["1"] = strings.ReplaceAll(server.answers["1"], "[15,", "[30,")
-			server.answers["2"] = strings.ReplaceAll(server.answers["2"], "[15,", "[30,")
+			server.answers[of("r", "1")] = strings.ReplaceAll(server.answers[of("r", "1")], "[15,", "[30,")
+			server.answers[of("r", "2")] = strings.ReplaceAll(server.answers[of("r", "2")], "[15,", "[30,")
 		}
 		r, err := p.Measure(context.Background())
 		if err != nil {

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"time"
 )
@@ -127,37 +126,31 @@ func (w window) of(s side) int64 {
 	return w.candidate
 }
 
-// next is the window up to the last moment at which both sides were scraped:
-// the last one of the side that is behind, and of the other side the one
-// nearest to it, so that both are counted over the same time but for a part of
-// a scrape interval. Not ok if that is no progress for one of them.
+// next is the window up to the last moment at which both sides were scraped: the
+// last one of the candidate that the live version has been scraped after, or at
+// the same time. The live version is counted up to that scrape, so that what it
+// got covers all that the candidate went through. Not ok if that is no progress
+// for one of them.
 func (w window) next(liveMoments, candidateMoments []int64) (window, bool) {
-	if len(liveMoments) == 0 || len(candidateMoments) == 0 {
+	if len(liveMoments) == 0 {
 		return w, false
 	}
-	l, c := liveMoments[len(liveMoments)-1], candidateMoments[len(candidateMoments)-1]
-	if l < c {
-		c = nearest(candidateMoments, l)
-	} else {
-		l = nearest(liveMoments, c)
+	n, exact := slices.BinarySearch(candidateMoments, liveMoments[len(liveMoments)-1])
+	if exact {
+		n++
 	}
+	if n == 0 {
+		return w, false
+	}
+	c := candidateMoments[n-1]
+	at, _ := slices.BinarySearch(liveMoments, c)
+	l := liveMoments[at]
 	if l <= w.live || c <= w.candidate {
 		return w, false
 	}
 	return window{l, c}, true
 }
 
-// nearest of some moments, the earlier of two that are as near.
-func nearest(moments []int64, to int64) int64 {
-	best, distance := int64(0), int64(math.MaxInt64)
-	for _, m := range moments {
-		d := m - to
-		if d < 0 {
-			d = -d
-		}
-		if d < distance {
-			best, distance = m, d
-		}
-	}
-	return best
-}
+// level says whether both sides were scraped at the same time, as behind one
+// gateway.
+func (w window) level() bool { return w.live == w.candidate }
