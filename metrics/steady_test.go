@@ -139,7 +139,8 @@ func TestWhatIsSteady(t *testing.T) {
 		"few durations move": {counted{latency: latency(9, 0, 1)}, counted{latency: latency(0, 9, 1)}, false, false},
 		"other bounds, the same": {
 			counted{latency: latency(900, 90, 10)},
-			counted{latency: histogram{[]float64{0.1}, []float64{900, 100}}}, false, false,
+			counted{latency: histogram{[]float64{0.1}, []float64{900, 100}}},
+			false, false,
 		},
 	} {
 		if got := otherErrors(c.before, c.now); got != c.errors {
