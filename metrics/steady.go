@@ -23,6 +23,7 @@ const steadyWindows = 2
 // what the judge's tolerance for dispersion is for.
 const (
 	leastRequests  = 20
+	leastFailures  = 5
 	leastDurations = 100
 	largestZ       = 4.0
 	largestRatio   = 1.1
@@ -60,12 +61,12 @@ func (c *counter) remember(now counted) {
 
 // otherErrors says whether requests failed more or less often than before.
 func otherErrors(a, b counted) bool {
-	if a.requests < leastRequests || b.requests < leastRequests {
+	if min(a.requests, b.requests) < leastRequests || max(a.failures, b.failures) < leastFailures {
 		return false
 	}
-	all := (a.failures + b.failures) / (a.requests + b.requests)
-	deviation := math.Sqrt(all * (1 - min(all, 1)) * (1/a.requests + 1/b.requests))
-	low, high := (a.failures+0.5)/(a.requests+1), (b.failures+0.5)/(b.requests+1)
+	all := (a.failures + b.failures + 1) / (a.requests + b.requests + 2)
+	deviation := math.Sqrt(all * max(1-all, 0) * (1/a.requests + 1/b.requests))
+	low, high := a.failures/a.requests, b.failures/b.requests
 	if low > high {
 		low, high = high, low
 	}

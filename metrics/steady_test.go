@@ -126,6 +126,8 @@ func TestWhatIsSteady(t *testing.T) {
 		errors, durations bool
 	}{
 		"the same":           {counted{requests: 1000, failures: 10}, counted{requests: 1000, failures: 10}, false, false},
+		"no errors at all":   {counted{requests: 30}, counted{requests: 60}, false, false},
+		"one error":          {counted{requests: 1000}, counted{requests: 30, failures: 1}, false, false},
 		"chance":             {counted{requests: 1000, failures: 10}, counted{requests: 1000, failures: 20}, false, false},
 		"an incident begins": {counted{requests: 1000, failures: 10}, counted{requests: 1000, failures: 60}, true, false},
 		"an incident ends":   {counted{requests: 1000, failures: 60}, counted{requests: 1000, failures: 10}, true, false},
