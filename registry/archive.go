@@ -27,11 +27,15 @@ const bufferSize = 256 << 10
 // what a ZIP archive can hold at least, and not zero, which some take for none.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// stamps is how many times a file may have, a second apart: until 2014.
-const stamps = 1 << 30
+const (
+	// stamps is how many times a file may have, a second apart: until 2014.
+	stamps = 1 << 30
+	// stamped is how much of a file decides its time, in bytes.
+	stamped = 16 << 20
+)
 
 // stampOf is the time of a file with a content: always the same of the same
-// one, and another of another. The time of the commit would make every layer
+// one, and another of another, but for what is beyond its beginning. The time of the commit would make every layer
 // another with every commit. One time for all would make files of the same size
 // look the same: nginx and others tell by size and time whether a browser has
 // the newest, and the first page of a web app hardly ever changes its size.
@@ -104,8 +108,8 @@ func (t *tape) file(ctx context.Context, it *item) error {
 	}
 	if it.stamp.IsZero() {
 		checksum := crc32.New(castagnoli)
-		if err := copyFile(ctx, checksum, f, it, t.buffer); err != nil {
-			return err
+		if _, err := io.CopyBuffer(checksum, io.LimitReader(f, stamped), t.buffer); err != nil {
+			return fmt.Errorf("from %q: %w", it.source, err)
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return fmt.Errorf("from %q: %w", it.source, err)

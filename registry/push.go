@@ -126,11 +126,24 @@ func (p push) uploadOwn(ctx context.Context, l *layer, cpus chan struct{}) error
 		return p.cannotPack(ctx, err)
 	}
 	err = p.pusher.Upload(ctx, p.tag.Repository, l)
-	var files *unpackable
-	if errors.As(err, &files) { // they were read while they were sent
+	if files := p.filesAtFault(l, err); files != nil {
 		return p.cannotPack(ctx, files)
 	}
 	return p.explain(ctx, err)
+}
+
+// filesAtFault is what is wrong with files that were read while they were sent;
+// nil if it is not them. A registry finds other bytes than the digest says, and
+// refuses them.
+func (p push) filesAtFault(l *layer, err error) error {
+	var files *unpackable
+	switch {
+	case errors.As(err, &files):
+		return files
+	case statusOf(err) == http.StatusBadRequest:
+		return l.same()
+	}
+	return nil
 }
 
 // has reports whether a blob is in the repository, as far as it can be told.

@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// sample is how much of a content is looked at, in bytes, in each sampling.
-	sample, sampling = 16 << 10, 1 << 20
+	// sample is how much of a content is looked at, in bytes, in each sampling,
+	// of which there are a few at most.
+	sample, sampling, samplings = 16 << 10, 1 << 20, 32
 	// worthwhile is how much of the samples has to go, as one of so many parts.
 	worthwhile = 20
 )
 
 // shrinks reports whether compressing saves a twentieth of the content at least.
-// It tries what lies at the beginning of every megabyte, and nothing of less
-// than one.
+// It tries what lies at the beginning of every megabyte, of large layers that of
+// every 32nd part, and nothing of less than a megabyte.
 func (l *layer) shrinks(ctx context.Context) (bool, error) {
 	if l.size < sampling { // even the archive's own frame is worth it
 		return true, nil
 	}
-	s, err := newSampler(l.root)
+	s, err := newSampler(l.root, max(sampling, l.size/samplings))
 	if err != nil {
 		return false, err
 	}
@@ -49,12 +50,13 @@ type sampler struct {
 	by [2]*flate.Writer
 	// in and out are how much went in and what is left of it, in bytes.
 	in, out int64
-	// passed is how much of the current sampling is over, in bytes.
-	passed int64
+	// every is how far samples are apart, passed how much of that is over, in
+	// bytes.
+	every, passed int64
 }
 
-func newSampler(root *os.Root) (*sampler, error) {
-	s := &sampler{files: opener{root: root}, buffer: make([]byte, sample)}
+func newSampler(root *os.Root, every int64) (*sampler, error) {
+	s := &sampler{files: opener{root: root}, buffer: make([]byte, sample), every: every}
 	for i, level := range []int{flate.BestSpeed, flate.HuffmanOnly} {
 		w, err := flate.NewWriter(io.Discard, level)
 		if err != nil {
@@ -65,11 +67,11 @@ func newSampler(root *os.Root) (*sampler, error) {
 	return s, nil
 }
 
-// look samples a file wherever a sampling begins in it, counting from the
+// look samples a file wherever that is due, counting from the
 // beginning of the layer.
 func (s *sampler) look(it item) error {
-	at := (sampling - s.passed) % sampling
-	s.passed = (s.passed + it.size) % sampling
+	at := (s.every - s.passed) % s.every
+	s.passed = (s.passed + it.size) % s.every
 	if it.kind != file || at >= it.size {
 		return nil
 	}
@@ -78,7 +80,7 @@ func (s *sampler) look(it item) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	for ; at < it.size; at += sampling {
+	for ; at < it.size; at += s.every {
 		n, err := f.ReadAt(s.buffer[:min(sample, it.size-at)], at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("from %q: %w", it.source, err)

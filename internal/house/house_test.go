@@ -48,6 +48,8 @@ var knows = map[string][]string{
 	"internal/workshop": nil,
 	"demo":              {"internal/workshop"},
 	"bench":             {"internal/workshop"},
+	// It copies images by our own code, which no command does alone.
+	"bench/images": {"deploy", "registry"},
 }
 
 // testsKnow is what the tests of a room may import besides.
