@@ -4,7 +4,7 @@
 # The version that .ci/run pins.
 golangci_lint := $(shell sed -n 's/^golangci_lint=//p' .ci/run)
 
-.PHONY: test demo bench lint race build
+.PHONY: test demo bench bench-images lint race build
 
 test: ## All tests. Those of the sandbox are skipped where the system has no namespaces.
 	go test -timeout 14m ./...
@@ -14,6 +14,9 @@ demo: ## A release, a canary, a revert and a rollback under traffic, in a minute
 
 bench: ## The figures that the README names. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
 	@go run ./bench $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+
+bench-images: ## Images beside crane, docker, buildah and regctl. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
+	@go run ./bench/images $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
 lint:
 	@wrong=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$wrong" ]; then echo "not formatted:" $$wrong; exit 1; fi

@@ -34,9 +34,9 @@ const (
 	// stripe is how much is compressed at a time, in bytes. It is in the result,
 	// how many CPUs there are is not.
 	stripe = 1 << 20
-	// stripes is how many are compressed at a time at most, since each one holds
-	// some memory.
-	stripes = 4
+	// stripes is how many of a layer are compressed at a time at most, compressing
+	// how many layers: each stripe holds some memory.
+	stripes, compressing = 4, 2
 )
 
 // compressors are kept, since each one holds some memory.

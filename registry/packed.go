@@ -129,12 +129,13 @@ func (p *Packed) largestFirst() []*layer {
 
 // identify computes what the own layers are, a few at a time.
 func (p *Packed) identify() error {
-	return p.each(func(l *layer) error { return l.identify() })
+	return p.each(runtime.GOMAXPROCS(0), func(l *layer) error { return l.identify() })
 }
 
-func (p *Packed) each(f func(*layer) error) error {
+// each does something with all own layers, some at a time.
+func (p *Packed) each(some int, f func(*layer) error) error {
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(some)
 	for _, l := range p.own {
 		g.Go(func() error { return f(l) })
 	}
@@ -142,7 +143,7 @@ func (p *Packed) each(f func(*layer) error) error {
 }
 
 func (p *Packed) makeManifest() ([]byte, error) {
-	err := p.each(func(l *layer) error {
+	err := p.each(compressing, func(l *layer) error {
 		_, err := l.descriptor()
 		return err
 	})

@@ -101,7 +101,7 @@ func (p push) uploadParts(ctx context.Context, img *Packed) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * parallel)
-	cpus := make(chan struct{}, runtime.GOMAXPROCS(0)) // each compressing layer holds some memory
+	cpus := make(chan struct{}, min(compressing, runtime.GOMAXPROCS(0)))
 	for _, l := range img.largestFirst() {
 		g.Go(func() error { return p.uploadOwn(ctx, l, cpus) })
 	}

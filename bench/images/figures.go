@@ -93,6 +93,9 @@ func (b *bench) table(machine string) string {
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "Measured by `make bench-images` on %s; %d rounds, times are medians.\n", machine, b.rounds)
+	if b.short {
+		s.WriteString("The trees are a tenth of what the limits are for.\n")
+	}
 	for _, missing := range b.tools.missing {
 		fmt.Fprintf(&s, "Left out: %s.\n", missing)
 	}
