@@ -46,6 +46,10 @@ func (r *reader) build(b *build) deploy.Build {
 	for i := range b.Files {
 		out.Files = append(out.Files, r.copied(&b.Files[i]))
 	}
+	if r.oneWay(b) {
+		r.elsewhere(b, &out)
+		return out
+	}
 	r.runnable(b)
 	return out
 }
@@ -55,6 +59,9 @@ func (r *reader) runnable(b *build) {
 	at := r.at(b)
 	if _, isMap := at.value.(ast.MapNode); !isMap {
 		return
+	}
+	if r.misread[b] && b.Base == nil && r.at(&b.Files).value == nil && r.at(&b.Entrypoint).value == nil {
+		return // what is misspelt may be the way to the image
 	}
 	if r.good(&b.Entrypoint) {
 		r.program(&b.Entrypoint, b.Entrypoint)

@@ -36,6 +36,20 @@ type build struct {
 	Files      []copied   `yaml:"files" jsonschema_description:"Files and folders that are copied into the image, in this order."`
 	Entrypoint []argument `yaml:"entrypoint" jsonschema_description:"The command that the image runs, with its arguments. Left out: the base's."`
 	Platform   *platform  `yaml:"platform" jsonschema_description:"Operating system and architecture. Left out: linux on the architecture of the machine that builds."`
+
+	Dockerfile  *localPath    `yaml:"dockerfile" jsonschema_description:"A Dockerfile that BuildKit builds the image from, in place of base and files."`
+	Context     *localPath    `yaml:"context" jsonschema_description:"The folder that the Dockerfile copies from. Left out: the one that paths are relative to."`
+	Target      *stageName    `yaml:"target" jsonschema_description:"The stage of the Dockerfile that becomes the image. Left out: the last one."`
+	Args        buildArgs     `yaml:"args" jsonschema_description:"Build arguments. Numbers and booleans are given as they are written."`
+	Secrets     []variable    `yaml:"secrets" jsonschema_description:"Names of environment variables, each of them a secret of the build by that id."`
+	SecretFiles secretFiles   `yaml:"secret-files" jsonschema_description:"Secrets of the build whose content is a file's: paths by id."`
+	CacheFrom   []cacheImage  `yaml:"cache-from" jsonschema_description:"Where results of steps are looked for, besides cache-to: references in registries."`
+	CacheTo     *cacheImage   `yaml:"cache-to" jsonschema_description:"Where the results of all steps are kept and looked for: a reference in a registry. Left out: in the builder alone."`
+	Builder     *builderPlace `yaml:"builder" jsonschema_description:"The address of a BuildKit: tcp://, unix:// or docker-container://. Left out: one is looked for."`
+
+	Image     *givenImage `yaml:"image" jsonschema_description:"An image that was built elsewhere and is in a registry, with tag or digest: it is verified and gets the version's tag."`
+	Archive   *localPath  `yaml:"archive" jsonschema_description:"An image on disk: an OCI layout (a folder or a tar archive), or what docker save has written."`
+	Platforms []platform  `yaml:"platforms" jsonschema_description:"What a Dockerfile is built for, and what image or archive have to be there for. Left out: the builder's own; any."`
 }
 
 type copied struct {

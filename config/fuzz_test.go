@@ -60,7 +60,8 @@ func releasable(t *testing.T, app deploy.App) {
 	if app.Name == "" || len(app.Environments) == 0 {
 		t.Errorf("%+v has no name or no environments", app)
 	}
-	if app.Build.Base == "" && (len(app.Build.Files) == 0 || len(app.Build.Entrypoint) == 0) {
+	b := app.Build
+	if b.Dockerfile == nil && b.Image == "" && b.Archive == "" && b.Base == "" && (len(b.Files) == 0 || len(b.Entrypoint) == 0) {
 		t.Errorf("%+v could not run", app.Build)
 	}
 	if l := app.Login; l != nil && (app.Repository == "" || l.Audience == "" || l.User == "" || !strings.HasPrefix(l.Exchange, "http")) {

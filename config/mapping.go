@@ -57,6 +57,9 @@ func (r *reader) refuse(q pair, no refusal, valid []string) bool {
 // unknown refuses a key, and says which one was meant or where it belongs.
 func (r *reader) unknown(q pair, in string, valid []string) bool {
 	hint := meant(q.name, valid, "remove it")
+	if ours, known := elsewhereCalled[q.name]; known && slices.Contains(valid, ours) {
+		hint = "did you mean " + ours + "?"
+	}
 	if homes := homesOf(q.name); homes != "" {
 		hint = "move it " + homes + ", or remove it"
 	}
@@ -65,6 +68,12 @@ func (r *reader) unknown(q pair, in string, valid []string) bool {
 		Valid:   valid,
 		Hint:    hint,
 	})
+}
+
+// elsewhereCalled are names that docker/build-push-action has for keys.
+var elsewhereCalled = map[string]string{
+	"file": "dockerfile", "build-args": "args", "build-arg": "args", "secret-envs": "secrets", "secret": "secrets",
+	"cache": "cache-to", "oci-layout": "archive",
 }
 
 func (r *reader) missing(name string, p place) bool {

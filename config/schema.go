@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/invopop/jsonschema"
 
@@ -183,6 +184,23 @@ func (steps) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "array", Items: share(0).JSONSchema(), MinItems: at(1), Contains: end}
 }
 
+func (stageName) JSONSchema() *jsonschema.Schema    { return stageForm.schema() }
+func (cacheImage) JSONSchema() *jsonschema.Schema   { return cacheForm.schema() }
+func (builderPlace) JSONSchema() *jsonschema.Schema { return builderForm.schema() }
+func (givenImage) JSONSchema() *jsonschema.Schema   { return givenForm.schema() }
+
+func (buildArgs) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type:                 "object",
+		PropertyNames:        variableForm.schema(),
+		AdditionalProperties: oneOfThese(argumentForm.schema(), &jsonschema.Schema{Type: "number"}, &jsonschema.Schema{Type: "boolean"}),
+	}
+}
+
+func (secretFiles) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", PropertyNames: secretIDForm.schema(), AdditionalProperties: localPath("").JSONSchema()}
+}
+
 func (variables) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{
 		Type:                 "object",
@@ -294,13 +312,29 @@ func (check) JSONSchemaExtend(s *jsonschema.Schema) {
 	program(s, "run")
 }
 
-// JSONSchemaExtend asks for a base, or all that makes an image run without.
+// JSONSchemaExtend asks for a base, or all that makes an image run without, or
+// another of the ways to an image, and for one way alone.
 func (build) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.AnyOf = []*jsonschema.Schema{
 		{Required: []string{"base"}},
 		with("files", &jsonschema.Schema{MinItems: at(1)}, "files", "entrypoint"),
 	}
+	for i, way := range ways {
+		s.AnyOf = append(s.AnyOf, &jsonschema.Schema{Required: []string{way}})
+		for _, other := range slices.Concat(ways[:i], packing) {
+			s.AllOf = append(s.AllOf, &jsonschema.Schema{Not: &jsonschema.Schema{Required: []string{way, other}}})
+		}
+	}
+	for _, key := range packing {
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{Not: &jsonschema.Schema{Required: []string{"platforms", key}}})
+	}
+	s.DependentRequired = map[string][]string{}
+	for _, key := range ofDockerfile {
+		s.DependentRequired[key] = []string{"dockerfile"}
+	}
 	program(s, "entrypoint")
+	unique(s, "secrets")
+	unique(s, "platforms")
 }
 
 // JSONSchemaExtend refuses owner beside uid and gid.

@@ -39,7 +39,7 @@ var (
 		"an image repository such as ghcr.io/acme/hello", "write registry and path alone: Slipway adds the tag")
 	baseForm = newForm(`^`+repositoryPattern+`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`,
 		"an image such as gcr.io/distroless/static", "name an image, or leave base out to build from scratch")
-	platformForm = newForm(`^[a-z0-9]+/[a-z0-9]+$`,
+	platformForm = newForm(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$`,
 		"a platform such as linux/amd64", "write operating system and architecture")
 	localForm = newForm(`^[^/\x00][^\x00]*$`,
 		"a path relative to the folder of slipway.yaml", "write a path such as bin/hello")

@@ -97,7 +97,8 @@ type Login struct {
 // Source: https://docs.cloud.google.com/artifact-registry/docs/docker/authentication
 const DefaultLoginUser = "oauth2accesstoken"
 
-// Build says what an image is made of.
+// Build says where an image comes from: it is packed of files, unless one of
+// Dockerfile, Image and Archive says otherwise.
 type Build struct {
 	// Base is the image to build on; empty means from scratch.
 	Base string
@@ -108,6 +109,38 @@ type Build struct {
 	// Platform is "os/architecture" such as linux/amd64. Empty means linux on
 	// the architecture of this machine.
 	Platform string
+	// Dockerfile has BuildKit build the image; nil where it does not.
+	Dockerfile *Dockerfile
+	// Image is the reference, with tag or digest, of an image that was built
+	// elsewhere and is in a registry; Archive is the path of one on disk,
+	// relative to the folder of slipway.yaml: an OCI layout, or what docker save
+	// has written.
+	Image, Archive string
+	// Platforms are those that a Dockerfile is built for, and those that Image
+	// or Archive have to have. Empty means the builder's own, or any.
+	Platforms []string
+}
+
+// Dockerfile is a build by BuildKit.
+type Dockerfile struct {
+	// Path is that of the Dockerfile, Context the folder that it copies from,
+	// both relative to the folder of slipway.yaml.
+	Path, Context string
+	// Target is the stage to build; empty is the last one.
+	Target string
+	// Args are the build arguments.
+	Args map[string]string
+	// Secrets name environment variables, each of them a secret by that id.
+	Secrets []string
+	// SecretFiles are secrets that are the content of a file, by id.
+	SecretFiles map[string]string
+	// CacheFrom and CacheTo are references in registries where the results of
+	// steps are looked for and kept.
+	CacheFrom []string
+	CacheTo   string
+	// Builder is the address of a BuildKit: tcp://, unix:// or
+	// docker-container://. Empty means that one is looked for.
+	Builder string
 }
 
 // File is a file, or a folder with all that is in it, that goes into an image.
