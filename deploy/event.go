@@ -21,6 +21,8 @@ type Event struct {
 	Message string `json:"message"`
 	// Run: RunStarted.
 	Run *Run `json:"run,omitempty"`
+	// Build: Building.
+	Build *BuildStep `json:"build,omitempty"`
 	// Image: ImageReady.
 	Image *Image `json:"image,omitempty"`
 	// Plan: RolloutStarted, RolloutEnded; Queued, with Candidate and Strategy
@@ -36,9 +38,10 @@ type Event struct {
 	Check *CheckResult `json:"check,omitempty"`
 	// Observation: Observed.
 	Observation *Observation `json:"observation,omitempty"`
-	// Evidence: Reverting and RolloutEnded, where there is any.
+	// Evidence: Reverting and RolloutEnded, where there is any; Building that
+	// has failed.
 	Evidence *Evidence `json:"evidence,omitempty"`
-	// Took: StepEnded, TrafficBack (from the decision), RolloutEnded, RunEnded.
+	// Took: StepEnded, Building that has ended, TrafficBack (from the decision), RolloutEnded, RunEnded.
 	Took time.Duration `json:"took,omitempty"`
 	// Outcome: RolloutEnded, RunEnded.
 	Outcome Outcome `json:"outcome,omitempty"`
@@ -61,7 +64,9 @@ const (
 	// name.
 	StepStarted EventKind = "step-started"
 	StepEnded   EventKind = "step-ended"
-	ImageReady  EventKind = "image-ready"
+	// Building: a builder is at a step of a Dockerfile, which Message names.
+	Building   EventKind = "building"
+	ImageReady EventKind = "image-ready"
 	// Queued: the run is going to bring the version to Environment.
 	Queued EventKind = "queued"
 	// RolloutStarted: a deployment to Environment begins.
@@ -103,6 +108,25 @@ type TagMove struct {
 	Moved bool   `json:"moved"`
 	From  string `json:"from,omitempty"`
 }
+
+// BuildStep is how a step of a Dockerfile stands.
+type BuildStep struct {
+	State BuildState `json:"state"`
+	// Line is the last one that it has written; may be empty.
+	Line string `json:"line,omitempty"`
+}
+
+// BuildState says where a step of a Dockerfile is.
+type BuildState string
+
+// The states of a step.
+const (
+	BuildRunning BuildState = "running"
+	// BuildCached: its result was there already.
+	BuildCached BuildState = "cached"
+	BuildDone   BuildState = "done"
+	BuildFailed BuildState = "failed"
+)
 
 // Observation is what a gate saw in its stage so far.
 type Observation struct {
