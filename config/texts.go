@@ -9,20 +9,35 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
 
 // form is what a text has to look like.
 type form struct {
-	pattern *regexp.Regexp
+	pattern *expr
 	// expected completes "expected …"; hint says what to do.
 	expected, hint string
 }
 
-func newForm(pattern, expected, hint string) form {
-	return form{pattern: regexp.MustCompile(pattern), expected: expected, hint: hint}
+func newForm(text, expected, hint string) form {
+	p := &expr{text: text, compiled: sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })}
+	return form{pattern: p, expected: expected, hint: hint}
 }
+
+// expr is a regular expression that is compiled when it is first needed:
+// most commands need few, and all of them would cost each start 3 ms.
+type expr struct {
+	text     string
+	compiled func() *regexp.Regexp
+}
+
+// MatchString reports whether a text has the form.
+func (p *expr) MatchString(s string) bool { return p.compiled().MatchString(s) }
+
+// String is the expression.
+func (p *expr) String() string { return p.text }
 
 // repositoryPattern is a registry with its port, if any, and a path as in the
 // OCI distribution specification 1.1, "Pulling manifests".

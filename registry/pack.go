@@ -110,8 +110,10 @@ func (p *Packed) addLayers(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// labels are what the image says of itself, in the configuration and in the
+// Labels are what an image says of itself, in the configuration and in the
 // manifest.
+func (s Spec) Labels() map[string]string { return labels(s) }
+
 func labels(spec Spec) map[string]string {
 	all := map[string]string{
 		keySource:   spec.Source,

@@ -105,6 +105,7 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 	deploy.RunStarted:     (*Console).runStarted,
 	deploy.StepStarted:    (*Console).stepStarted,
 	deploy.StepEnded:      (*Console).stepEnded,
+	deploy.Building:       (*Console).building,
 	deploy.ImageReady:     (*Console).imageReady,
 	deploy.RolloutStarted: (*Console).rolloutStarted,
 	deploy.StageStarted:   (*Console).stageStarted,
@@ -205,7 +206,7 @@ func refName(ref string) string {
 }
 
 func (c *Console) stepStarted(p *page, e deploy.Event) {
-	c.at = ""
+	c.at, c.showed = "", e.At
 	c.wantGroup(p, e.Message)
 	p.progress = "  " + p.dim("○ "+oneLine(e.Message, 60)+" …")
 }

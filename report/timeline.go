@@ -79,7 +79,7 @@ func (t *Timeline) Add(e deploy.Event) {
 }
 
 func (t *Timeline) remember(e deploy.Event) {
-	if e.Kind == deploy.Observed {
+	if e.Kind == deploy.Observed || e.Build != nil && e.Build.State == deploy.BuildRunning {
 		return
 	}
 	t.story.Events = kept(t.story.Events, Moment{

@@ -131,7 +131,11 @@ func (w *Work) revision(env deploy.Environment) deploy.Revision {
 	if w.Past != nil {
 		return *w.Past
 	}
-	return deploy.NewRevision(w.App.Name, env, w.imageFor(env), w.Secrets[env.Name])
+	r := deploy.NewRevision(w.App.Name, env, w.imageFor(env), w.Secrets[env.Name])
+	if w.Image.Digest == "" { // a dry run does not build
+		r.ID = unbuilt
+	}
+	return r
 }
 
 // imageFor is the image as an environment pulls it: from a repository of its own,
@@ -217,7 +221,10 @@ func differences(from, to deploy.Revision) []string {
 	}
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if from.Image.Digest != to.Image.Digest {
+	switch {
+	case to.Image.Digest == "":
+		say("image: %s → what the build makes", deploy.ShortDigest(from.Image.Digest))
+	case from.Image.Digest != to.Image.Digest:
 		say("image: %s → %s", deploy.ShortDigest(from.Image.Digest), deploy.ShortDigest(to.Image.Digest))
 	}
 	if a, b := from.Config.Replicas, to.Config.Replicas; a != b {

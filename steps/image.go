@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/registry"
 	"github.com/slipway-ci/slipway/version"
 )
 
@@ -35,30 +34,6 @@ func findVersion(ctx context.Context, w *Work) error {
 	return nil
 }
 
-// packImage makes the image on this machine. All that can be wrong with files
-// and base is told here, before anything is pushed.
-func packImage(ctx context.Context, w *Work) error {
-	packed, err := w.Images.Pack(ctx, registry.Spec{
-		Build: w.App.Build, Dir: w.Dir, Title: w.App.Name, Version: w.Version,
-		Source: w.Source.Remote, Revision: w.Source.Commit, Created: w.created(),
-	})
-	if err != nil {
-		return err
-	}
-	w.Packed = packed
-	return nil
-}
-
-// digestImage compresses the image to know its digest, where no push tells it.
-func digestImage(_ context.Context, w *Work) error {
-	digest, err := w.Packed.Digest()
-	if err != nil {
-		return err
-	}
-	w.Image = deploy.Image{Repository: w.App.Repository, Digest: digest.String(), Version: w.Version}
-	return nil
-}
-
 // created is the commit's time, so that the same commit makes the same image;
 // without a commit it is the beginning of Unix time, for the same reason.
 func (w *Work) created() time.Time {
@@ -74,7 +49,7 @@ func pushImage(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	image, pushed, err := w.Images.Push(ctx, w.Packed, repository, w.Version)
+	image, pushed, err := w.Images.Push(ctx, w.Made.Artifact(), repository, w.Version)
 	if err != nil {
 		return w.sharedVersion(err)
 	}

@@ -87,6 +87,10 @@ func (w *Work) before(ctx context.Context, env deploy.Environment) (deploy.Envir
 // keepOrder refuses a release to an environment whose predecessor is not part
 // of it, unless the very same image has passed there.
 func keepOrder(ctx context.Context, w *Work) error {
+	if w.Image.Digest == "" {
+		w.notice(ctx, "whether this build has passed the environments before is not known before it is built")
+		return nil
+	}
 	for _, env := range w.Environments {
 		if !w.jumps(env) {
 			continue

@@ -32,7 +32,7 @@ func Release(r Request) Pipeline {
 		{Name: "work out the version", Run: findVersion},        // from the input, the tag, or git
 		{Name: "collect the secrets", Run: collectSecrets},      // a missing one is told before anything is built
 		{Name: "look at the environments", Run: inspectTargets}, // whether they can do what the strategy needs
-		{Name: "pack the image", Run: packImage},                // deterministic, nothing sent yet
+		imageStep(r), // whichever way there is to it; nothing sent yet
 	}
 	jumps := slices.ContainsFunc(r.Environments, r.jumps)
 	if r.DryRun || r.Agreed != nil || jumps {
@@ -79,7 +79,7 @@ func Build(r Request, push, move bool) Pipeline {
 			w.stays = !push
 			return findVersion(ctx, w)
 		}},
-		{Name: "pack the image", Run: packImage},
+		imageStep(r),
 	}
 	if push {
 		p = append(p, Step{Name: "push the image", Run: pushImage})

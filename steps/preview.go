@@ -27,7 +27,7 @@ func Preview(r Request) Pipeline {
 		{Name: "make room for the preview", Run: makeRoom, Writes: true}, // there may be only so many
 		{Name: "collect the secrets", Run: collectSecrets},
 		{Name: "look at the environments", Run: inspectTargets},
-		{Name: "pack the image", Run: packImage},
+		imageStep(r),
 	}
 	if r.DryRun {
 		p = append(p, Step{Name: "work out the digest", Run: digestImage})

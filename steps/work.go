@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/registry"
+	"github.com/slipway-ci/slipway/registry/dockerfile"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/version"
 )
@@ -43,7 +44,9 @@ type Request struct {
 // Tools are what a pipeline works with.
 type Tools struct {
 	Images *registry.Client
-	Engine *rollout.Engine
+	// Builders make images of Dockerfiles.
+	Builders *dockerfile.Builders
+	Engine   *rollout.Engine
 	// Target opens an environment.
 	Target func(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error)
 	// List names the app's environments at the kind of target that env has.
@@ -76,7 +79,8 @@ type Work struct {
 	// Secrets and Targets are by environment.
 	Secrets map[string][]deploy.Secret
 	Targets map[string]deploy.Target
-	Packed  *registry.Packed
+	// Made is the image before it is pushed; nil where a dry run does not build.
+	Made Made
 	// stays: the image is not going anywhere.
 	stays bool
 	// exact: the version was worked out to be one that other commits could get.
@@ -98,10 +102,10 @@ func NewWork(r Request, t Tools) *Work {
 
 // Close removes what the work has put on disk.
 func (w *Work) Close() error {
-	if w.Packed == nil {
+	if w.Made == nil {
 		return nil
 	}
-	return w.Packed.Close()
+	return w.Made.Close()
 }
 
 // log never is nil.

@@ -43,6 +43,10 @@ func (c *CLI) plan(ctx context.Context, o options) error {
 	if err != nil || o.output == "" {
 		return err
 	}
+	if work.Image.Digest == "" {
+		return deploy.Usage(fmt.Sprintf("make the image first: slipway build --push --version %s", work.Version),
+			"a plan to keep to names the image by its digest, and %s is not built yet", work.Version)
+	}
 	content, err := json.MarshalIndent(work.Agreement(), "", "  ")
 	if err != nil {
 		return err

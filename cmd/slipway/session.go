@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/forge"
 	"github.com/slipway-ci/slipway/registry"
+	"github.com/slipway-ci/slipway/registry/dockerfile"
 	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
@@ -73,8 +74,11 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 }
 
 // hide masks the values of all secrets that the file names, those of previews
-// among them.
+// and of the build among them.
 func (s *session) hide(app deploy.App) {
+	if d := app.Build.Dockerfile; d != nil {
+		s.hideBuild(d)
+	}
 	environments := app.Environments
 	if app.Preview != nil {
 		environments = append(slices.Clip(environments), app.Preview.Environment)
@@ -165,6 +169,7 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 	s.reporter = reporter
 	tools := steps.Tools{
 		Images:     &registry.Client{Keychain: s.keychain(), Log: s.log},
+		Builders:   &dockerfile.Builders{Place: s.builders(), Login: s.login},
 		Engine:     s.engine(reporter),
 		Target:     s.target,
 		List:       s.list,

@@ -129,7 +129,7 @@ func withHint(f *Failed, err error) error {
 	case grpcerrors.Code(err) == codes.Unavailable:
 		return deploy.Hinted(f, "the builder went away: look at its log, and run it again")
 	case len(f.Log) > 0:
-		return deploy.Hinted(f, "the last lines of the step are above")
+		return deploy.Hinted(f, "the log has the last lines of the step")
 	}
 	return f
 }

@@ -42,12 +42,17 @@ const (
 	argEpoch    = "SOURCE_DATE_EPOCH"
 )
 
-// check refuses what is wrong whatever the builder is.
-func (s Spec) check() error {
+// Check refuses files that are not there. It needs no builder.
+func (s Spec) Check() error {
 	if err := s.exists(s.Path, "build.dockerfile", false); err != nil {
 		return err
 	}
-	if err := s.exists(s.Context, "build.context", true); err != nil {
+	return s.exists(s.Context, "build.context", true)
+}
+
+// check refuses what is wrong whatever the builder is.
+func (s Spec) check() error {
+	if err := s.Check(); err != nil {
 		return err
 	}
 	for _, name := range s.Secrets {
