@@ -29,6 +29,9 @@ type Inputs struct {
 	DryRun    bool
 	Push      bool
 	MoveTags  bool
+	// Image is the reference of an image that is built already, Archive the path
+	// of one on disk, relative to WorkingDirectory.
+	Image, Archive string
 	// Plan is the path of a plan to keep to, relative to WorkingDirectory.
 	Plan      string
 	SkipOrder bool
@@ -57,6 +60,8 @@ func (r *Runner) Inputs() (Inputs, error) {
 		DryRun:           p.boolean(InputDryRun),
 		Push:             p.boolean(InputPush),
 		MoveTags:         p.boolean(InputMoveTags),
+		Image:            p.line(InputImage),
+		Archive:          p.line(InputArchive),
 		Plan:             p.line(InputPlan),
 		SkipOrder:        p.boolean(InputSkipOrder),
 		PullRequest:      p.number(InputPullRequest, p.line(InputPullRequest)),

@@ -25,6 +25,8 @@ const (
 	InputDryRun           = "dry-run"
 	InputPush             = "push"
 	InputMoveTags         = "move-tags"
+	InputImage            = "image"
+	InputArchive          = "archive"
 	InputPlan             = "plan"
 	InputSkipOrder        = "skip-order"
 	InputPullRequest      = "pull-request"
@@ -47,6 +49,8 @@ func InputSpecs() []Spec {
 		{Name: InputDryRun, Default: "false", Description: "true shows what would happen, and changes nothing."},
 		{Name: InputPush, Default: "false", Description: "With the command build: true pushes the image, too."},
 		{Name: InputMoveTags, Default: "false", Description: "With the command build and push: true moves the tags that slipway.yaml names, too, though nothing is released."},
+		{Name: InputImage, Description: "An image that is built already and is in a registry, by tag or digest, in place of what slipway.yaml says: it is verified and gets the version's tag."},
+		{Name: InputArchive, Description: "Path of an image on disk, relative to working-directory, in place of what slipway.yaml says: an OCI layout, or what docker save has written."},
 		{Name: InputPlan, Description: "Path of a plan, relative to working-directory: the release does exactly what it says, or nothing."},
 		{Name: InputSkipOrder, Default: "false", Description: "true does without the environment that this one comes after. It needs a reason, which is recorded."},
 		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},

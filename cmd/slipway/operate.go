@@ -23,6 +23,7 @@ func (c *CLI) releaseCommand() *cobra.Command {
 	o.deployFlags(f)
 	o.orderFlag(f)
 	o.statusFlag(f)
+	o.imageFlags(f)
 	f.StringVar(&o.plan, "plan", "", "do exactly what this file of slipway plan --out says, or nothing")
 	return cmd
 }
@@ -70,6 +71,7 @@ func (c *CLI) buildCommand() *cobra.Command {
 	o.configFlag(f)
 	o.versionFlag(f, "version", "semver of the image (default: the tag, or computed from git)")
 	o.deployFlags(f)
+	o.imageFlags(f)
 	f.BoolVar(&o.push, "push", false, "push it, too")
 	f.BoolVar(&o.moveTags, "move-tags", false, "with --push: move the tags of the file to it, though it is not released")
 	return cmd

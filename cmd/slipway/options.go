@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,6 +25,9 @@ type options struct {
 	// moveTags moves floating tags to what is pushed.
 	moveTags bool
 	output   string
+	// image is the reference of an image that was built elsewhere, archive the
+	// path of one on disk; they go over what the file says. Both may be empty.
+	image, archive string
 	// plan is the path of the plan to keep to.
 	plan string
 	// skipOrder leaves out what an environment comes after.
@@ -75,6 +79,34 @@ func kinds() []string {
 
 func (o *options) orderFlag(f *pflag.FlagSet) {
 	f.BoolVar(&o.skipOrder, "skip-order", false, "do without the environment that this one comes after; needs --reason")
+}
+
+func (o *options) imageFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.image, "image", "", "an image that is built already, by tag or digest in a registry, in place of what the file says")
+	f.StringVar(&o.archive, "archive", "", "an image on disk: an OCI layout, or what docker save has written")
+}
+
+// ready puts an image that is built already in place of what the file says.
+func (o *options) ready(app *deploy.App) error {
+	switch {
+	case o.image == "" && o.archive == "":
+		return nil
+	case o.image != "" && o.archive != "":
+		return deploy.Usage("leave one of them out", "image and archive both say where the image comes from")
+	}
+	build := deploy.Build{Image: o.image, Platforms: app.Build.Platforms}
+	if o.archive != "" {
+		at, err := filepath.Abs(filepath.Join(o.dir, o.archive))
+		if filepath.IsAbs(o.archive) {
+			at = o.archive
+		}
+		if err != nil {
+			return errNowhere(err)
+		}
+		build.Archive = at
+	}
+	app.Build = build
+	return nil
 }
 
 func (o *options) statusFlag(f *pflag.FlagSet) {

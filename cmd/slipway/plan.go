@@ -23,6 +23,7 @@ func (c *CLI) planCommand() *cobra.Command {
 	o.versionFlag(f, "version", "semver of the release (default: the tag, or computed from git)")
 	o.environmentFlag(f, "only these environments (default: all of the file)")
 	f.StringVar(&o.strategy, "strategy", "", "override the strategy of the file")
+	o.imageFlags(f)
 	f.StringVar(&o.output, "out", "", "write the plan to this file, for: slipway release --plan FILE")
 	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
 	return cmd

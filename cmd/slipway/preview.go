@@ -25,6 +25,7 @@ func (c *CLI) previewCommand() *cobra.Command {
 	f := cmd.Flags()
 	o.configFlag(f)
 	f.IntVar(&o.pullRequest, "pull-request", 0, "number of the pull request (required)")
+	o.imageFlags(f)
 	f.BoolVar(&over, "close", false, "remove the preview: the pull request is over")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen and change nothing")
 	f.StringVar(&o.report, "report", "", "write the JSON report to this file")

@@ -54,6 +54,9 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.ready(&file.App); err != nil {
+		return nil, err
+	}
 	s := &session{CLI: c, options: o, file: file, dir: root(file.Path), run: c.runner.Run()}
 	if s.run.ID == "" {
 		host, _ := os.Hostname()
