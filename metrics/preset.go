@@ -73,11 +73,12 @@ const perContainer = `namespace="{{.Namespace}}",pod=~"{{.Backend | regex}}-.*",
 // presets are the ready-made queries.
 var presets = map[string]preset{
 	// doc.traefik.io/traefik/observability/metrics/overview. Services carry the
-	// name that pkg/provider/kubernetes/gateway/httproute.go gives them,
-	// NAMESPACE-SERVICE-PORT@kubernetesgateway; those of an IngressRoute end
-	// in @kubernetescrd, those of an Ingress in @kubernetes.
+	// name that pkg/provider/kubernetes/gateway gives them: in 3.6
+	// NAMESPACE-SERVICE-http-PORT@kubernetesgateway (httproute.go), before it
+	// without the http, and with -grpc behind the port (grpcroute.go). Those of
+	// an IngressRoute end in @kubernetescrd, those of an Ingress in @kubernetes.
 	"traefik": {
-		choose:   `service=~"{{.Namespace | regex}}-{{.Backend | regex}}-[0-9a-z]+@kubernetes[a-z]*"`,
+		choose:   `service=~"{{.Namespace | regex}}-{{.Backend | regex}}-(http-)?[0-9a-z]+(-grpc)?@kubernetes[a-z]*"`,
 		requests: `traefik_service_requests_total{ {{.Select}} }`,
 		errors:   []string{`code=~"5.."`},
 		latency:  `traefik_service_request_duration_seconds_bucket{ {{.Select}} }`,

@@ -57,8 +57,8 @@ func TestReadyMadeQueriesOfAllPresets(t *testing.T) {
 	s.Namespace = "shop"
 	for name, want := range map[string][]string{
 		"traefik": {
-			`traefik_service_requests_total{ service=~"shop-shop-bbb-[0-9a-z]+@kubernetes[a-z]*" }`,
-			`traefik_service_request_duration_seconds_bucket{ service=~"shop-shop-bbb-[0-9a-z]+@kubernetes[a-z]*" }`,
+			`traefik_service_requests_total{ service=~"shop-shop-bbb-(http-)?[0-9a-z]+(-grpc)?@kubernetes[a-z]*" }`,
+			`traefik_service_request_duration_seconds_bucket{ service=~"shop-shop-bbb-(http-)?[0-9a-z]+(-grpc)?@kubernetes[a-z]*" }`,
 		},
 		"istio": {
 			`istio_requests_total{ reporter="destination",destination_workload_namespace="shop",destination_workload="shop-bbb" }`,
@@ -109,6 +109,34 @@ func TestReadyMadeQueriesOfAllPresets(t *testing.T) {
 	}
 	if len(Presets()) != 9 {
 		t.Errorf("there are presets that are not held here: %v", Presets())
+	}
+}
+
+// As Traefik 3.6 and its forerunners call services.
+func TestTraefiksServicesAreFound(t *testing.T) {
+	s := versions()
+	s.Namespace = "prod"
+	p, err := NewPrometheus(Server{Address: "http://127.0.0.1:1"}, Query{Preset: "traefik"}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ms, ok := parseSelector(p.selectors[candidate][0].query)
+	if !ok {
+		t.Fatalf("not a selector: %s", p.selectors[candidate][0].query)
+	}
+	for service, want := range map[string]bool{
+		"prod-shop-bbb-http-8080@kubernetesgateway":                     true,
+		"prod-shop-bbb-8080@kubernetesgateway":                          true,
+		"prod-shop-bbb-8080-grpc@kubernetesgateway":                     true,
+		"prod-shop-bbb-web@kubernetescrd":                               true,
+		"prod-shop-bbb-80@kubernetes":                                   true,
+		"prod-shop-aaa-http-8080@kubernetesgateway":                     false,
+		"prod-shop-bbb-old-http-8080@kubernetesgateway":                 false,
+		"httproute-prod-shop-gw-prod-gw-ep-web-0-wrr@kubernetesgateway": false,
+	} {
+		if got := ms.match(model.Metric{"service": model.LabelValue(service)}); got != want {
+			t.Errorf("%s: %v", service, got)
+		}
 	}
 }
 
