@@ -75,11 +75,15 @@ func (e *FetchError) Error() string { return fmt.Sprintf("GET %s: %s", e.Address
 func (e *FetchError) Unwrap() error { return e.Err }
 
 // Temporary says whether a source may succeed at the next attempt, as after a
-// time-out. A query that is wrong stays wrong.
+// time-out. A query that is wrong stays wrong, also beside others that may
+// succeed.
 func Temporary(err error) bool {
+	var several interface{ Unwrap() []error }
 	var q *QueryError
 	var f *FetchError
 	switch {
+	case errors.As(err, &several):
+		return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !Temporary(err) })
 	case errors.As(err, &q):
 		return q.Temporary
 	case errors.As(err, &f):

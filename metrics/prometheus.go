@@ -324,11 +324,12 @@ func labelsOf(objects []*object) []string {
 
 // unseen says which series nobody has, and what has not been scraped for long.
 func (p *Prometheus) unseen(objects map[side][]*object) []error {
+	if p.subject.Live.IsZero() {
+		return []error{p.wrong(p.selectors[candidate][0].query, errors.New("has nothing to be compared with: there is no live version"),
+			"a value is measured without one")}
+	}
 	var missing []error
 	for _, s := range sides {
-		if s == live && p.subject.Live.IsZero() {
-			continue
-		}
 		for _, sel := range p.selectors[s] {
 			if sel.role == failures || slices.ContainsFunc(objects[s], func(o *object) bool { return o.role == sel.role }) {
 				continue

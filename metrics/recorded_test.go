@@ -176,6 +176,23 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+func TestTheFirstVersionHasNothingToBeComparedWith(t *testing.T) {
+	server := record(t)
+	s := versions()
+	s.Live = deploy.Revision{}
+	p, err := NewPrometheus(Server{Address: server.URL}, Query{Requests: `r{version="{{.Version}}"}`, Errors: `code=~"5.."`}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seconds := range []float64{0, 15, 30} {
+		server.answers[of("r", "2")] = series(replicaA, at(seconds, seconds)...)
+		r, err := p.Measure(context.Background())
+		if err != nil || len(r.Measures) > 0 || len(r.Missing) != 1 || !strings.Contains(r.Missing[0].Error(), "there is no live version") {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+	}
+}
+
 // The durations were asked for a moment before the last scrape, and the
 // requests a moment after it.
 func TestRequestsAndDurationsAreOfTheSameScrapes(t *testing.T) {
