@@ -23,6 +23,8 @@ type counter struct {
 	// before is what the live version got in the last windows, the latest
 	// first.
 	before [steadyWindows]counted
+	// trusting compares every window; tests show what that leads to.
+	trusting bool
 }
 
 func newCounter() *counter {
@@ -72,7 +74,7 @@ func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (c
 	level := c.ends.level() && next.level()
 	counts = c.advance(objects, next, failed)
 	told = compared
-	if !level {
+	if !level && !c.trusting {
 		told = c.steady(counts)
 	}
 	c.remember(counts[live])

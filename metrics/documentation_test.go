@@ -24,7 +24,7 @@ func TestTheDocumentKnowsAllPresets(t *testing.T) {
 		told = append(told, row[1])
 		p := presets[row[1]]
 		for _, metric := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[2], -1) {
-			if !strings.Contains(p.requests+p.latency+p.value, metric[1]) {
+			if !strings.Contains(p.requests+p.latency+p.value+strings.Join(p.errors, ""), metric[1]) {
 				t.Errorf("the preset %s does not ask for %s", row[1], metric[1])
 			}
 		}

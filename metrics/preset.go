@@ -137,6 +137,12 @@ var presets = map[string]preset{
 		errors:   responseLabels,
 		latency:  `http_request_duration_seconds{ {{.Select}} }`,
 	},
+	// docs/metrics/workload/pod-metrics.md of kubernetes/kube-state-metrics, which
+	// is scraped once for all pods. Events: nobody counts the occasions.
+	"restarts": {
+		choose: `namespace="{{.Namespace}}",pod=~"{{.Backend | regex}}-.*"`,
+		errors: []string{`kube_pod_container_status_restarts_total{ {{.Select}} }`},
+	},
 	// github.com/google/cadvisor/blob/master/docs/storage/prometheus.md, as the
 	// kubelet tells it. Cores and bytes of one replica, on average.
 	"cpu": {

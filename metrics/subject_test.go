@@ -81,8 +81,9 @@ func TestReadyMadeQueriesOfAllPresets(t *testing.T) {
 			`http_request_duration_seconds{ namespace="shop",pod=~"shop-bbb-.*" }`,
 			`http_request_duration_seconds{ namespace="shop",pod=~"shop-bbb-.*" }`,
 		},
-		"cpu":    {`avg(sum by (pod) (rate(container_cpu_usage_seconds_total{ namespace="shop",pod=~"shop-bbb-.*",container!="",container!="POD" }[2m])))`},
-		"memory": {`avg(sum by (pod) (container_memory_working_set_bytes{ namespace="shop",pod=~"shop-bbb-.*",container!="",container!="POD" }))`},
+		"restarts": {`kube_pod_container_status_restarts_total{ namespace="shop",pod=~"shop-bbb-.*" }`},
+		"cpu":      {`avg(sum by (pod) (rate(container_cpu_usage_seconds_total{ namespace="shop",pod=~"shop-bbb-.*",container!="",container!="POD" }[2m])))`},
+		"memory":   {`avg(sum by (pod) (container_memory_working_set_bytes{ namespace="shop",pod=~"shop-bbb-.*",container!="",container!="POD" }))`},
 	} {
 		q := Query{Name: "n", Preset: name}
 		if name == "envoy-gateway" {
@@ -107,7 +108,7 @@ func TestReadyMadeQueriesOfAllPresets(t *testing.T) {
 			t.Errorf("%s gives %s", name, kind)
 		}
 	}
-	if len(Presets()) != 9 {
+	if len(Presets()) != 10 {
 		t.Errorf("there are presets that are not held here: %v", Presets())
 	}
 }
