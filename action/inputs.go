@@ -40,8 +40,12 @@ type Inputs struct {
 	// Report is the path of the JSON report, relative to WorkingDirectory.
 	Report string
 	// CommitStatus sets statuses of the commit at GitHub.
-	CommitStatus     bool
-	GitHubToken      string
+	CommitStatus bool
+	GitHubToken  string
+	// RegistryUser and RegistryPassword open the registry of the image; both are
+	// given, or none.
+	RegistryUser, RegistryPassword string
+
 	WorkingDirectory string
 }
 
@@ -68,7 +72,12 @@ func (r *Runner) Inputs() (Inputs, error) {
 		Report:           p.line(InputReport),
 		CommitStatus:     p.boolean(InputCommitStatus),
 		GitHubToken:      p.line(InputGitHubToken),
+		RegistryUser:     p.line(InputRegistryUser),
+		RegistryPassword: p.raw(InputRegistryPassword),
 		WorkingDirectory: p.line(InputWorkingDirectory),
+	}
+	if in.RegistryPassword != "" {
+		r.AddMask(in.RegistryPassword)
 	}
 	in.Command = orElse(in.Command, Auto)
 	in.WorkingDirectory = orElse(in.WorkingDirectory, ".")

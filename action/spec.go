@@ -32,6 +32,8 @@ const (
 	InputPullRequest      = "pull-request"
 	InputReport           = "report"
 	InputCommitStatus     = "commit-status"
+	InputRegistryUser     = "registry-user"
+	InputRegistryPassword = "registry-password"
 	InputGitHubToken      = "github-token"
 	InputWorkingDirectory = "working-directory"
 )
@@ -56,6 +58,8 @@ func InputSpecs() []Spec {
 		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},
 		{Name: InputReport, Default: "slipway-report.json", Description: "Path of the JSON report to write, relative to working-directory. Empty: none is written."},
 		{Name: InputCommitStatus, Default: "false", Description: "true sets a status of the commit for each environment, too (statuses: write)."},
+		{Name: InputRegistryUser, Description: "User name for the registry of the image. Left out: as docker/login-action, the cloud or, for ghcr.io, the token of the job opens it."},
+		{Name: InputRegistryPassword, Description: "Password that goes with registry-user; it is masked."},
 		{Name: InputGitHubToken, Default: "${{ github.token }}", Description: "Token for deployments (deployments: write) and the comment on the pull request (pull-requests: write). Empty: neither is written."},
 		{Name: InputWorkingDirectory, Default: ".", Description: "Folder to work in, relative to the workspace."},
 	}

@@ -76,8 +76,15 @@ func (l *locked) host() string { return strings.TrimPrefix(l.registry.URL, "http
 func (l *locked) push(t *testing.T, env map[string]string) (code int, out string) {
 	t.Helper()
 	dir := t.TempDir()
-	file := "app: hello\nimage: " + l.host() + "/acme/hello\nlogin: {exchange: " + l.exchange.URL + ", audience: acme}\n" +
-		"build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}\nenvironments: {production: {target: sandbox}}\n"
+	file := "app: hello\n"
+	if l.host() != "" {
+		file += "image: " + l.host() + "/acme/hello\n"
+	}
+	if l.host() != "" && l.exchange != nil {
+		file += "login: {exchange: " + l.exchange.URL + ", audience: acme}\n"
+	}
+	file += "build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}\nenvironments: {production: {target: sandbox}}\n"
+
 	for name, content := range map[string]string{"slipway.yaml": file, "hello": "hello\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
@@ -133,7 +140,7 @@ func TestJobLogsInByItsToken(t *testing.T) {
 		t.Errorf("exchanged: %q", l.exchanged)
 	}
 	for _, secret := range []string{idToken, password} {
-		if strings.Count(out, secret) != 1 || !strings.Contains(out, "::add-mask::"+secret+"\n") {
+		if told := strings.Count(out, "::add-mask::"+secret+"\n"); strings.Count(out, secret) != told || !strings.Contains(out, "::add-mask::"+secret+"\n") {
 			t.Errorf("the runner alone has to be told of %s, to hide it:\n%s", secret, out)
 		}
 	}
@@ -168,5 +175,62 @@ func TestLoginByHand(t *testing.T) {
 	}
 	if len(l.exchanged) != 0 {
 		t.Errorf("exchanged: %q", l.exchanged)
+	}
+}
+
+// What inputs or variables name opens the registry of the image, before all else,
+// and is shown nowhere.
+func TestLoginThatIsHandedOver(t *testing.T) {
+	for name, onRunner := range map[string]bool{"in a job": true, "by hand": false} {
+		t.Run(name, func(t *testing.T) {
+			l := newLocked(t)
+			dockerLogin(t, l.host(), "somebody", "of-long-ago")
+			env := map[string]string{userVariable: deploy.DefaultLoginUser, passwordVariable: password}
+			if onRunner {
+				for key, value := range l.job() {
+					env[key] = value
+				}
+			}
+			code, out := l.push(t, env)
+			if code != 0 || !strings.Contains(out, "pushed") || len(l.exchanged) != 0 {
+				t.Errorf("exit code %d, exchanged %q:\n%s", code, l.exchanged, out)
+			}
+			told := strings.Count(out, "::add-mask::"+password+"\n")
+			if strings.Count(out, password) != told || onRunner != (told > 0) {
+				t.Errorf("the password is shown:\n%s", out)
+			}
+		})
+	}
+}
+
+// What docker login left is masked, too.
+func TestDockerLoginIsMasked(t *testing.T) {
+	l := newLocked(t)
+	dockerLogin(t, l.host(), deploy.DefaultLoginUser, password)
+	env := l.job()
+	delete(env, "ACTIONS_ID_TOKEN_REQUEST_URL")
+	delete(env, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+	l.exchange = nil // the file asks for none
+	code, out := l.push(t, env)
+	if code != 0 || !strings.Contains(out, "::add-mask::"+password+"\n") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+}
+
+func TestHalfALogin(t *testing.T) {
+	l := newLocked(t)
+	for name, env := range map[string]map[string]string{
+		"no user":     {passwordVariable: password},
+		"no password": {userVariable: "somebody"},
+	} {
+		code, out := l.push(t, env)
+		if code != deploy.ExitUsage || !strings.Contains(out, "one of them is missing") || strings.Contains(out, password) {
+			t.Errorf("%s: exit code %d:\n%s", name, code, out)
+		}
+	}
+	l.registry.URL = ""
+	if code, out := l.push(t, map[string]string{userVariable: "somebody", passwordVariable: password}); code != deploy.ExitUsage ||
+		!strings.Contains(out, "the file names none") {
+		t.Errorf("no image: exit code %d:\n%s", code, out)
 	}
 }

@@ -39,6 +39,9 @@ type options struct {
 	dir string
 	// token is for GitHub; empty reports nothing there.
 	token string
+	// registryUser and registryPassword open the registry of the image; both are
+	// empty where others do.
+	registryUser, registryPassword string
 	// ref is what a runner says is checked out.
 	ref string
 	// note is a sentence that the reports begin with.

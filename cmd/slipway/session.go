@@ -73,7 +73,11 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 		c.runner.AddMask(token)
 	}
 	s.hide(file.App)
-	return s, nil
+	handed := s.handed()
+	if handed.password != "" {
+		c.runner.AddMask(handed.password)
+	}
+	return s, handed.checked()
 }
 
 // hide masks the values of all secrets that the file names, those of previews
