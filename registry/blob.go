@@ -27,10 +27,10 @@ type blob struct {
 }
 
 const (
-	// compression is fast, because a release waits for it. Of a Go program of
-	// 40 MB this level makes 39 %; the fastest of the standard library makes
-	// 41 %, and the default levels 36 % in twice to five times the time.
-	compression = 3
+	// compression is fast, because a release waits for it. Of a Go program this
+	// level makes 51 %, at 240 MB/s on one core of a server; the next one makes
+	// 50 %, at 200, and the default level 48 %, at 120.
+	compression = 2
 	// stripe is how much is compressed at a time, in bytes. It is in the result,
 	// how many CPUs there are is not.
 	stripe = 1 << 20

@@ -36,6 +36,10 @@ type Client struct {
 	// Log gets what is uploaded and what is not; nil is nothing.
 	Log *slog.Logger
 
+	// weight is how much a layer of several files holds, in bytes; zero, but for
+	// tests, is layerWeight.
+	weight int64
+
 	once sync.Once
 	base http.RoundTripper
 }

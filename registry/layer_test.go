@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -191,5 +192,24 @@ func TestLargeFilesAreNotHeldInMemory(t *testing.T) {
 	// All that was allocated, not what is left: no collection can hide it.
 	if used := after.TotalAlloc - before.TotalAlloc; used > limit {
 		t.Errorf("%d MB were allocated for a file of %d MB", used>>20, size>>20)
+	}
+}
+
+// How many CPUs there are shows in the time alone.
+func TestCompressionDoesNotDependOnCPUs(t *testing.T) {
+	dir := t.TempDir()
+	var lines strings.Builder
+	for i := range 400_000 { // several stripes
+		fmt.Fprintf(&lines, "line %d of the same file\n", i)
+	}
+	write(t, filepath.Join(dir, "large"), lines.String())
+	spec := Spec{Dir: dir, Build: deploy.Build{Files: []deploy.File{{From: "large", To: "/large"}}}}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	want := digestOf(t, spec)
+	for _, cpus := range []int{2, 7} {
+		runtime.GOMAXPROCS(cpus)
+		if got := digestOf(t, spec); got != want {
+			t.Errorf("with %d CPUs it is %s, with one %s", cpus, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,7 +71,7 @@ func (c *Client) fill(ctx context.Context, p *Packed, spec Spec, platform v1.Pla
 			return err
 		}
 	}
-	if err := p.addLayers(ctx, spec); err != nil {
+	if err := p.addLayers(ctx, spec, cmp.Or(c.weight, layerWeight)); err != nil {
 		return err
 	}
 	if err := p.identify(); err != nil {
@@ -82,7 +83,7 @@ func (c *Client) fill(ctx context.Context, p *Packed, spec Spec, platform v1.Pla
 }
 
 // addLayers plans all that goes into the image, and makes its layers of it.
-func (p *Packed) addLayers(ctx context.Context, spec Spec) error {
+func (p *Packed) addLayers(ctx context.Context, spec Spec, weight int64) error {
 	plan := &planner{root: p.root, placed: map[string]placement{}}
 	entries := make([][]item, len(spec.Build.Files))
 	for i, f := range spec.Build.Files {
@@ -99,7 +100,7 @@ func (p *Packed) addLayers(ctx context.Context, spec Spec) error {
 	if err != nil || len(entries) == 0 {
 		return err
 	}
-	for _, part := range divide(entries, room) {
+	for _, part := range divide(entries, room, weight) {
 		p.own = append(p.own, &layer{
 			archive: archive{root: p.root, items: plan.complete(part.items)},
 			origin:  entryName(part.entry),

@@ -244,7 +244,7 @@ func TestGolden(t *testing.T) {
 		"the layer of a file":   {must(p.own[0].DiffID()), "sha256:c479786e841dc0080a42ba2efc5844981bb35feecd6bb5fc4847ac5868a8a8ea"},
 		"the layer of a folder": {must(p.own[1].DiffID()), "sha256:5a610cbe939ac85598e80251c6487c3c2673cf60a94bc73d8dee3ed9035b938f"},
 		"the configuration":     {must(p.ConfigName()), "sha256:a83a809f58114b012acfa1169fe5b184d93a28a63a5d91c949ac2e3350d43b66"},
-		"the manifest":          {must(p.Digest()), "sha256:d0602a07736e883c46f24a5af6b6a7f5ad93ddb97e891d568488510177003aa9"},
+		"the manifest":          {must(p.Digest()), "sha256:b43ad1fd0462ce244789237081a86459ce003529b45558cc4e228bf02a824e42"},
 	} {
 		if c.got.String() != c.want {
 			t.Errorf("%s is %s, not %s", what, c.got, c.want)

@@ -17,15 +17,22 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// vendored is the folder of an app that is a few layers: one of dependencies,
-// one of its own, and one that does not shrink.
+// thin is a client whose layers hold little.
+func thin() *Client {
+	c := impatient()
+	c.weight = 1 << 20
+	return c
+}
+
+// vendored is the folder of an app that is a few thin layers: some of
+// dependencies, one of its own, and one that does not shrink.
 func vendored(t *testing.T) Spec {
 	t.Helper()
 	dir := t.TempDir()
-	noise := make([]byte, 9<<20)
+	noise := make([]byte, 1<<20+1)
 	_, _ = rand.Read(noise)
 	for i := range 9 {
-		write(t, fmt.Sprintf("%s/app/vendor/m%d", dir, i), strings.Repeat(fmt.Sprintf("module %d, and more of it\n", i), 1<<20/24))
+		write(t, fmt.Sprintf("%s/app/vendor/m%d", dir, i), strings.Repeat(fmt.Sprintf("module %d, and more of it\n", i), 1<<17/24))
 	}
 	write(t, dir+"/app/model", string(noise))
 	write(t, dir+"/app/src/main", "#!/bin/sh\n")
@@ -60,7 +67,7 @@ func TestUnchangedLayersAreTakenOver(t *testing.T) {
 	push := func(version string) (*Packed, int) {
 		t.Helper()
 		spec.Version, spec.Revision, spec.Created = version, version, spec.Created.AddDate(0, 0, 1)
-		c := impatient()
+		c := thin()
 		p := packWith(t, c, spec)
 		if _, sent, err := c.Push(t.Context(), p, host+"/acme/hello", version); err != nil || !sent {
 			t.Fatalf("sent %v, %v", sent, err)
@@ -89,7 +96,7 @@ func TestUnchangedLayersAreTakenOver(t *testing.T) {
 	}
 	mustBeWhole(t, host+"/acme/hello:1.1.0")
 	// Whether there was something to take over does not show.
-	if want, got := digestOf(t, spec), must(third.Digest()); got != want {
+	if want, got := must(packWith(t, thin(), spec).Digest()), must(third.Digest()); got != want {
 		t.Errorf("with a predecessor it is %s, without %s", got, want)
 	}
 }
@@ -143,7 +150,7 @@ func TestLayersThatCannotBeTakenOver(t *testing.T) {
 			}
 			host := serve(t, intercept(answer))
 			spec := vendored(t)
-			c := impatient()
+			c := thin()
 			first := packWith(t, c, spec)
 			if _, _, err := c.Push(t.Context(), first, host+"/acme/hello", "1.0.0"); err != nil {
 				t.Fatal(err)
@@ -152,12 +159,12 @@ func TestLayersThatCannotBeTakenOver(t *testing.T) {
 				test.before(t, host, first)
 			}
 			spec.Version = "1.0.2"
-			c = impatient()
+			c = thin()
 			image, _, err := c.Push(t.Context(), packWith(t, c, spec), host+"/acme/hello", "1.0.2")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := digestOf(t, spec).String(); image.Digest != want {
+			if want := must(packWith(t, thin(), spec).Digest()).String(); image.Digest != want {
 				t.Errorf("it is %s, not %s", image.Digest, want)
 			}
 			if err := c.Verify(t.Context(), image); err != nil {

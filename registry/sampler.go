@@ -14,8 +14,10 @@ const (
 	// sample is how much of a content is looked at, in bytes, in each sampling,
 	// of which there are a few at most.
 	sample, sampling, samplings = 16 << 10, 1 << 20, 32
-	// worthwhile is how much of the samples has to go, as one of so many parts.
-	worthwhile = 20
+	// worthwhile is how much of the samples has to go, as one of so many parts;
+	// and obvious how much of the first few of them, so that the others need not
+	// be tried.
+	worthwhile, obvious, few = 20, 4, 3
 )
 
 // shrinks reports whether compressing saves a twentieth of the content at least.
@@ -37,9 +39,15 @@ func (l *layer) shrinks(ctx context.Context) (bool, error) {
 		if err := s.look(it); err != nil {
 			return false, err
 		}
+		if s.in >= few*sample && s.saves(obvious) {
+			return true, nil
+		}
 	}
-	return s.in == 0 || s.out < s.in-s.in/worthwhile, nil
+	return s.in == 0 || s.saves(worthwhile), nil
 }
+
+// saves reports whether one of so many parts has gone.
+func (s *sampler) saves(part int64) bool { return s.out < s.in-s.in/part }
 
 // sampler compresses parts of what it looks at.
 type sampler struct {

@@ -11,7 +11,7 @@ const (
 	// layerWeight is how large a layer of several files becomes, in bytes: small
 	// enough that a changed file costs little, large enough that an ordinary app
 	// is a few layers.
-	layerWeight = 8 << 20
+	layerWeight = 16 << 20
 	// manyLayers is how many own layers an image gets, unless its entries are
 	// more: each one takes a moment wherever it is unpacked.
 	manyLayers = 32
@@ -25,15 +25,15 @@ const (
 // A folder stays whole as long as it is light. In one that is not, whatever is
 // too heavy by itself is apart: a large file, and a folder, which is divided in
 // the same way. The rest is halved by the hashes of names until each part is
-// light enough. So names and sizes alone decide, the same ones on every machine;
+// light enough, as weight says in bytes. So names and sizes alone decide, the same ones on every machine;
 // and a file that comes, goes or grows changes the layer that it is in, and
 // seldom the one beside it.
 //
 // Where this makes too many layers, each of them may be twice as heavy.
-func divide(entries [][]item, room int) []portion {
+func divide(entries [][]item, room int, weight int64) []portion {
 	parts := merge(entries, room)
 	most := min(max(manyLayers, len(parts)), room)
-	for weight := int64(layerWeight); ; weight *= 2 {
+	for ; ; weight *= 2 {
 		var divided []portion
 		for _, p := range parts {
 			divided = append(divided, p.divide(weight)...)
