@@ -71,7 +71,7 @@ func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (c
 	if !ok {
 		return nil, nothing
 	}
-	level := c.ends.level() && next.level()
+	level := c.ends.level() && next.level() && sameTargets(objects)
 	counts = c.advance(objects, next, failed)
 	told = compared
 	if !level && !c.trusting {
@@ -79,6 +79,21 @@ func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (c
 	}
 	c.remember(counts[live])
 	return counts, told
+}
+
+// sameTargets says whether both sides are counted by the same targets. A gateway
+// that has not yet sent anybody to the candidate counts for one side alone, and
+// is scraped at another time than the rest.
+func sameTargets(objects map[side][]*object) bool {
+	targets := map[side]map[string]bool{live: {}, candidate: {}}
+	for s, all := range objects {
+		for _, o := range all {
+			if len(o.points) > 0 {
+				targets[s][o.target] = true
+			}
+		}
+	}
+	return maps.Equal(targets[live], targets[candidate])
 }
 
 // outcome is what became of a window.

@@ -114,6 +114,43 @@ func TestAnIncidentOfBothIsNobodysFault(t *testing.T) {
 	}
 }
 
+// Of two gateways one has not sent anybody to the new version.
+func TestGatewaysThatCountForOneVersionOnly(t *testing.T) {
+	const seconds = 300
+	w := &world{random: rand.New(rand.NewPCG(3, 1))}
+	other := &world{random: rand.New(rand.NewPCG(4, 1))}
+	for _, w := range []*world{w, other} {
+		w.run(seconds, func(_ side, second int) float64 {
+			if second >= 100 && second < 160 {
+				return 0.5
+			}
+			return 0.001
+		})
+	}
+	c, judge := newCounter(), &analysis.Sequential{}
+	dropped := 0
+	for now := 31; now < seconds; now++ {
+		objects := map[side][]*object{
+			live:      append(w.scraped(live, "g1", 0, now), other.scraped(live, "g2", 8, now)...),
+			candidate: w.scraped(candidate, "g1", 0, now),
+		}
+		counts, told := c.take(objects, func(o *object) bool { return o.labels["code"] == "500" })
+		sample := analysis.Sample{At: time.Duration(now) * time.Second, Share: 2.5}
+		switch told {
+		case unsteady:
+			dropped++
+		case compared:
+			sample.Live, sample.Candidate = counts[live].traffic(), counts[candidate].traffic()
+		}
+		if v := judge.Observe(sample); v.Decision == analysis.Revert {
+			t.Fatalf("after %d seconds: %s", now, v.Why)
+		}
+	}
+	if dropped == 0 {
+		t.Error("every window was compared")
+	}
+}
+
 func TestAWorseVersionIsFoundWhateverTheScrapes(t *testing.T) {
 	const seconds = 300
 	w := &world{random: rand.New(rand.NewPCG(7, 7))}
