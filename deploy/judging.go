@@ -27,6 +27,8 @@ type Judging struct {
 	// OnUnknown is what is done then. Empty means OnUnknownHold, but that a
 	// blue-green passes without users.
 	OnUnknown OnUnknown `json:"onUnknown,omitempty"`
+	// Metrics are looked at besides the requests that the target counts.
+	Metrics []Metric `json:"metrics,omitempty"`
 }
 
 // OnUnknown is what is done with a candidate of which it is not known whether

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -211,6 +212,22 @@ func (t Traffic) Since(before Traffic) Traffic {
 		}
 	}
 	return d
+}
+
+// Plus is the traffic of both. Histograms with other bounds cannot be added: those
+// of t stay, unless it has none.
+func (t Traffic) Plus(o Traffic) Traffic {
+	sum := Traffic{Requests: t.Requests + o.Requests, Errors: t.Errors + o.Errors, Lost: t.Lost + o.Lost, Latency: t.Latency}
+	switch {
+	case len(t.Latency.Counts) == 0:
+		sum.Latency = o.Latency
+	case slices.Equal(t.Latency.Le, o.Latency.Le) && len(t.Latency.Counts) == len(o.Latency.Counts):
+		sum.Latency.Counts = slices.Clone(t.Latency.Counts)
+		for i, n := range o.Latency.Counts {
+			sum.Latency.Counts[i] += n
+		}
+	}
+	return sum
 }
 
 // ErrorShare is Errors of Requests, zero when there were none.

@@ -23,6 +23,9 @@ type Engine struct {
 	// both versions are compared, else analysis.ErrorLimit with the strategy's
 	// limit.
 	Judge func(deploy.Strategy) analysis.Judge
+	// Measure says what a rollout is judged by besides the requests that the
+	// target counts; nil, or a nil Measuring, is nothing.
+	Measure func(deploy.Plan) (*Measuring, error)
 	// Poll is how often a gate looks; zero means 100 ms.
 	Poll time.Duration
 	// RevertBudget bounds the way back, which has its own time because it also
@@ -123,6 +126,11 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 		}
 	}
 	r := e.begin(s, d, state)
+	stop, err := r.measure(h.ctx)
+	if err != nil {
+		return failed(err)
+	}
+	defer stop()
 	result := r.run(h.ctx)
 	result.Plan = r.plan
 	return result

@@ -209,10 +209,12 @@ func (w *watch) wanted() int {
 func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.Running) {
 	now := w.readingsOf(state)
 	elapsed := time.Since(w.began)
-	w.hear(ctx, analysis.Sample{
+	sample := analysis.Sample{
 		Elapsed: elapsed, Share: w.stage.Share,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
-	})
+	}
+	w.court.measurement.take(&sample)
+	w.hear(ctx, sample)
 	w.judged = now
 	w.observation = deploy.Observation{
 		Share: w.stage.Share, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),

@@ -19,6 +19,8 @@ type court struct {
 	observer analysis.Judge
 	// warned: it has been told that the observer would have gone back.
 	warned bool
+	// measurement is beside what the target counts; nil where nothing is.
+	measurement *measurement
 	// met is when the first user could meet the candidate.
 	met time.Time
 }
@@ -124,6 +126,8 @@ func (w *watch) may() bool {
 		return false
 	case w.stage.Share == 0 || !w.court.decides():
 		return true
+	case w.court.measurement.unknown() != nil:
+		return false
 	case w.unused():
 		// Nobody's share grows after a switch: nobody is put at risk by going on.
 		s := w.court.strategy
@@ -164,12 +168,20 @@ func (w *watch) conclude(ctx context.Context) (over bool, err error) {
 			w.longer = true
 			w.tell(ctx, deploy.Event{
 				Kind: deploy.Notice, Environment: w.plan.Environment,
-				Message: fmt.Sprintf("%s: watched for longer, %s at most: %s", Describe(w.stage), w.patience(), w.verdict.Why),
+				Message: fmt.Sprintf("%s: watched for longer, %s at most: %s", Describe(w.stage), w.patience(), w.doubt()),
 			})
 		}
 		return false, nil
 	}
 	return true, w.unknown(ctx)
+}
+
+// doubt is why the stage may not end.
+func (w *watch) doubt() string {
+	if err := w.court.measurement.unknown(); err != nil {
+		return err.Error()
+	}
+	return w.verdict.Why
 }
 
 // unknown does what the strategy says about a stage of which it is not known
@@ -178,7 +190,7 @@ func (w *watch) unknown(ctx context.Context) error {
 	if !w.court.decides() {
 		return fmt.Errorf("%s", w.verdict.Why)
 	}
-	why := w.verdict.Why
+	why := w.doubt()
 	if w.unused() {
 		why = "no user request has reached it"
 	}

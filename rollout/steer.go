@@ -77,6 +77,11 @@ func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 		record := state.Record
 		r.checks, r.judged = d.Checks, r.readingsOf(state)
 		r.court = e.court(r.plan, r.judged.live)
+		stop, err := r.measure(ctx)
+		if err != nil {
+			return failed(err)
+		}
+		defer stop()
 		r.tell(ctx, deploy.Event{
 			Kind: deploy.RolloutStarted, Environment: r.plan.Environment, Plan: &r.plan, URL: r.url,
 			Message: fmt.Sprintf("%s goes on after %d of %d stages", r.plan.Candidate, record.Passed, record.Stages),

@@ -91,12 +91,24 @@ func (s *session) hide(app deploy.App) {
 		environments = append(slices.Clip(environments), app.Preview.Environment)
 	}
 	for _, env := range environments {
-		for _, name := range env.Service.Secrets {
-			if value := s.Getenv(name); value != "" {
+		names := slices.Clone(env.Service.Secrets)
+		for _, m := range env.Strategy.Judging.Metrics {
+			names = append(names, m.Token, m.Password)
+		}
+		for _, name := range names {
+			if value := s.secretValue(name); value != "" {
 				s.runner.AddMask(value)
 			}
 		}
 	}
+}
+
+// secretValue is the value of a secret; empty where there is none.
+func (s *session) secretValue(name string) string {
+	if name == "" {
+		return ""
+	}
+	return s.Getenv(name)
 }
 
 func (c *CLI) load(o options) (*config.File, error) {
@@ -200,12 +212,38 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 	asker := &checks.Runner{Dir: s.dir, Env: s.Environ, Scrub: s.masker.String}
 	return &rollout.Engine{
-		Reporter: reporter, Log: s.log,
+		Reporter: reporter, Log: s.log, Measure: s.measure,
 		Check: func(ctx context.Context, url string, r deploy.Revision, list []deploy.Check, done func(deploy.CheckResult)) []deploy.CheckResult {
 			subject := checks.Subject{URL: url, Version: r.Image.Version, Environment: r.Environment}
 			return asker.Run(ctx, subject, list, done)
 		},
 	}
+}
+
+// measure says what a rollout is judged by besides the requests that its target
+// counts.
+func (s *session) measure(p deploy.Plan) (*rollout.Measuring, error) {
+	judging := p.Strategy.Judging
+	if len(judging.Metrics) == 0 {
+		return nil, nil
+	}
+	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Live, Candidate: p.Candidate}
+	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), func(name string) (string, bool) {
+		value := s.secretValue(name)
+		return value, value != ""
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &rollout.Measuring{Every: m.Every, Judges: m.Judges, Rules: m.Rules}
+	if len(m.Sources) > 0 {
+		out.Read = func(ctx context.Context, into *analysis.Sample) (missing, err error) {
+			reading, err := m.Sources.Measure(ctx)
+			reading.AddTo(into)
+			return errors.Join(reading.Missing...), err
+		}
+	}
+	return out, nil
 }
 
 // target opens an environment. A dry run starts nothing: where no sandbox was

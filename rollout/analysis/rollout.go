@@ -18,13 +18,15 @@ type Rollout struct {
 	// Limit is the largest share of errors that is let pass, whatever the live
 	// version does; deploy.NoLimit is none.
 	Limit deploy.Percent
+	// Others have a say in every stage, each by rules of its own.
+	Others []Judge
 
 	begun bool
 	alone Judge
 	// at is when the last sample ended, since when that of the first one alone
 	// began.
 	at, since time.Duration
-	limit     Judge
+	fixed     []Judge
 	end       *Verdict
 }
 
@@ -42,8 +44,8 @@ func (r *Rollout) Observe(s Sample) Verdict {
 	}
 	r.begin()
 	v := r.judge(s)
-	if r.limit != nil {
-		if l := r.limit.Observe(s); gravity(l.Decision) > gravity(v.Decision) {
+	for _, j := range r.fixed {
+		if l := j.Observe(s); gravity(l.Decision) > gravity(v.Decision) {
 			v = l
 		}
 	}
@@ -59,8 +61,9 @@ func (r *Rollout) begin() {
 	}
 	r.begun = true
 	if r.Limit < deploy.NoLimit {
-		r.limit = NewErrorLimit(r.Limit)
+		r.fixed = append(r.fixed, NewErrorLimit(r.Limit))
 	}
+	r.fixed = append(r.fixed, r.Others...)
 	if r.History.Requests > 0 {
 		r.Beside.Remember(r.History)
 	}

@@ -1,0 +1,70 @@
+package deploy
+
+import "time"
+
+// Metric is what the judge looks at beside the requests that the target counts.
+// Where it comes from is said by Prometheus or Address; with neither, it is a
+// rule about the target's own counts.
+type Metric struct {
+	// Name tells it from others in verdicts.
+	Name string `json:"name"`
+	// Prometheus is the address of one; Address is one that answers with
+	// recorded traffic.
+	Prometheus string `json:"prometheus,omitempty"`
+	Address    string `json:"address,omitempty"`
+	// Token is the name of the secret that opens either; or User and the name of
+	// the secret that is the Password.
+	Token    string `json:"token,omitempty"`
+	User     string `json:"user,omitempty"`
+	Password string `json:"password,omitempty"`
+	// Every is how often it is asked; zero means DefaultEvery.
+	Every time.Duration `json:"every,omitempty"`
+
+	// Preset is a ready-made query; the texts below go over it. They are
+	// templates about the version; see the room metrics.
+	Preset   string `json:"preset,omitempty"`
+	Backend  string `json:"backend,omitempty"`
+	Select   string `json:"select,omitempty"`
+	Requests string `json:"requests,omitempty"`
+	Errors   string `json:"errors,omitempty"`
+	Latency  string `json:"latency,omitempty"`
+	Value    string `json:"value,omitempty"`
+
+	// Ratio to the live version's value that must not be exceeded for a time of
+	// For, and AtMost whatever the live version needs; zero is no limit.
+	Ratio  float64       `json:"ratio,omitempty"`
+	AtMost float64       `json:"atMost,omitempty"`
+	For    time.Duration `json:"for,omitempty"`
+	// Quantile of durations, between 0 and 1, that must not be above Longest.
+	Quantile float64       `json:"quantile,omitempty"`
+	Longest  time.Duration `json:"longest,omitempty"`
+	// Conditions is a rule by fixed thresholds; nil is none.
+	Conditions *Conditions `json:"conditions,omitempty"`
+}
+
+// DefaultEvery is how often a metric is asked for.
+const DefaultEvery = 5 * time.Second
+
+// Counted reports whether it gives counts of both versions to compare, rather
+// than a value or a rule alone.
+func (m Metric) Counted() bool {
+	return m.Address != "" || m.Prometheus != "" && m.Value == "" && m.Ratio == 0 && m.AtMost == 0
+}
+
+// Conditions are fixed thresholds with the counting rules of an analysis metric
+// of Argo Rollouts.
+type Conditions struct {
+	// Success and Failure are expressions about one measurement; either may be
+	// empty.
+	Success string `json:"success,omitempty"`
+	Failure string `json:"failure,omitempty"`
+	// Interval between measurements; InitialDelay before the first.
+	Interval     time.Duration `json:"interval,omitempty"`
+	InitialDelay time.Duration `json:"initialDelay,omitempty"`
+	// Count of measurements after which it is successful; zero is one, or no end
+	// where there is an Interval.
+	Count int `json:"count,omitempty"`
+	// FailureLimit and InconclusiveLimit are how many may fail, or be neither.
+	FailureLimit      int `json:"failureLimit,omitempty"`
+	InconclusiveLimit int `json:"inconclusiveLimit,omitempty"`
+}

@@ -1,0 +1,146 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
+)
+
+// Measuring is what metrics come to: sources to ask, and who judges by them.
+type Measuring struct {
+	Sources Sources
+	// Every is how often they are asked.
+	Every time.Duration
+	// Judges are those with rules of their own.
+	Judges []analysis.Judge
+	// Rules say of the counts that both versions are compared by that they have
+	// to be there.
+	Rules []analysis.Rule
+}
+
+// Measure makes sources and judges of metrics. Secret gives the values of those
+// that are named. Errors are usage errors and name the metric; all of them are
+// told.
+func Measure(list []deploy.Metric, subject Subject, warmUp time.Duration, secret func(name string) (string, bool)) (*Measuring, error) {
+	m := &Measuring{Every: deploy.DefaultEvery}
+	var errs []error
+	for _, metric := range list {
+		if err := m.add(metric, subject, warmUp, secret); err != nil {
+			errs = append(errs, fmt.Errorf("metric %s: %w", metric.Name, err))
+		}
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Duration, secret func(string) (string, bool)) error {
+	if metric.Every > 0 && len(m.Sources) == 0 || metric.Every > 0 && metric.Every < m.Every {
+		m.Every = metric.Every
+	}
+	access, err := access(metric, secret)
+	if err != nil {
+		return err
+	}
+	kind := KindTraffic
+	switch {
+	case metric.Prometheus != "":
+		q := query(metric)
+		source, err := NewPrometheus(Server{Address: metric.Prometheus, Access: access}, q, subject)
+		if err != nil {
+			return err
+		}
+		m.Sources, kind = append(m.Sources, source), q.Kind()
+	case metric.Address != "":
+		source, err := NewHTTP(Endpoint{Name: metric.Name, Address: metric.Address, Access: access})
+		if err != nil {
+			return err
+		}
+		m.Sources = append(m.Sources, source)
+	}
+	m.compare(metric, kind)
+	return m.judge(metric, kind, warmUp)
+}
+
+// compare demands what both versions are compared by.
+func (m *Measuring) compare(metric deploy.Metric, kind Kind) {
+	switch {
+	case metric.Prometheus == "" && metric.Address == "":
+	case kind == KindTraffic:
+		m.Rules = append(m.Rules, analysis.Rule{Metric: metric.Name + " errors", Required: true})
+	case kind == KindEvents:
+		m.Rules = append(m.Rules, analysis.Rule{Metric: metric.Name})
+	}
+}
+
+// judge adds who judges by the metric's own rules.
+func (m *Measuring) judge(metric deploy.Metric, kind Kind, warmUp time.Duration) error {
+	if metric.Ratio > 0 || metric.AtMost > 0 {
+		limit := &analysis.ResourceLimit{Gauge: metric.Name, Ratio: metric.Ratio, Limit: metric.AtMost, For: metric.For, WarmUp: warmUp}
+		if err := limit.Validate(); err != nil {
+			return err
+		}
+		m.Judges = append(m.Judges, limit)
+	}
+	measured := ""
+	if metric.Prometheus != "" || metric.Address != "" {
+		measured = metric.Name
+	}
+	if metric.Longest > 0 {
+		m.Judges = append(m.Judges, &analysis.LatencyLimit{Quantile: metric.Quantile, Limit: metric.Longest, Measure: measured})
+	}
+	if metric.Conditions == nil {
+		return nil
+	}
+	thresholds, err := thresholds(metric, measured, kind)
+	if err != nil {
+		return err
+	}
+	m.Judges = append(m.Judges, thresholds)
+	return nil
+}
+
+func thresholds(metric deploy.Metric, measured string, kind Kind) (*analysis.Thresholds, error) {
+	c := metric.Conditions
+	t := &analysis.Thresholds{
+		Metric: metric.Name, Count: c.Count, Interval: c.Interval, InitialDelay: c.InitialDelay,
+		FailureLimit: c.FailureLimit, InconclusiveLimit: c.InconclusiveLimit,
+	}
+	var err error
+	if c.Success != "" {
+		if t.Success, err = Condition(measured, kind, c.Success); err != nil {
+			return nil, fmt.Errorf("success: %w", err)
+		}
+	}
+	if c.Failure != "" {
+		if t.Failure, err = Condition(measured, kind, c.Failure); err != nil {
+			return nil, fmt.Errorf("failure: %w", err)
+		}
+	}
+	return t, t.Validate()
+}
+
+func query(m deploy.Metric) Query {
+	return Query{
+		Name: m.Name, Preset: m.Preset, Backend: m.Backend, Select: m.Select,
+		Requests: m.Requests, Errors: m.Errors, Latency: m.Latency, Value: m.Value,
+	}
+}
+
+// access opens a server with the secrets that a metric names.
+func access(m deploy.Metric, secret func(string) (string, bool)) (Access, error) {
+	a := Access{User: m.User}
+	for name, into := range map[string]*deploy.Secret{m.Token: &a.Token, m.Password: &a.Password} {
+		if name == "" {
+			continue
+		}
+		value, ok := secret(name)
+		if !ok || value == "" {
+			return Access{}, deploy.Usage("give it as an environment variable; in a workflow: env: {"+name+": ${{ secrets."+name+" }}}",
+				"no value for the secret %s", name)
+		}
+		*into = deploy.KnownSecret(name, "", value)
+	}
+	return a, nil
+}
