@@ -17,6 +17,8 @@ const MaxSize = 1 << 20
 type Rules struct {
 	// Expression validates the expect of a check; nil skips that.
 	Expression func(expr string) error
+	// Metric validates one of a judge, without asking for it; nil skips that.
+	Metric func(m deploy.Metric) error
 	// Targets are the known kinds by name, such as "sandbox". Nil accepts
 	// every kind and strategy that the file's form has.
 	Targets map[string]Target

@@ -17,6 +17,9 @@ const observe = "observe"
 type judge struct {
 	observes bool
 	judging
+	// measured are its metrics, once they were compiled.
+	measured []deploy.Metric
+	compiled bool
 }
 
 // judging are the settings of the judge.
@@ -27,6 +30,7 @@ type judging struct {
 	Latency   *latencies `yaml:"latency" jsonschema_description:"How durations are judged."`
 	WarmUp    *pause     `yaml:"warm-up" jsonschema_description:"How long after the first user durations are not judged. Left out: 30s."`
 	MaxHold   *patience  `yaml:"max-hold" jsonschema_description:"The longest time that a stage is watched while it is not known whether it may pass. Left out: 30m, and not beyond hold where no user has come."`
+	Metrics   []metric   `yaml:"metrics" jsonschema_description:"What is looked at besides the requests that the target counts."`
 	OnUnknown *onUnknown `yaml:"on-unknown" jsonschema_description:"What is done then: hold (a person decides), revert or promote. Left out: hold; a blue-green passes without users."`
 }
 
@@ -76,6 +80,12 @@ func (r *reader) judging(app *judge, e *named, s deploy.Strategy) deploy.Strateg
 		}
 		if j.OnUnknown != nil {
 			s.Judging.OnUnknown = deploy.OnUnknown(*j.OnUnknown)
+		}
+		if r.at(&j.Metrics).value != nil {
+			if !j.compiled { // the app's are there once, and their mistakes
+				j.measured, j.compiled = r.metrics(j.Metrics), true
+			}
+			s.Judging.Metrics = j.measured
 		}
 		if j.observes || j.Observe != nil {
 			s.Judging.Observe = j.observes

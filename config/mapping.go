@@ -13,6 +13,11 @@ func (r *reader) fields(v reflect.Value, p place) bool { return r.fieldsBut(v, p
 
 // fieldsBut refuses some of the keys that the struct has.
 func (r *reader) fieldsBut(v reflect.Value, p place, refused map[string]refusal) bool {
+	return r.fieldsLike(v, p, refused, nil)
+}
+
+// fieldsLike shows some keys by examples of their own.
+func (r *reader) fieldsLike(v reflect.Value, p place, refused map[string]refusal, own map[string]string) bool {
 	keys := keysOf(v.Type()).without(refused)
 	pairs, ok := r.pairs(p)
 	if pairs == nil && !ok {
@@ -33,6 +38,9 @@ func (r *reader) fieldsBut(v reflect.Value, p place, refused map[string]refusal)
 		given[q.name] = true
 		at := q.place()
 		at.required = slices.Contains(keys.required, q.name)
+		if example, has := own[q.name]; has {
+			at.example = example
+		}
 		ok = r.into(v.Field(i).Addr().Interface(), at) && ok
 	}
 	for _, name := range keys.required {

@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -12,6 +14,8 @@ import (
 // Measuring is what metrics come to: sources to ask, and who judges by them.
 type Measuring struct {
 	Sources Sources
+	// Names are those of the metrics that have a source.
+	Names []string
 	// Every is how often they are asked.
 	Every time.Duration
 	// Judges are those with rules of their own.
@@ -59,6 +63,9 @@ func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Durat
 		}
 		m.Sources = append(m.Sources, source)
 	}
+	if metric.Prometheus != "" || metric.Address != "" {
+		m.Names = append(m.Names, metric.Name)
+	}
 	m.compare(metric, kind)
 	return m.judge(metric, kind, warmUp)
 }
@@ -73,6 +80,25 @@ func (m *Measuring) compare(metric deploy.Metric, kind Kind) {
 		m.Rules = append(m.Rules, analysis.Rule{Metric: metric.Name})
 	}
 }
+
+// Take adds to a sample what has come in, and says what is not known.
+func (m *Meter) Take(into *analysis.Sample) error {
+	reading, err := m.Watcher.Take()
+	reading.AddTo(into)
+	return errors.Join(append(slices.Clip(reading.Missing), err)...)
+}
+
+// Begin asks the sources for the first time, and goes on in the background.
+func (m *Measuring) Begin(ctx context.Context) (*Meter, error) {
+	w, err := Watch(ctx, m.Sources, m.Every)
+	if err != nil {
+		return nil, err
+	}
+	return &Meter{w}, nil
+}
+
+// Meter is a Watcher whose readings go into samples.
+type Meter struct{ *Watcher }
 
 // judge adds who judges by the metric's own rules.
 func (m *Measuring) judge(metric deploy.Metric, kind Kind, warmUp time.Duration) error {

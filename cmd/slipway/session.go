@@ -136,6 +136,7 @@ func errNowhere(err error) error {
 func rules() config.Rules {
 	return config.Rules{
 		Expression: checks.Validate,
+		Metric:     validMetric,
 		Targets:    map[string]config.Target{"sandbox": {Strategies: sandbox.Kinds()}},
 	}
 }
@@ -212,38 +213,12 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 	asker := &checks.Runner{Dir: s.dir, Env: s.Environ, Scrub: s.masker.String}
 	return &rollout.Engine{
-		Reporter: reporter, Log: s.log, Measure: s.measure,
+		Reporter: reporter, Log: s.log, Measure: s.measuring,
 		Check: func(ctx context.Context, url string, r deploy.Revision, list []deploy.Check, done func(deploy.CheckResult)) []deploy.CheckResult {
 			subject := checks.Subject{URL: url, Version: r.Image.Version, Environment: r.Environment}
 			return asker.Run(ctx, subject, list, done)
 		},
 	}
-}
-
-// measure says what a rollout is judged by besides the requests that its target
-// counts.
-func (s *session) measure(p deploy.Plan) (*rollout.Measuring, error) {
-	judging := p.Strategy.Judging
-	if len(judging.Metrics) == 0 {
-		return nil, nil
-	}
-	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Live, Candidate: p.Candidate}
-	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), func(name string) (string, bool) {
-		value := s.secretValue(name)
-		return value, value != ""
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := &rollout.Measuring{Every: m.Every, Judges: m.Judges, Rules: m.Rules}
-	if len(m.Sources) > 0 {
-		out.Read = func(ctx context.Context, into *analysis.Sample) (missing, err error) {
-			reading, err := m.Sources.Measure(ctx)
-			reading.AddTo(into)
-			return errors.Join(reading.Missing...), err
-		}
-	}
-	return out, nil
 }
 
 // target opens an environment. A dry run starts nothing: where no sandbox was

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/metrics"
+	"github.com/slipway-ci/slipway/rollout"
+)
+
+// measuring says what a rollout is judged by besides the requests that its
+// target counts; nil where there is nothing.
+func (s *session) measuring(p deploy.Plan) (*rollout.Measuring, error) {
+	judging := p.Strategy.Judging
+	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Live, Candidate: p.Candidate}
+	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), func(name string) (string, bool) {
+		value := s.secretValue(name)
+		return value, value != ""
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &rollout.Measuring{Names: m.Names, Judges: m.Judges, Rules: m.Rules}
+	if len(m.Sources) > 0 {
+		out.Begin = func(ctx context.Context) (rollout.Meter, error) { return m.Begin(ctx) }
+	}
+	return out, nil
+}
+
+// validMetric refuses a metric that could not be asked for, without asking.
+func validMetric(m deploy.Metric) error {
+	made := func(version string) deploy.Revision {
+		image := deploy.Image{Repository: "example", Digest: "sha256:" + version, Version: version}
+		return deploy.NewRevision("example", deploy.Environment{Name: "example"}, image, nil)
+	}
+	subject := metrics.Subject{App: "example", Environment: "example", Live: made("1.0.0"), Candidate: made("1.1.0")}
+	_, err := metrics.Measure([]deploy.Metric{m}, subject, 0, func(string) (string, bool) { return "any", true })
+	return err
+}

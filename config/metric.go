@@ -1,0 +1,225 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// metric is what the judge looks at beside the requests that the target counts.
+type metric struct {
+	Name       checkName   `yaml:"name" jsonschema:"required" jsonschema_description:"A name by which verdicts call it, unlike that of any other metric in the list."`
+	Prometheus *webAddress `yaml:"prometheus" jsonschema_description:"The address of a Prometheus, or of what speaks like one."`
+	URL        *webAddress `yaml:"url" jsonschema_description:"An address that answers with recorded traffic."`
+	Token      *variable   `yaml:"token" jsonschema_description:"The environment variable whose value is sent as a bearer token."`
+	User       *userName   `yaml:"user" jsonschema_description:"The user of basic authorization."`
+	Password   *variable   `yaml:"password" jsonschema_description:"The environment variable whose value is the user's password."`
+	Every      *limit      `yaml:"every" jsonschema_description:"How often it is asked. Left out: 5s."`
+
+	Preset   *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx or traefik."`
+	Backend  *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}."`
+	Select   *query `yaml:"select" jsonschema_description:"The matchers that find the series of one version in a preset."`
+	Requests *query `yaml:"requests" jsonschema_description:"A selector of counters of requests, or of native histograms."`
+	Errors   *query `yaml:"errors" jsonschema_description:"Matchers of those that failed, or a selector of counters."`
+	Latency  *query `yaml:"latency" jsonschema_description:"A selector of histograms of durations."`
+	Value    *query `yaml:"value" jsonschema_description:"Any PromQL with one number for each version."`
+
+	Ratio    *ratio   `yaml:"ratio" jsonschema_description:"How many times the live version's value is too much."`
+	AtMost   *amount  `yaml:"at-most" jsonschema_description:"The largest value, or with quantile the longest duration, whatever the live version does."`
+	For      *limit   `yaml:"for" jsonschema_description:"How long a value has to be too large before the version is taken back. Left out: 1m."`
+	Quantile *portion `yaml:"quantile" jsonschema_description:"Which quantile of durations at-most is for, such as 0.99."`
+
+	Success           *condition `yaml:"success" jsonschema_description:"A CEL expression that holds for a measurement that is well, such as result.errors / result.requests < 0.01."`
+	Failure           *condition `yaml:"failure" jsonschema_description:"A CEL expression that holds for one that is not."`
+	Interval          *limit     `yaml:"interval" jsonschema_description:"How long it is from one measurement to the next."`
+	InitialDelay      *pause     `yaml:"initial-delay" jsonschema_description:"How long it is until the first one. Left out: 0s."`
+	Count             *times     `yaml:"count" jsonschema_description:"After how many measurements it has passed. Left out: one, or no end with interval."`
+	FailureLimit      *times     `yaml:"failure-limit" jsonschema_description:"How many may fail: more revert. Left out: 0."`
+	InconclusiveLimit *times     `yaml:"inconclusive-limit" jsonschema_description:"How many may be neither well nor not: more hold. Left out: 0."`
+}
+
+// metricExamples show keys that are called alike elsewhere.
+var metricExamples = map[string]string{
+	"name": "name: checkout", "token": "token: PROMETHEUS_TOKEN", "user": "user: slipway", "errors": `errors: code=~"5.."`,
+	"latency": `latency: http_request_duration_seconds_bucket{version="{{.Version}}"}`, "ratio": "ratio: 1.5", "count": "count: 5",
+	"every": "every: 15s",
+}
+
+func (v *metric) read(r *reader, p place) bool {
+	return r.fieldsLike(reflect.ValueOf(v).Elem(), p, nil, metricExamples)
+}
+
+// metrics are those of a judge.
+func (r *reader) metrics(list []metric) []deploy.Metric {
+	var all []deploy.Metric
+	seen := map[checkName]bool{}
+	for i := range list {
+		m := &list[i]
+		if seen[m.Name] && r.good(&m.Name) {
+			r.add(r.at(&m.Name).mark(), Error{
+				Message: fmt.Sprintf("name: two metrics are called %s", quote(string(m.Name))),
+				Hint:    "give each metric a name of its own",
+			})
+		}
+		seen[m.Name] = true
+		if !r.good(m) {
+			continue
+		}
+		out, ok := r.metric(m)
+		all = append(all, out)
+		if !ok || r.rules.Metric == nil {
+			continue
+		}
+		if err := r.rules.Metric(out); err != nil {
+			r.add(r.at(&m.Name).mark(), Error{Message: clean(err.Error()), Hint: deploy.HintOf(err)})
+		}
+	}
+	return all
+}
+
+// metric compiles one, and refuses what does not go together.
+func (r *reader) metric(m *metric) (deploy.Metric, bool) {
+	out := deploy.Metric{
+		Name:       string(m.Name),
+		Prometheus: string(or(m.Prometheus, "")), Address: string(or(m.URL, "")),
+		Token: string(or(m.Token, "")), User: string(or(m.User, "")), Password: string(or(m.Password, "")),
+		Every:  time.Duration(or(m.Every, 0)),
+		Preset: string(or(m.Preset, "")), Backend: string(or(m.Backend, "")), Select: string(or(m.Select, "")),
+		Requests: string(or(m.Requests, "")), Errors: string(or(m.Errors, "")), Latency: string(or(m.Latency, "")), Value: string(or(m.Value, "")),
+		Ratio: float64(or(m.Ratio, 0)), For: time.Duration(or(m.For, 0)), Quantile: float64(or(m.Quantile, 0)),
+	}
+	if m.Success != nil || m.Failure != nil {
+		out.Conditions = &deploy.Conditions{
+			Success: string(or(m.Success, "")), Failure: string(or(m.Failure, "")),
+			Interval: time.Duration(or(m.Interval, 0)), InitialDelay: time.Duration(or(m.InitialDelay, 0)),
+			Count: int(or(m.Count, 0)), FailureLimit: int(or(m.FailureLimit, 0)), InconclusiveLimit: int(or(m.InconclusiveLimit, 0)),
+		}
+	}
+	ok := r.together(m)
+	if m.AtMost != nil {
+		out.AtMost, out.Longest, ok = r.atMost(m, ok)
+	}
+	return out, ok
+}
+
+// together refuses keys that say nothing beside others, or without them.
+func (r *reader) together(m *metric) bool {
+	queried := firstPlace(r, &m.Preset, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.Value)
+	counted := firstPlace(r, &m.Interval, &m.InitialDelay, &m.Count, &m.FailureLimit, &m.InconclusiveLimit)
+	for _, rule := range []struct {
+		wrong     bool
+		at        place
+		why, hint string
+	}{
+		{m.Prometheus != nil && m.URL != nil, r.at(&m.URL), "url: prometheus says where it comes from, too", "keep one of them"},
+		{queried.value != nil && m.Prometheus == nil, queried, queried.name + ": there is no Prometheus to ask", "add prometheus: http://…"},
+		{m.Prometheus != nil && queried.value == nil, r.at(&m.Prometheus), "prometheus: nothing is asked of it", "add preset: traefik, requests, or value"},
+		{m.Prometheus == nil && m.URL == nil && m.Quantile == nil && m.Success == nil && m.Failure == nil, r.at(m), "metrics: this metric measures nothing and has no rule", "add prometheus or url; or quantile with at-most, or success, which are about the requests that the target counts"},
+		{m.Token != nil && m.User != nil, r.at(&m.User), "user: token opens it already", "keep one of them"},
+		{(m.User == nil) != (m.Password == nil), firstPlace(r, &m.User, &m.Password), "user and password belong together", "add the other one, or remove it"},
+		{m.Quantile != nil && m.AtMost == nil, r.at(&m.Quantile), "quantile: at-most is missing", "add at-most: 300ms"},
+		{m.Ratio != nil && m.Prometheus == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none", "add prometheus and value, or a preset such as cpu"},
+		{m.For != nil && m.Ratio == nil && (m.AtMost == nil || m.Quantile != nil), r.at(&m.For), "for: it is about ratio, or about at-most of a value", "add one of them, or remove it"},
+		{counted.value != nil && m.Success == nil && m.Failure == nil, counted, counted.name + ": it counts measurements, and nothing is said of them", "add success with an expression"},
+	} {
+		if rule.wrong {
+			return r.add(rule.at.keyMark(), Error{Message: rule.why, Hint: rule.hint})
+		}
+	}
+	return true
+}
+
+// firstPlace is where the first of the values was read that is there.
+func firstPlace(r *reader, pointers ...any) place {
+	for _, p := range pointers {
+		if at := r.at(p); at.value != nil {
+			return at
+		}
+	}
+	return place{}
+}
+
+// atMost is a duration of a quantile, otherwise a number.
+func (r *reader) atMost(m *metric, ok bool) (number float64, longest time.Duration, _ bool) {
+	at := r.at(&m.AtMost)
+	if m.Quantile == nil {
+		if m.AtMost.number <= 0 {
+			return 0, 0, r.wrong(at, "a number above 0; a duration is for quantile", "write it like at-most: 0.8")
+		}
+		return m.AtMost.number, 0, ok
+	}
+	if m.AtMost.duration <= 0 {
+		return 0, 0, r.wrong(at, "a duration", "write it like at-most: 300ms")
+	}
+	return 0, m.AtMost.duration, ok
+}
+
+// The values of a metric.
+type (
+	webAddress string
+	query      string
+	condition  string
+	times      int
+	portion    float64
+	// amount is a number or a duration.
+	amount struct {
+		number   float64
+		duration time.Duration
+	}
+)
+
+var (
+	webForm = newForm(`^https?://[^\s/?#@]+(/[^\s#]*)?$`,
+		"an http or https address", "write one such as http://prometheus:9090; what opens it goes into token, or user and password")
+	queryForm = newForm(`^[^\x00-\x08\x0b-\x1f]{1,1000}$`, "a text of up to 1000 characters", "write it in quotes")
+)
+
+func (v *webAddress) read(r *reader, p place) bool { return readText(r, p, v, webForm) }
+func (v *query) read(r *reader, p place) bool      { return readText(r, p, v, queryForm) }
+func (v *condition) read(r *reader, p place) bool  { return readText(r, p, v, queryForm) }
+
+func (*times) bounds() (low, high int) { return 0, 10000 }
+
+func (v *times) read(r *reader, p place) bool { return readInt(r, p, v) }
+
+func (v *portion) read(r *reader, p place) bool {
+	n, ok := decimal(p.value)
+	if !ok || n <= 0 || n >= 1 {
+		return r.wrong(p, "a number above 0 and below 1", "")
+	}
+	*v = portion(n)
+	return true
+}
+
+func (v *amount) read(r *reader, p place) bool {
+	if n, ok := decimal(p.value); ok && n > 0 {
+		v.number = n
+		return true
+	}
+	if s, ok := text(p.value); ok && durationForm.pattern.MatchString(s) {
+		d, err := time.ParseDuration(s)
+		v.duration = d
+		if err == nil && d > 0 {
+			return true
+		}
+	}
+	return r.wrong(p, "a number above 0, or a duration such as 300ms", "")
+}
+
+// JSONSchema implements the hook of the schema library; so do those below.
+func (webAddress) JSONSchema() *jsonschema.Schema { return webForm.schema() }
+func (query) JSONSchema() *jsonschema.Schema      { return queryForm.schema() }
+func (condition) JSONSchema() *jsonschema.Schema  { return queryForm.schema() }
+func (times) JSONSchema() *jsonschema.Schema      { return integers((*times)(nil)) }
+
+func (portion) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), ExclusiveMaximum: number(1)}
+}
+
+func (amount) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(durationForm.schema(), &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0)})
+}
