@@ -65,30 +65,8 @@ func (r *reader) judging(app *judge, e *named, s deploy.Strategy) deploy.Strateg
 		return s
 	}
 	for _, j := range []*judge{app, e.Judge} {
-		if j == nil {
-			continue
-		}
-		put(&s.Judging.Alpha, j.Alpha)
-		put(&s.Judging.Margin, j.Margin)
-		put(&s.Judging.WarmUp, j.WarmUp)
-		put(&s.Judging.MaxHold, j.MaxHold)
-		if j.WarmUp != nil && *j.WarmUp == 0 {
-			s.Judging.WarmUp = -1
-		}
-		if j.Latency != nil {
-			put(&s.Judging.LatencyRatio, j.Latency.Ratio)
-		}
-		if j.OnUnknown != nil {
-			s.Judging.OnUnknown = deploy.OnUnknown(*j.OnUnknown)
-		}
-		if r.at(&j.Metrics).value != nil {
-			if !j.compiled { // the app's are there once, and their mistakes
-				j.measured, j.compiled = r.metrics(j.Metrics), true
-			}
-			s.Judging.Metrics = j.measured
-		}
-		if j.observes || j.Observe != nil {
-			s.Judging.Observe = j.observes
+		if j != nil {
+			r.lay(j, &s.Judging)
 		}
 	}
 	if s.Judging.Observe && s.Pace == deploy.PaceEvidence {
@@ -98,6 +76,32 @@ func (r *reader) judging(app *judge, e *named, s deploy.Strategy) deploy.Strateg
 		})
 	}
 	return s
+}
+
+// lay puts what a judge says over what is known of it.
+func (r *reader) lay(j *judge, over *deploy.Judging) {
+	put(&over.Alpha, j.Alpha)
+	put(&over.Margin, j.Margin)
+	put(&over.WarmUp, j.WarmUp)
+	put(&over.MaxHold, j.MaxHold)
+	if j.WarmUp != nil && *j.WarmUp == 0 {
+		over.WarmUp = -1
+	}
+	if j.Latency != nil {
+		put(&over.LatencyRatio, j.Latency.Ratio)
+	}
+	if j.OnUnknown != nil {
+		over.OnUnknown = deploy.OnUnknown(*j.OnUnknown)
+	}
+	if r.at(&j.Metrics).value != nil {
+		if !j.compiled { // the app's are there once, and their mistakes
+			j.measured, j.compiled = r.metrics(j.Metrics), true
+		}
+		over.Metrics = j.measured
+	}
+	if j.observes || j.Observe != nil {
+		over.Observe = j.observes
+	}
 }
 
 // The words.

@@ -20,7 +20,7 @@ type metric struct {
 	Password   *variable   `yaml:"password" jsonschema_description:"The environment variable whose value is the user's password."`
 	Every      *limit      `yaml:"every" jsonschema_description:"How often it is asked. Left out: 5s."`
 
-	Preset   *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx or traefik."`
+	Preset   *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx, restarts or traefik."`
 	Backend  *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}."`
 	Select   *query `yaml:"select" jsonschema_description:"The matchers that find the series of one version in a preset."`
 	Requests *query `yaml:"requests" jsonschema_description:"A selector of counters of requests, or of native histograms."`
@@ -43,14 +43,14 @@ type metric struct {
 }
 
 // metricExamples show keys that are called alike elsewhere.
-var metricExamples = map[string]string{
+var metricExamples = map[string]string{ //nolint:gosec // secrets are named here, not told
 	"name": "name: checkout", "token": "token: PROMETHEUS_TOKEN", "user": "user: slipway", "errors": `errors: code=~"5.."`,
 	"latency": `latency: http_request_duration_seconds_bucket{version="{{.Version}}"}`, "ratio": "ratio: 1.5", "count": "count: 5",
 	"every": "every: 15s",
 }
 
-func (v *metric) read(r *reader, p place) bool {
-	return r.fieldsLike(reflect.ValueOf(v).Elem(), p, nil, metricExamples)
+func (m *metric) read(r *reader, p place) bool {
+	return r.fieldsLike(reflect.ValueOf(m).Elem(), p, nil, metricExamples)
 }
 
 // metrics are those of a judge.
@@ -92,13 +92,7 @@ func (r *reader) metric(m *metric) (deploy.Metric, bool) {
 		Requests: string(or(m.Requests, "")), Errors: string(or(m.Errors, "")), Latency: string(or(m.Latency, "")), Value: string(or(m.Value, "")),
 		Ratio: float64(or(m.Ratio, 0)), For: time.Duration(or(m.For, 0)), Quantile: float64(or(m.Quantile, 0)),
 	}
-	if m.Success != nil || m.Failure != nil {
-		out.Conditions = &deploy.Conditions{
-			Success: string(or(m.Success, "")), Failure: string(or(m.Failure, "")),
-			Interval: time.Duration(or(m.Interval, 0)), InitialDelay: time.Duration(or(m.InitialDelay, 0)),
-			Count: int(or(m.Count, 0)), FailureLimit: int(or(m.FailureLimit, 0)), InconclusiveLimit: int(or(m.InconclusiveLimit, 0)),
-		}
-	}
+	out.Conditions = m.conditions()
 	ok := r.together(m)
 	if m.AtMost != nil {
 		out.AtMost, out.Longest, ok = r.atMost(m, ok)
@@ -108,29 +102,67 @@ func (r *reader) metric(m *metric) (deploy.Metric, bool) {
 
 // together refuses keys that say nothing beside others, or without them.
 func (r *reader) together(m *metric) bool {
-	queried := firstPlace(r, &m.Preset, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.Value)
-	counted := firstPlace(r, &m.Interval, &m.InitialDelay, &m.Count, &m.FailureLimit, &m.InconclusiveLimit)
-	for _, rule := range []struct {
-		wrong     bool
-		at        place
-		why, hint string
-	}{
-		{m.Prometheus != nil && m.URL != nil, r.at(&m.URL), "url: prometheus says where it comes from, too", "keep one of them"},
-		{queried.value != nil && m.Prometheus == nil, queried, queried.name + ": there is no Prometheus to ask", "add prometheus: http://…"},
-		{m.Prometheus != nil && queried.value == nil, r.at(&m.Prometheus), "prometheus: nothing is asked of it", "add preset: traefik, requests, or value"},
-		{m.Prometheus == nil && m.URL == nil && m.Quantile == nil && m.Success == nil && m.Failure == nil, r.at(m), "metrics: this metric measures nothing and has no rule", "add prometheus or url; or quantile with at-most, or success, which are about the requests that the target counts"},
-		{m.Token != nil && m.User != nil, r.at(&m.User), "user: token opens it already", "keep one of them"},
-		{(m.User == nil) != (m.Password == nil), firstPlace(r, &m.User, &m.Password), "user and password belong together", "add the other one, or remove it"},
-		{m.Quantile != nil && m.AtMost == nil, r.at(&m.Quantile), "quantile: at-most is missing", "add at-most: 300ms"},
-		{m.Ratio != nil && m.Prometheus == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none", "add prometheus and value, or a preset such as cpu"},
-		{m.For != nil && m.Ratio == nil && (m.AtMost == nil || m.Quantile != nil), r.at(&m.For), "for: it is about ratio, or about at-most of a value", "add one of them, or remove it"},
-		{counted.value != nil && m.Success == nil && m.Failure == nil, counted, counted.name + ": it counts measurements, and nothing is said of them", "add success with an expression"},
-	} {
-		if rule.wrong {
-			return r.add(rule.at.keyMark(), Error{Message: rule.why, Hint: rule.hint})
+	for _, not := range append(r.sources(m), r.limits(m)...) {
+		if not.wrong {
+			return r.add(not.at.keyMark(), Error{Message: not.why, Hint: not.hint})
 		}
 	}
 	return true
+}
+
+// clash is a combination of keys that may be wrong.
+type clash struct {
+	wrong     bool
+	at        place
+	why, hint string
+}
+
+// sources are clashes about where a metric comes from.
+func (r *reader) sources(m *metric) []clash {
+	queried := firstPlace(r, &m.Preset, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.Value)
+	own := m.Prometheus == nil && m.URL == nil
+	return []clash{
+		{m.Prometheus != nil && m.URL != nil, r.at(&m.URL), "url: prometheus says where it comes from, too", "keep one of them"},
+		{queried.value != nil && m.Prometheus == nil, queried, queried.name + ": there is no Prometheus to ask", "add prometheus: http://…"},
+		{m.Prometheus != nil && queried.value == nil, r.at(&m.Prometheus), "prometheus: nothing is asked of it", "add preset: traefik, requests, or value"},
+		{
+			own && m.Quantile == nil && m.conditions() == nil, r.at(m), "metrics: this metric measures nothing and has no rule",
+			"add prometheus or url; or quantile with at-most, or success, which are about the requests that the target counts",
+		},
+		{m.Token != nil && m.User != nil, r.at(&m.User), "user: token opens it already", "keep one of them"},
+		{(m.User == nil) != (m.Password == nil), firstPlace(r, &m.User, &m.Password), "user and password belong together", "add the other one, or remove it"},
+	}
+}
+
+// limits are clashes about the rules of a metric.
+func (r *reader) limits(m *metric) []clash {
+	counted := firstPlace(r, &m.Interval, &m.InitialDelay, &m.Count, &m.FailureLimit, &m.InconclusiveLimit)
+	ofValue := m.Ratio != nil || m.AtMost != nil && m.Quantile == nil
+	return []clash{
+		{m.Quantile != nil && m.AtMost == nil, r.at(&m.Quantile), "quantile: at-most is missing", "add at-most: 300ms"},
+		{m.Ratio != nil && m.Prometheus == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none", "add prometheus and value, or a preset such as cpu"},
+		{m.For != nil && !ofValue, r.at(&m.For), "for: it is about ratio, or about at-most of a value", "add one of them, or remove it"},
+		{
+			counted.value != nil && m.conditions() == nil, counted, counted.name + ": it counts measurements, and nothing is said of them",
+			"add success with an expression",
+		},
+	}
+}
+
+// conditions are those of the metric; nil where it has none.
+func (m *metric) conditions() *deploy.Conditions {
+	if m.Success == nil && m.Failure == nil {
+		return nil
+	}
+	return &deploy.Conditions{
+		Success:           string(or(m.Success, "")),
+		Failure:           string(or(m.Failure, "")),
+		Interval:          time.Duration(or(m.Interval, 0)),
+		InitialDelay:      time.Duration(or(m.InitialDelay, 0)),
+		Count:             int(or(m.Count, 0)),
+		FailureLimit:      int(or(m.FailureLimit, 0)),
+		InconclusiveLimit: int(or(m.InconclusiveLimit, 0)),
+	}
 }
 
 // firstPlace is where the first of the values was read that is there.

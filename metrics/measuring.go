@@ -144,7 +144,10 @@ func thresholds(metric deploy.Metric, measured string, kind Kind) (*analysis.Thr
 			return nil, fmt.Errorf("failure: %w", err)
 		}
 	}
-	return t, t.Validate()
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func query(m deploy.Metric) Query {

@@ -16,7 +16,6 @@ import (
 type meter struct {
 	began   time.Time
 	after   time.Duration
-	live    deploy.Traffic
 	errors  uint64
 	trouble func(time.Duration) error
 	stopped bool
