@@ -13,7 +13,7 @@ import (
 // compile makes the App of a document and finds the mistakes that only show
 // when its parts are seen together.
 func (r *reader) compile(d *document) deploy.App {
-	app := deploy.App{Name: string(d.App), Build: r.build(&d.Build), Login: r.login(d), Versioning: r.versioning(d), Tags: r.floating(d), Prune: r.prune(d)}
+	app := deploy.App{Name: string(d.App), Build: r.build(&d.Build), Login: r.login(d), Versioning: r.versioning(d), Tags: r.floating(d), Prune: r.prune(d), Mirrors: d.Mirrors}
 	if d.Image != nil {
 		app.Repository = string(*d.Image)
 	}

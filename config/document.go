@@ -9,6 +9,7 @@ type document struct {
 	Login        *login       `yaml:"login" jsonschema_description:"How the image's registry is logged in to by the OIDC token of the job. Left out: as docker login left it."`
 	Version      *versioning  `yaml:"version" jsonschema_description:"How the version of a commit without a version tag is worked out."`
 	Tags         floatings    `yaml:"tags" jsonschema_description:"Tags that follow the highest stable version that was released: minor (1.4), major (1), latest. Left out: none."`
+	Mirrors      mirrors      `yaml:"mirrors" jsonschema_description:"Where base images of a registry are read first, by the registry's name. Left out: at the registry."`
 	Prune        *prune       `yaml:"prune" jsonschema_description:"Which old images slipway prune and slipway reap remove. Left out: reap removes none."`
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`

@@ -67,6 +67,7 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"channels": "channels: {main: stable, next: beta}",
 	"tags":     "tags: [minor, major, latest]",
 	// prune
+	"mirrors":     "mirrors: {docker.io: mirror.gcr.io}",
 	"prune":       "prune: {keep-newest: 10, older-than: 720h}",
 	"keep-newest": "keep-newest: 10",
 	"older-than":  "older-than: 720h",

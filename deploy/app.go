@@ -31,6 +31,9 @@ type App struct {
 	// Preview is what the environments of pull requests are made from; nil
 	// where they get none. A release does not walk it.
 	Preview *Preview
+	// Mirrors are where base images of a registry are read first, by the
+	// registry's name.
+	Mirrors map[string]string
 	// Prune is the rule by which old images are removed; nil removes none unless
 	// somebody asks for it.
 	Prune *Prune

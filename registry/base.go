@@ -43,16 +43,16 @@ func (c *Client) pullBase(ctx context.Context, base string, platform v1.Platform
 	}
 	// The context of a lookup stays with the layers, so that it has no limit of
 	// its own: that of the transport and of each attempt hold.
-	got, err := conn.get(ctx, ref)
+	got, repo, err := conn.find(ctx, ref)
 	if statusOf(err) == http.StatusNotFound {
 		return nil, deploy.Hinted(fmt.Errorf("base %s: %w", base, &NotFound{Repository: ref.Context().Name(), Reference: ref.Identifier()}),
 			"correct build.base, or leave it out to build from scratch")
 	}
 	if err != nil {
-		return nil, explain(ctx, "pull the base "+base, ref.Context(), err)
+		return nil, explain(ctx, "pull the base "+base, repo, err)
 	}
-	b, err := newBase(ref, got, platform)
-	return b, explain(ctx, "pull the base "+base, ref.Context(), err)
+	b, err := newBase(ref, repo, got, platform)
+	return b, explain(ctx, "pull the base "+base, repo, err)
 }
 
 func parseBase(base string) (name.Reference, error) {
@@ -67,7 +67,7 @@ func parseBase(base string) (name.Reference, error) {
 	return ref, nil
 }
 
-func newBase(ref name.Reference, got *remote.Descriptor, platform v1.Platform) (*baseImage, error) {
+func newBase(ref name.Reference, repo name.Repository, got *remote.Descriptor, platform v1.Platform) (*baseImage, error) {
 	if err := offers(got, platform); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func newBase(ref name.Reference, got *remote.Descriptor, platform v1.Platform) (
 	if _, err := img.Manifest(); err != nil {
 		return nil, fmt.Errorf("its manifest is damaged: %v", err) //nolint:errorlint // an end of JSON is not that of a connection
 	}
-	b := &baseImage{name: ref.Name(), digest: got.Digest, repo: ref.Context()}
+	b := &baseImage{name: ref.Name(), digest: got.Digest, repo: repo}
 	if b.config, err = img.ConfigFile(); err != nil {
 		return nil, lost("its configuration", err)
 	}

@@ -26,6 +26,9 @@ import (
 type Client struct {
 	// Keychain finds the credentials for a registry; nil is anonymous.
 	Keychain authn.Keychain
+	// Mirrors are where base images of a registry are read first, such as
+	// mirror.gcr.io for docker.io, by the registry's name; a path may follow.
+	Mirrors map[string]string
 	// Transport carries the requests; nil is one of the client's own, which
 	// heeds the proxy settings of the process.
 	Transport http.RoundTripper

@@ -188,7 +188,7 @@ func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 	s.reporter = reporter
 	tools := steps.Tools{
-		Images:     &registry.Client{Keychain: s.keychain(), Log: s.log},
+		Images:     &registry.Client{Keychain: s.keychain(), Mirrors: s.file.App.Mirrors, Log: s.log},
 		Builders:   &dockerfile.Builders{Place: s.builders(), Login: s.login},
 		Engine:     s.engine(reporter),
 		Target:     s.target,
