@@ -65,27 +65,35 @@ func TestScripts(t *testing.T) {
 	needSandbox(t)
 	paths := needBinaries(t)
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("SLIPWAY_HOME", filepath.Join(env.WorkDir, "state"))
-			env.Setenv("USER", "tester")
-			for name, path := range paths {
-				env.Setenv(name, path)
-			}
-			s := &stage{t: t, home: filepath.Join(env.WorkDir, "state")}
-			env.Values[stageKey] = s
-			env.Defer(s.clear)
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
-			"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
-			"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
-			"protect": protect, "approve": approve, "pull": pull,
-			"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
-			"registry": startRegistry,
-		},
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error { return setStage(t, env, paths) },
+		Cmds:  scriptCommands(),
 	})
+}
+
+// setStage gives a script a home of its own, and the programs.
+func setStage(t *testing.T, env *testscript.Env, paths map[string]string) error {
+	env.Setenv("SLIPWAY_HOME", filepath.Join(env.WorkDir, "state"))
+	env.Setenv("USER", "tester")
+	for name, path := range paths {
+		env.Setenv(name, path)
+	}
+	s := &stage{t: t, home: filepath.Join(env.WorkDir, "state")}
+	env.Values[stageKey] = s
+	env.Defer(s.clear)
+	return nil
+}
+
+// scriptCommands are what a script can say.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
+		"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
+		"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
+		"protect": protect, "approve": approve, "pull": pull,
+		"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
+		"registry": startRegistry,
+	}
 }
 
 // stage is what a script has set up besides files.

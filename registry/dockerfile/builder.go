@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -135,7 +136,7 @@ func (p Place) inContainer(ctx context.Context, container, name string) (*builde
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{name: name, closes: []func() error{e.Close}}
+	b := &builder{name: name, open: p.open(), closes: []func() error{e.Close}}
 	err = e.running(ctx, container)
 	if err == nil {
 		err = b.connect(ctx, "", client.WithContextDialer(e.into(container)))
@@ -165,10 +166,10 @@ func (p Place) within(ctx context.Context, e *engine) (*builder, error) {
 	if _, err := e.Ping(ctx, pingOptions); err != nil {
 		return nil, noBuilder(ctx, p, err)
 	}
-	if p.Named == "" {
+	if p.Named == "" && p.unseen() {
 		names, err := e.buildxContainers(ctx)
 		if err == nil && len(names) == 1 {
-			b := &builder{name: "the builder in the container " + names[0]}
+			b := &builder{name: "the builder in the container " + names[0], open: p.open()}
 			if err := b.connect(ctx, "", client.WithContextDialer(e.into(names[0]))); err == nil {
 				return b, nil
 			}
@@ -178,7 +179,7 @@ func (p Place) within(ctx context.Context, e *engine) (*builder, error) {
 	if err != nil {
 		return nil, noBuilder(ctx, p, err)
 	}
-	b := &builder{name: "the Docker engine at " + e.host}
+	b := &builder{name: "the Docker engine at " + e.host, open: p.open()}
 	if !layouts {
 		b.engine = e
 	}
@@ -187,6 +188,16 @@ func (p Place) within(ctx context.Context, e *engine) (*builder, error) {
 	}
 	return b, nil
 }
+
+// unseen reports whether the folder of buildx is not to be seen from here, as
+// inside of a container. Where it is, and names no builder, none is wanted.
+func (p Place) unseen() bool {
+	_, err := os.Stat(p.Buildx)
+	return p.Buildx == "" || err != nil
+}
+
+// open reports whether others could listen on the way to the Docker engine.
+func (p Place) open() bool { return p.Certificates == "" && isOpen(p.Engine) }
 
 // connect reaches the builder and asks which workers it has, so that what is
 // wrong with the way there shows before anything is built.

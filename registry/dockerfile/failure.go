@@ -35,14 +35,28 @@ type Failed struct {
 
 // Error says where, what and why.
 func (f *Failed) Error() string {
-	text := f.Reason
-	if f.Step != "" {
-		text = f.Step + ": " + text
+	if f.Step == "" {
+		return f.at(f.Reason)
 	}
-	if f.Line > 0 {
-		text = place(f.File, f.Line) + ": " + text
+	return f.at(short(f.Step) + ": " + f.Reason)
+}
+
+func (f *Failed) at(text string) string {
+	if f.Line == 0 {
+		return text
 	}
-	return text
+	return place(f.File, f.Line) + ": " + text
+}
+
+// shortStep is how much of a long instruction a message names, in characters;
+// the line says where all of it is.
+const shortStep = 80
+
+func short(step string) string {
+	if runes := []rune(step); len(runes) > shortStep {
+		return string(runes[:shortStep]) + "…"
+	}
+	return step
 }
 
 func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
@@ -72,7 +86,7 @@ func (p *progress) explain(ctx context.Context, spec Spec, err error) error {
 	}
 	p.tell(deploy.Event{
 		Kind: deploy.Building, Message: s.name, Took: s.took, Build: &deploy.BuildStep{State: deploy.BuildFailed},
-		Evidence: &deploy.Evidence{Reason: strings.TrimPrefix(f.Error(), f.Step+": "), Log: f.Log},
+		Evidence: &deploy.Evidence{Reason: f.at(f.Reason), Log: f.Log},
 	})
 	return withHint(f, err)
 }

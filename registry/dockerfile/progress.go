@@ -71,7 +71,7 @@ func (p *progress) step(id digest.Digest) *step {
 
 func (p *progress) vertex(v *client.Vertex) {
 	s := p.step(v.Digest)
-	s.name = v.Name
+	s.name = strings.Join(strings.Fields(v.Name), " ")
 	if v.Error != "" {
 		s.err = v.Error
 	}
