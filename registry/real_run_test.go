@@ -69,6 +69,9 @@ func TestDockerRunsIt(t *testing.T) {
 	real(t, []string{"open"}, func(t *testing.T, r *realRegistry) {
 		image := pushRunnable(t, r)
 		if _, err := said(shortly(t), "docker", "pull", "--quiet", image.Reference()); err != nil {
+			if strings.Contains(err.Error(), "connection refused") { // the loopback address of another machine
+				absent(t, "SLIPWAY_REQUIRE_DOCKER", "the Docker engine runs elsewhere, and does not reach registries of this machine")
+			}
 			t.Fatal(err)
 		}
 		defer func() { _, _ = said(context.Background(), "docker", "rmi", image.Reference()) }()
@@ -139,6 +142,6 @@ func startContainerd(t *testing.T) (socket string) {
 			return socket
 		}
 	}
-	t.Fatalf("containerd does not answer:\n%s", out.String())
+	absent(t, "SLIPWAY_REQUIRE_CONTAINERD", "containerd does not start here: %s", strings.ReplaceAll(out.String(), "\n", "; "))
 	return ""
 }
