@@ -22,7 +22,7 @@ func ExampleSequential() {
 	fmt.Println(v.Why)
 	// Output:
 	// revert for errors
-	// errors 1.5% against 0.096% on the live version, after 600 requests in 12 s; chance of this on an equal version below 1 in 30000
+	// errors 1.5% against 0.096% on the live version, after 600 requests in 12 s; chance of this on an equal version below 1 in 20000
 }
 
 func ExampleReplay() {

@@ -196,6 +196,45 @@ func TestStakesAddUpToOne(t *testing.T) {
 	}
 }
 
+// However long it took until the next stakes were placed, and whatever the first
+// batch brought: the mean of all wealth after another batch is at most what there
+// was at the start. This is exact, over all outcomes of both batches.
+func TestPlacingStakesGainsNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 1))
+	for range 40 {
+		const candidate, beside = 3, 4
+		p := 0.02 + 0.9*r.Float64()
+		pause, share := math.Exp(9*r.Float64()), r.IntN(2) == 0
+		later := 0.02 + 0.9*r.Float64() // both get worse together, or better
+		mean := meanOf(candidate, beside, p, p, func(cb, cg, lb, lg float64) float64 {
+			grown := func(w wealth, l *live, cb, cg, lb, lg float64) wealth {
+				w.placed = append([]float64(nil), w.placed...)
+				ratios := make([]float64, 2)
+				for j, e := range errorExperts() {
+					e.ratios(l, ratios)
+					w.grow(j, gain(ratios, []float64{cg, cb}, []float64{lg, lb}, candidate/(candidate+beside+0.)))
+				}
+				return w
+			}
+			l := newLive(2)
+			l.expect([]float64{0, 0}, []float64{priorRequests - priorFailed, priorFailed})
+			first := grown(newWealth(errorExperts(), 0), &l, cb, cg, lb, lg)
+			first.until(pause)
+			if share {
+				first.change()
+			}
+			l.expect([]float64{lg, lb}, []float64{priorRequests - priorFailed, priorFailed})
+			return math.Log(meanOf(candidate, beside, later, later, func(cb, cg, lb, lg float64) float64 {
+				second := grown(first, &l, cb, cg, lb, lg)
+				return second.log()
+			}))
+		})
+		if mean > 1+1e-9 {
+			t.Fatalf("the mean grows to %g with shares of %g and %g, %g s apart", mean, p, later, pause)
+		}
+	}
+}
+
 // The nearest pair of the set really is nearest.
 func TestNearestIsNearest(t *testing.T) {
 	distance := func(q, p float64) float64 { return q*math.Log(q/p) + (1-q)*math.Log((1-q)/(1-p)) }

@@ -114,8 +114,8 @@ func TestOrderOfMetricsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// With expectations that no batch can change, batches of the same split are
-// worth together what they are worth one by one.
+// With expectations that no batch can change, and no stakes placed in between,
+// batches of the same split are worth together what they are worth one by one.
 func TestSplitAndJoinedBatchesAreWorthTheSame(t *testing.T) {
 	history := deploy.Traffic{Requests: 1e12, Errors: 1e10, Latency: deploy.Histogram{Le: []float64{.1, .2}, Counts: []uint64{6e11, 3e11, 1e11}}}
 	part := func(n uint64) (s Sample) {
@@ -128,12 +128,12 @@ func TestSplitAndJoinedBatchesAreWorthTheSame(t *testing.T) {
 	joined.Remember(history)
 	split.Remember(history)
 	whole := part(8)
-	whole.At = 8 * time.Second
+	whole.At = 800 * time.Millisecond
 	want := joined.Observe(whole)
 	var got Verdict
 	for i := range 8 {
 		s := part(1)
-		s.At = time.Duration(i+1) * time.Second
+		s.At = time.Duration(i+1) * 100 * time.Millisecond
 		got = split.Observe(s)
 	}
 	if math.Abs(got.Evidence/want.Evidence-1) > 1e-6 || got.Decision != want.Decision {

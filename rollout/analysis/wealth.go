@@ -3,18 +3,23 @@ package analysis
 import "math"
 
 // When the stakes are placed. Most is placed before the first batch. The rest
-// waits for a version that turns bad later: a part of it is placed every
-// onsetEvery seconds, and more whenever the share changes, because what breaks
-// under load breaks then. What is idle falls as patience/(patience + onsets),
-// which serves the first half hour about evenly and never runs out. The numbers
-// weigh a small defect from the start against one that comes after 900 seconds;
-// the goals of the simulator hold both.
+// waits for a version that turns bad later, and is placed bit by bit: what was
+// placed long before is lost by then, most quickly behind the experts that would
+// gain most. Over the first half hour it is placed evenly, but for a part that
+// serves all the time after it and never runs out. More is placed whenever the
+// share changes, because what breaks under load breaks then. The numbers weigh a
+// small defect from the start against one that comes after 900 seconds; the goals
+// of the simulator hold both.
 const (
-	placedAtOnce = 0.7
-	onsetEvery   = 30.0
-	patience     = 30.0
+	placedAtOnce = 0.6
+	// evenly is for how many seconds stakes are placed evenly, and keptAfter the
+	// part of them that is left then.
+	evenly    = 1800.0
+	keptAfter = 0.15
 	// atChange is the part of what is idle that a new share brings out.
 	atChange = 1. / 8
+	// placedEvery so many seconds at most, however often one looks.
+	placedEvery = 1.0
 )
 
 // wealth is what the experts of one metric have made of stakes that add up to
@@ -28,14 +33,16 @@ type wealth struct {
 	placed []float64
 	// idle is what has not been placed.
 	idle float64
-	// onsets that have passed, and when the next is due in seconds.
-	onsets float64
-	due    float64
+	// began and last are when the first stakes were placed, and the latest, in
+	// seconds.
+	began, last float64
+	// changes is the part of what would be idle that changes of share have left.
+	changes float64
 }
 
 // newWealth begins at a time in seconds.
 func newWealth(experts []expert, at float64) wealth {
-	w := wealth{idle: 1 - placedAtOnce, due: at + onsetEvery}
+	w := wealth{idle: 1 - placedAtOnce, began: at, last: at, changes: 1}
 	for _, e := range experts {
 		w.placed = append(w.placed, math.Log(placedAtOnce*e.early))
 		w.late = append(w.late, math.Log(e.late))
@@ -43,24 +50,33 @@ func newWealth(experts []expert, at float64) wealth {
 	return w
 }
 
+// waiting is the part of what was not placed at once that is still idle after so
+// many seconds, if the share never changes.
+func waiting(seconds float64) float64 {
+	if seconds < evenly {
+		return 1 - (1-keptAfter)*seconds/evenly
+	}
+	return keptAfter * evenly / seconds
+}
+
 // until places what is due before a batch that begins at a time in seconds.
 func (w *wealth) until(at float64) {
-	if at < w.due {
-		return
+	if at >= w.last+placedEvery {
+		w.last = at
+		w.place()
 	}
-	n := math.Floor((at-w.due)/onsetEvery) + 1
-	w.due += n * onsetEvery
-	w.place(n)
 }
 
 // change places what a new share brings out.
-func (w *wealth) change() { w.place((patience + w.onsets) * atChange / (1 - atChange)) }
+func (w *wealth) change() {
+	w.changes *= 1 - atChange
+	w.place()
+}
 
-// place puts what n onsets bring out behind the experts.
-func (w *wealth) place(n float64) {
+// place puts what is idle, and should not be any more, behind the experts.
+func (w *wealth) place() {
 	before := w.idle
-	w.onsets += n
-	w.idle = (1 - placedAtOnce) * patience / (patience + w.onsets)
+	w.idle = (1 - placedAtOnce) * w.changes * waiting(w.last-w.began)
 	part := math.Log(before - w.idle)
 	for j := range w.placed {
 		w.placed[j] = logAdd(w.placed[j], part+w.late[j])
