@@ -4,7 +4,7 @@
 # The version that .ci/run pins.
 golangci_lint := $(shell sed -n 's/^golangci_lint=//p' .ci/run)
 
-.PHONY: test demo bench bench-images lint race build
+.PHONY: test demo bench bench-images bench-judge bench-judge-long judge-pictures lint race build
 
 test: ## All tests. Those of the sandbox are skipped where the system has no namespaces.
 	go test -timeout 14m ./...
@@ -17,6 +17,15 @@ bench: ## The figures that the README names. SHORT=1 is quick; MARKDOWN=FILE kee
 
 bench-images: ## Images beside crane, docker, buildah and regctl. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
 	@go run ./bench/images $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+
+bench-judge: ## Whether the judge reaches its goals, and how others' rules do. SHORT=1 is a minute of a processor.
+	@go run ./rollout/analysis/simulate $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+
+bench-judge-long: ## The same with the long proof and the whole grid, kept in docs/. GRID=100 takes hours.
+	@go run ./rollout/analysis/simulate -long $(if $(GRID),-grid $(GRID)) $(if $(RUNS),-runs $(RUNS)) -markdown docs/judge-results.md
+
+judge-pictures: ## The pictures of docs/judge.md.
+	@go run ./rollout/analysis/simulate -pictures docs/assets
 
 lint:
 	@wrong=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$wrong" ]; then echo "not formatted:" $$wrong; exit 1; fi

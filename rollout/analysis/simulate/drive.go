@@ -83,15 +83,29 @@ type result struct {
 	promoted int
 	// of those that were reverted
 	late, requests, failed []float64
+	// overWald are the requests of those over Wald's bound, where it says
+	// anything.
+	overWald []float64
 	// of those that were promoted
 	took []float64
 }
 
+// add takes what came out in another world.
+func (r *result) add(o result) {
+	r.runs, r.reverted, r.early, r.promoted = r.runs+o.runs, r.reverted+o.reverted, r.early+o.early, r.promoted+o.promoted
+	r.late, r.requests, r.failed = append(r.late, o.late...), append(r.requests, o.requests...), append(r.failed, o.failed...)
+	r.overWald, r.took = append(r.overWald, o.overWald...), append(r.took, o.took...)
+}
+
 // repeat drives with the seeds from 1 on.
-func repeat(w world, c contender, p plan, runs int) result {
+func repeat(w world, c contender, p plan, runs int) result { return repeatFrom(0, w, c, p, runs) }
+
+// repeatFrom drives with the seeds after another.
+func repeatFrom(before uint64, w world, c contender, p plan, runs int) result {
+	bound := wald(w)
 	res := result{world: w, contender: c.name, plan: p, runs: runs}
 	for seed := range uint64(runs) {
-		o := drive(w, c, p, seed+1)
+		o := drive(w, c, p, before+seed+1)
 		switch o.decision {
 		case analysis.Revert:
 			if o.late <= 0 {
@@ -102,6 +116,9 @@ func repeat(w world, c contender, p plan, runs int) result {
 			res.late = append(res.late, o.late)
 			res.requests = append(res.requests, o.requests)
 			res.failed = append(res.failed, o.failed)
+			if w.tellable(bound) {
+				res.overWald = append(res.overWald, o.requests/bound)
+			}
 		case analysis.Promote:
 			res.promoted++
 			res.took = append(res.took, o.seconds)
@@ -134,6 +151,10 @@ func wald(w world) float64 {
 	p, q := w.base, min(w.effect.errors(w.base), 1-1e-12)
 	return math.Log(1/alpha) / (q*math.Log(q/p) + (1-q)*math.Log((1-q)/(1-p)))
 }
+
+// tellable says whether the bound says anything: not of durations, nor of a
+// version that everybody sees fail.
+func (w world) tellable(bound float64) bool { return w.effect.slower == 1 && bound >= 10 }
 
 // percent of a count.
 func percent(k, n int) deploy.Percent { return deploy.Percent(100 * float64(k) / float64(n)) }

@@ -6,8 +6,10 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // table is printed as Markdown.
@@ -89,22 +91,23 @@ func head(first string, all []entrant) []string {
 	return titles
 }
 
-// pinnedFor keeps the share at 5% for so long.
-func pinnedFor(seconds float64) func(world) plan {
-	return func(w world) plan { return plan{pinned: .05, until: w.onset + seconds} }
-}
+// pinned keeps the share at 5% for half an hour.
+func pinned(w world) plan { return plan{pinned: .05, until: w.onset + 1800} }
 
 // falseRevertTable is how often each reverts a candidate that is as good.
 func falseRevertTable(worlds []world, all []entrant, runs, workers int) table {
 	return table{
 		title: fmt.Sprintf("False reverts of an equal version, share pinned at 5%%, 30 minutes, %d rollouts: share with 95%% Clopper-Pearson interval", runs),
 		head:  head("traffic", all),
-		rows: rows(worlds, pinnedFor(1800), all, workers, func(w world, e entrant, p plan) string {
-			res := repeat(w, e.contender, p, runs)
-			low, high := clopperPearson(res.reverted, runs)
-			return fmt.Sprintf("%.2f%% (%.2f–%.2f)", float64(percent(res.reverted, runs)), 100*low, 100*high)
+		rows: rows(worlds, pinned, all, workers, func(w world, e entrant, p plan) string {
+			return falseCell(repeat(w, e.contender, p, runs))
 		}),
 	}
+}
+
+func falseCell(res result) string {
+	low, high := clopperPearson(res.reverted, res.runs)
+	return fmt.Sprintf("%.2f%% (%.2f–%.2f)", float64(percent(res.reverted, res.runs)), 100*low, 100*high)
 }
 
 // detectionTable is how each finds a candidate that is worse.
@@ -112,33 +115,26 @@ func detectionTable(worlds []world, all []entrant, runs, workers int) table {
 	return table{
 		title: fmt.Sprintf("Worse versions, share pinned at 5%%, 30 minutes from the onset, %d rollouts: missed / median seconds / median requests of the canary (over Wald's bound) / bad requests served in the mean", runs),
 		head:  head("traffic", all),
-		rows: rows(worlds, pinnedFor(1800), all, workers, func(w world, e entrant, p plan) string {
-			res := repeat(w, e.contender, p, runs)
-			early := ""
-			if res.early > 0 {
-				early = fmt.Sprintf("%.0f%% too early; ", float64(percent(res.early, runs)))
-			}
-			missed := percent(runs-res.reverted-res.early, runs)
-			if res.reverted == 0 {
-				return fmt.Sprintf("%s%.0f%% / – / – / –", early, float64(missed))
-			}
-			requests := short(median(res.requests))
-			if missed < 50 {
-				requests = overWald(w, median(res.requests))
-			}
-			return fmt.Sprintf("%s%.0f%% / %s / %s / %s", early, float64(missed), short(median(res.late)), requests, short(mean(res.failed)))
+		rows: rows(worlds, pinned, all, workers, func(w world, e entrant, p plan) string {
+			return detectCell(repeat(w, e.contender, p, runs))
 		}),
 	}
 }
 
-// overWald are requests, and how many times the bound they are where it says
-// anything.
-func overWald(w world, requests float64) string {
-	bound := wald(w)
-	if w.effect.slower != 1 || bound < 10 {
-		return short(requests)
+func detectCell(res result) string {
+	early := ""
+	if res.early > 0 {
+		early = fmt.Sprintf("%.0f%% too early; ", float64(percent(res.early, res.runs)))
 	}
-	return fmt.Sprintf("%s (%.2f)", short(requests), requests/bound)
+	missed := percent(res.runs-res.reverted-res.early, res.runs)
+	if res.reverted == 0 {
+		return fmt.Sprintf("%s%.0f%% / – / – / –", early, float64(missed))
+	}
+	requests := short(median(res.requests))
+	if missed < 50 && len(res.overWald) > 0 {
+		requests += fmt.Sprintf(" (%.2f)", median(res.overWald))
+	}
+	return fmt.Sprintf("%s%.0f%% / %s / %s / %s", early, float64(missed), short(median(res.late)), requests, short(mean(res.failed)))
 }
 
 // promotionTable is how long each takes with a candidate that is as good, and
@@ -148,21 +144,24 @@ func promotionTable(worlds []world, all []entrant, runs, workers int) table {
 		title: fmt.Sprintf("Rollouts through 5, 25, 50 and 100%%, at most 2 hours, %d rollouts: promoted / median seconds to promote / reverted", runs),
 		head:  head("traffic", all),
 		rows: rows(worlds, func(world) plan { return plan{until: 7200} }, all, workers, func(w world, e entrant, p plan) string {
-			res := repeat(w, e.contender, p, runs)
-			return fmt.Sprintf("%.1f%% / %s / %.1f%%", float64(percent(res.promoted, runs)), short(median(res.took)), float64(percent(res.reverted, runs)))
+			return promoteCell(repeat(w, e.contender, p, runs))
 		}),
 	}
 }
 
+func promoteCell(res result) string {
+	return fmt.Sprintf("%.1f%% / %s / %.1f%%", float64(percent(res.promoted, res.runs)), short(median(res.took)), float64(percent(res.reverted, res.runs)))
+}
+
 // goalTable is what has to be reached.
 func goalTable(all []checked) table {
-	t := table{title: "Goals of the judge", head: []string{"goal", "want", "got", "met"}}
+	t := table{title: "Goals of the judge", head: []string{"goal", "traffic", "want", "got", "met"}}
 	for _, c := range all {
 		met := "yes"
 		if !c.met {
 			met = "**no**"
 		}
-		t.rows = append(t.rows, []string{c.what, c.want, c.got, met})
+		t.rows = append(t.rows, []string{c.of, c.what, c.want, c.got, met})
 	}
 	return t
 }
@@ -184,6 +183,36 @@ func short(x float64) string {
 
 // marginal is worse by exactly what must not be promoted.
 var marginal = effect{"errors + 0.1 points", func(b float64) float64 { return b + .001 }, 1}
+
+// ruleTable says how each is set.
+func ruleTable() table {
+	t := table{title: "How each is set", head: []string{"judge", "rule", "where that is written down"}}
+	for _, c := range []contender{argo(), flagger(), kayenta(), pipecd()} {
+		t.rows = append(t.rows, []string{c.name, c.rule, c.source})
+	}
+	t.rows = append(t.rows, []string{ours().name, fmt.Sprintf("the product's defaults: alpha %g, alpha of promotions %g, margin %s points, latency ratio %g, warm-up %s, least dwell %s; no history",
+		alpha, alphaPromote, strings.TrimSuffix(analysis.DefaultMargin.String(), "%"), analysis.DefaultLatencyRatio, deploy.DefaultWarmUp, analysis.DefaultDwell), "[the judge](judge.md)"})
+	return t
+}
+
+// headline are the worlds that tell most, for a table of its own.
+func headline() (healthy, worse []world) {
+	healthy = []world{
+		quick,
+		quick.with(func(w *world) { w.base = .01 }),
+		quick.with(func(w *world) { w.stress = incident }),
+		quick.with(func(w *world) { w.stress = clustered }),
+		quick.with(func(w *world) { w.stress = warmingUp }),
+		quick.with(func(w *world) { w.stress = misrouted }),
+	}
+	for _, e := range []effect{double, point, broken, slower, sluggish} {
+		worse = append(worse, quick.with(func(w *world) { w.effect = e }))
+	}
+	worse = append(worse,
+		quick.with(func(w *world) { w.base, w.effect = .01, point }),
+		quick.with(func(w *world) { w.effect, w.onset = point, 900 }))
+	return healthy, worse
+}
 
 // selection are worlds that differ from the usual one in one or two things.
 func selection() (healthy, worse, rollouts []world) {
@@ -223,42 +252,34 @@ func selection() (healthy, worse, rollouts []world) {
 	return healthy, worse, rollouts
 }
 
-// product are all worlds that there are.
-func product() (healthy, worse []world) {
-	for _, rps := range []float64{1, 50, 1000} {
-		for _, base := range []float64{.0001, .001, .01} {
-			for _, s := range []shape{narrow, heavy, twin} {
-				for _, st := range []stress{calm, incident, clustered, warmingUp, misrouted} {
-					w := world{rps: rps, base: base, effect: none, shape: s, stress: st}
-					healthy = append(healthy, w)
-					for _, e := range []effect{double, point, broken, slower, sluggish} {
-						for _, onset := range []float64{0, 900} {
-							worse = append(worse, w.with(func(w *world) { w.effect, w.onset = e, onset }))
-						}
-					}
-				}
-			}
-		}
-	}
-	return healthy, worse
-}
-
-// clusteredTable compares what knowing of bursts and of warm-ups is worth.
+// clusteredTable compares what knowing of bursts is worth.
 func clusteredTable(runs, workers int) table {
-	all := []entrant{{raw(), scraped}, {ours(), scraped}, {warmed(), scraped}}
+	all := []entrant{{raw(), scraped}, {ours(), scraped}}
 	t := falseRevertTable([]world{
 		quick.with(func(w *world) { w.base, w.stress = .01, clustered }),
 		quick.with(func(w *world) { w.stress = clustered }),
-		quick.with(func(w *world) { w.stress = warmingUp }),
 	}, all, runs, workers)
-	t.title = "What is known of bursts and warm-ups. " + t.title
+	t.title = "What is known of bursts. " + t.title
+	return t
+}
+
+// warmUpTable is what a candidate comes to that is three times slower at first,
+// for as long as the judge's warm-up lasts and for longer.
+func warmUpTable(runs, workers int) table {
+	var worlds []world
+	for _, lasts := range []float64{15, 30, 45, 60} {
+		worlds = append(worlds, quick.with(func(w *world) { w.stress, w.slowFor = warmingUp, lasts }))
+	}
+	all := []entrant{{unwarmed, eachSecond}, {ours(), eachSecond}, {warming(time.Minute), eachSecond}}
+	t := falseRevertTable(worlds, all, runs, workers)
+	t.title = fmt.Sprintf("A candidate that is %g times slower at first, and warm-ups; ours without a word is the product's, %s. ", warmUpSlower, deploy.DefaultWarmUp) + t.title
 	return t
 }
 
 // identicalTable is the long proof: our judge and an equal version, many times.
 func identicalTable(runs, workers int) table {
 	var worlds []world
-	for _, s := range []stress{calm, incident, misrouted, clustered} {
+	for _, s := range []stress{calm, incident, misrouted, clustered, warmingUp} {
 		for _, base := range []float64{.001, .01} {
 			worlds = append(worlds, quick.with(func(w *world) { w.stress, w.base = s, base }))
 		}

@@ -13,6 +13,8 @@ import (
 type contender struct {
 	name string
 	make func() analysis.Judge
+	// rule is how it is set, and source where that is written down.
+	rule, source string
 }
 
 // minute is the window of all rules that look at rates.
@@ -26,6 +28,25 @@ const (
 	mostP99      = 0.5
 )
 
+// How the rivals are set, in a sentence, and where their rules are written down.
+const (
+	argoRule = "background analysis beside `setWeight` 5, 25, 50 with pauses of 5 minutes; success rate ≥ 99% and p99 ≤ 500 ms, each a rate over 1 minute, `interval: 1m`, `initialDelay: 1m`, `failureLimit: 1`; the fifth error of a measurement in a row aborts"
+
+	argoSource = "[analysis](https://argo-rollouts.readthedocs.io/en/stable/features/analysis/), [analysis.go](https://github.com/argoproj/argo-rollouts/blob/c9dd7ea02f9dbc933ec706821b4530401ab9e6ba/analysis/analysis.go)"
+
+	flaggerRule = "`interval: 1m`, `threshold: 5`, weights 5, 25, 50; `request-success-rate` ≥ 99 and `request-duration` ≤ 500 ms over 1 minute; a failed check halts the advancement and counts up, and is never counted down"
+
+	flaggerSource = "[metrics](https://docs.flagger.app/usage/metrics), [scheduler.go](https://github.com/fluxcd/flagger/blob/2944581a706b0d8d263042544aa39bd01c0e0808/pkg/controller/scheduler.go)"
+
+	kayentaRule = "points of 1 minute, judged each 5 minutes over all so far, 15 minutes at each step; errors and p99 in one group, direction `increase`; `marginal` 75, `pass` 95; Mann-Whitney at 98% with the effect of a quarter of the estimate, as NetflixACAJudge-v1.0 has it"
+
+	kayentaSource = "[canary judge](https://spinnaker.io/docs/guides/user/canary/judge/), [NetflixACAJudge](https://github.com/spinnaker/kayenta/blob/8a754a1651fbbe3e9f085e00e97e50c7d5b795dc/kayenta-judge/src/main/scala/com/netflix/kayenta/judge/NetflixACAJudge.scala)"
+
+	pipecdRule = "`ANALYSIS` of 10 minutes a stage, strategy `CANARY_PRIMARY`, `deviation: HIGH`, `interval: 5m`, `failureLimit: 0`; the points of the last 5 minutes by the Mann-Whitney U test at 5%"
+
+	pipecdSource = "[automated deployment analysis](https://pipecd.dev/docs/user-guide/managing-application/customizing-deployment/automated-deployment-analysis/), [metrics_analyzer.go](https://github.com/pipe-cd/pipecd/blob/a644fbc50940848dcf92118e4ad9dbd9333974f1/pkg/app/piped/executor/analysis/metrics_analyzer.go)"
+)
+
 // argo is a background analysis of Argo Rollouts beside the steps
 //
 //	setWeight 5, pause 5m, setWeight 25, pause 5m, setWeight 50, pause 5m
@@ -36,7 +57,7 @@ const (
 // (argoproj/argo-rollouts, analysis/analysis.go and utils/evaluate/evaluate.go;
 // argo-rollouts.readthedocs.io/en/stable/features/analysis).
 func argo() contender {
-	return contender{"Argo Rollouts", func() analysis.Judge {
+	return contender{name: "Argo Rollouts", make: func() analysis.Judge {
 		success := analysis.Thresholds{
 			Metric: "success rate", Interval: minute, InitialDelay: minute, FailureLimit: 1,
 			Success: func(s analysis.Sample) (bool, error) {
@@ -55,7 +76,7 @@ func argo() contender {
 			return quantile(s.Candidate.Latency, .99) <= mostP99, nil
 		}
 		return &paced{judge: analysis.Panel{&success, &latency}, pause: 5 * minute}
-	}}
+	}, rule: argoRule, source: argoSource}
 }
 
 var errNoValue = errors.New("no value")
@@ -152,7 +173,7 @@ func plus(a, b deploy.Traffic) deploy.Traffic {
 // last it promotes (fluxcd/flagger, pkg/controller/scheduler.go, advanceCanary,
 // runCanary, and scheduler_metrics.go, runBuiltinMetricChecks).
 func flagger() contender {
-	return contender{"Flagger", func() analysis.Judge { return &flaggerJudge{} }}
+	return contender{name: "Flagger", make: func() analysis.Judge { return &flaggerJudge{} }, rule: flaggerRule, source: flaggerSource}
 }
 
 type flaggerJudge struct {
@@ -204,7 +225,7 @@ func (p *series) add(w window) {
 // MannWhitneyClassifier and MannWhitney; spinnaker.io/guides/user/canary/judge).
 // Outliers are kept, which is the default; equal or all tied points pass.
 func kayenta() contender {
-	return contender{"Kayenta", func() analysis.Judge { return &kayentaJudge{} }}
+	return contender{name: "Kayenta", make: func() analysis.Judge { return &kayentaJudge{} }, rule: kayentaRule, source: kayentaSource}
 }
 
 type kayentaJudge struct {
@@ -251,7 +272,7 @@ func high(candidate, live []float64) bool {
 // pkg/app/piped/executor/analysis/metrics_analyzer.go, run and compare;
 // pipecd.dev/docs/user-guide/managing-application/customizing-deployment/automated-deployment-analysis).
 func pipecd() contender {
-	return contender{"PipeCD", func() analysis.Judge { return &pipecdJudge{} }}
+	return contender{name: "PipeCD", make: func() analysis.Judge { return &pipecdJudge{} }, rule: pipecdRule, source: pipecdSource}
 }
 
 type pipecdJudge struct {
@@ -293,24 +314,27 @@ func allEqual(x, y []float64) bool {
 	return true
 }
 
-// ours is the judge of this repository.
-func ours() contender {
-	return contender{"Slipway", func() analysis.Judge { return &analysis.Sequential{} }}
+// ours is the judge of this repository, as the product sets it.
+func ours() contender { return warming(deploy.DefaultWarmUp) }
+
+// warming is ours with another warm-up than the product's.
+func warming(lasts time.Duration) contender {
+	c := contender{name: "Slipway", make: func() analysis.Judge { return &analysis.Sequential{WarmUp: lasts} }}
+	if lasts != deploy.DefaultWarmUp {
+		c.name = fmt.Sprintf("Slipway, warm-up %.0f s", lasts.Seconds())
+	}
+	return c
 }
 
-// prepared is ours with the warm-up and without the dispersion that the traffic
-// is known to have.
+// raw is ours without the dispersion that the traffic is known to have.
 func raw() contender {
-	return contender{"Slipway, no dispersion", func() analysis.Judge { return undispersed{&analysis.Sequential{}} }}
+	return contender{name: "Slipway, no dispersion", make: func() analysis.Judge { return undispersed{ours().make()} }}
 }
 
 type undispersed struct{ analysis.Judge }
 
+// Observe hides the dispersion.
 func (u undispersed) Observe(s analysis.Sample) analysis.Verdict {
 	s.Dispersion = 0
 	return u.Judge.Observe(s)
-}
-
-func warmed() contender {
-	return contender{"Slipway, warm-up 30 s", func() analysis.Judge { return &analysis.Sequential{WarmUp: warmUpLasts} }}
 }

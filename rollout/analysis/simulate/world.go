@@ -21,6 +21,9 @@ type world struct {
 	onset  float64
 	shape  shape
 	stress stress
+	// slowFor is how many seconds a candidate takes to warm up; zero means
+	// slowStart.
+	slowFor float64
 }
 
 // effect is what is wrong with a candidate.
@@ -94,7 +97,7 @@ const (
 	incidentErrors = 0.2
 	incidentSlower = 3.0
 	burstMean      = 20.0
-	warmUpLasts    = 30 * time.Second
+	slowStart      = 30.0
 	warmUpSlower   = 3.0
 	routedPart     = 0.5
 	replicas       = 10
@@ -109,6 +112,9 @@ func (w world) String() string {
 	if w.stress != calm {
 		s += ", " + string(w.stress)
 	}
+	if w.slowFor > 0 {
+		s += fmt.Sprintf(" of %g s", w.slowFor)
+	}
 	return s
 }
 
@@ -119,17 +125,22 @@ type run struct {
 	// incidentAt is when the shared incident begins.
 	incidentAt float64
 	// usual and altered are the chances of the buckets, for both versions.
-	usual, altered, warm, inIncident, alteredInIncident []float64
-	dispersion                                          analysis.Dispersion
-	tick                                                uint64
+	usual, altered, cold, inIncident, alteredInIncident []float64
+	// warm is from when on a candidate is that had to warm up.
+	warm       float64
+	dispersion analysis.Dispersion
+	tick       uint64
 }
 
 func (w world) run(seed uint64) *run {
 	luck := lucky(seed, math.MaxUint64)
 	r := &run{
 		world: w, seed: seed, incidentAt: 30 + 240*luck.Float64(),
-		usual: w.shape.chances(1), altered: w.shape.chances(w.effect.slower), warm: w.shape.chances(warmUpSlower),
+		usual: w.shape.chances(1), altered: w.shape.chances(w.effect.slower), cold: w.shape.chances(warmUpSlower),
 		inIncident: w.shape.chances(incidentSlower), alteredInIncident: w.shape.chances(incidentSlower * w.effect.slower),
+	}
+	if r.warm = w.slowFor; r.warm == 0 {
+		r.warm = slowStart
 	}
 	if w.stress == clustered {
 		r.before(luck)
@@ -202,8 +213,8 @@ func (r *run) shares(from, lasts float64) (live, candidate float64) {
 func (r *run) durations(from, lasts float64, candidate bool) []float64 {
 	altered := candidate && r.bad(from)
 	switch {
-	case candidate && r.stress == warmingUp && from < warmUpLasts.Seconds():
-		return r.warm
+	case candidate && r.stress == warmingUp && from < r.warm:
+		return r.cold
 	case r.during(from, lasts) > 0.5 && altered:
 		return r.alteredInIncident
 	case r.during(from, lasts) > 0.5:
