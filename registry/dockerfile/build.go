@@ -45,7 +45,7 @@ func (i *Image) Close() error { return errors.Join(i.Stored.Close(), os.RemoveAl
 // Build makes the image, and tells each step as it happens. What is wrong with
 // files and secrets is told before a builder is looked for. When ctx ends, the
 // builder is told to stop, and Build returns within seconds.
-func (b *Builders) Build(ctx context.Context, spec Spec, tell func(deploy.Event)) (_ *Image, err error) {
+func (b *Builders) Build(ctx context.Context, spec Spec, tell func(deploy.Event)) (*Image, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (b *Builders) Build(ctx context.Context, spec Spec, tell func(deploy.Event)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, found.close()) }()
+	defer func() { _ = found.close() }() // what was built is here by then
 	tell(deploy.Event{Kind: deploy.Notice, Message: "built by " + found.name})
 	if err := found.suits(spec, len(secrets), tell); err != nil {
 		return nil, err

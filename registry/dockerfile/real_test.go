@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -612,4 +613,41 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	if !warned {
 		t.Errorf("nothing was said: %s", l.text())
 	}
+}
+
+func TestWhatDockerHasSaved(t *testing.T) {
+	s, e := newShop(t), dockerEngine(t)
+	dir := folderOf(t, map[string]string{"Dockerfile": "FROM " + s.base + "\nRUN echo saved > /out.txt\nENTRYPOINT [\"/bin/busybox\", \"cat\", \"/out.txt\"]\n"})
+	// Docker's own client builds and saves it.
+	archive := filepath.Join(t.TempDir(), "saved.tar")
+	build := exec.CommandContext(t.Context(), "docker", "build", "--quiet", "--tag", "slipway-test-saved", dir)
+	build.Env = append(os.Environ(), "DOCKER_BUILDKIT=0")
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "--force", "slipway-test-saved").Run() })
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("docker build: %v: %s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), "docker", "save", "--output", archive, "slipway-test-saved").CombinedOutput(); err != nil {
+		t.Fatalf("docker save: %v: %s", err, out)
+	}
+	id, err := exec.CommandContext(t.Context(), "docker", "inspect", "--format", "{{.Id}}", "slipway-test-saved").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := registry.Open(t.Context(), archive, []string{"linux/" + runtime.GOARCH})
+	if err != nil {
+		t.Fatalf("of %s: %v", e.name, err)
+	}
+	defer func() { _ = stored.Close() }()
+	config, err := stored.Artifact().(v1.Image).ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.String() != strings.TrimSpace(string(id)) {
+		t.Errorf("the image ID is %s, and was %s", config, id)
+	}
+	pushed, _, err := (&registry.Client{}).Push(t.Context(), stored.Artifact(), s.host+"/acme/hello", "1.4.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs(t, pushed, "saved")
 }
