@@ -190,7 +190,7 @@ func ruleTable() table {
 	for _, c := range []contender{argo(), flagger(), kayenta(), pipecd()} {
 		t.rows = append(t.rows, []string{c.name, c.rule, c.source})
 	}
-	t.rows = append(t.rows, []string{ours().name, fmt.Sprintf("the product's defaults: alpha %g, alpha of promotions %g, margin %s points, latency ratio %g, warm-up %s, least dwell %s; no history",
+	t.rows = append(t.rows, []string{ours().name, fmt.Sprintf("the product's defaults: alpha %g, alpha of promotions %g, margin %s points, latency ratio %g, warm-up %s, least dwell %s; no history; where errors come in bursts, it is told their dispersion between replicas",
 		alpha, alphaPromote, strings.TrimSuffix(analysis.DefaultMargin.String(), "%"), analysis.DefaultLatencyRatio, deploy.DefaultWarmUp, analysis.DefaultDwell), "[the judge](judge.md)"})
 	return t
 }
