@@ -272,6 +272,11 @@ func (judge) JSONSchema() *jsonschema.Schema {
 	return oneOfThese(wordSchema([]string{observe}), inline(&judging{}))
 }
 
+func (bake) JSONSchema() *jsonschema.Schema {
+	return oneOfThese(pause(0).JSONSchema(), inline(&baking{}))
+}
+
+func (baker) JSONSchema() *jsonschema.Schema     { return wordSchema(wordsOf(deploy.Bakers)) }
 func (onUnknown) JSONSchema() *jsonschema.Schema { return wordSchema(wordsOf(deploy.OnUnknowns)) }
 func (pace) JSONSchema() *jsonschema.Schema      { return wordSchema(wordsOf(deploy.Paces)) }
 

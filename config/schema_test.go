@@ -91,6 +91,7 @@ var beyondSchema = map[string]string{
 	"after-unknown-alone":         otherKeys,
 	"approve-beside-wrong-steps":  otherKeys,
 	"approve-no-stop":             otherKeys,
+	"bake-preview":                otherKeys,
 	"approve-order":               otherKeys,
 	"secret-and-variable":         otherKeys,
 	"secret-before-variable":      otherKeys,

@@ -67,6 +67,7 @@ func (v *strategy) compile() deploy.Strategy {
 		put(&s.Errors, set.Rolling.Errors)
 	case set.BlueGreen != nil:
 		put(&s.Keep, set.BlueGreen.Keep)
+		set.BlueGreen.Bake.into(&s)
 		put(&s.Errors, set.BlueGreen.Errors)
 		s.Approve = percents(set.BlueGreen.Approve)
 	case set.Canary != nil:
@@ -74,6 +75,7 @@ func (v *strategy) compile() deploy.Strategy {
 			s.Steps = percents(set.Canary.Steps)
 		}
 		put(&s.Hold, set.Canary.Hold)
+		set.Canary.Bake.into(&s)
 		put(&s.Errors, set.Canary.Errors)
 		s.Approve = percents(set.Canary.Approve)
 	}

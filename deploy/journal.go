@@ -28,7 +28,55 @@ type Record struct {
 	// Outcome is set in PhaseSettled, Reason there and in PhaseHeld.
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
+	// Bake is set from PhaseBaking on.
+	Bake Bake `json:"bake,omitzero"`
 }
+
+// Bake is what is known of a candidate with all users that is watched by other
+// runs than the one that brought it in: enough to judge on. Its counts are
+// without latency.
+type Bake struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	// History is what the previous version did in all the time that it had
+	// users.
+	History Traffic `json:"history"`
+	// Before is what the candidate had counted at Since, Seen at the last look.
+	Before Traffic `json:"before"`
+	Seen   Traffic `json:"seen"`
+	// Restarts of the candidate's replicas up to the last look.
+	Restarts int `json:"restarts,omitempty"`
+	// Looks are what was seen, in the order of time.
+	Looks []Look `json:"looks,omitempty"`
+}
+
+// Look is what came in between a look and the one before.
+type Look struct {
+	// After is how long after Since it was.
+	After    time.Duration `json:"after"`
+	Requests uint64        `json:"requests"`
+	Errors   uint64        `json:"errors"`
+}
+
+// maxLooks bounds what a journal keeps of a Bake: one in five minutes for a day.
+const maxLooks = 288
+
+// Add notes one more look. Beyond 288 the last one takes in what is new.
+func (b *Bake) Add(l Look) {
+	n := len(b.Looks)
+	if n < maxLooks {
+		b.Looks = append(b.Looks[:n:n], l)
+		return
+	}
+	looks := append([]Look(nil), b.Looks...)
+	last := &looks[n-1]
+	last.After, last.Requests, last.Errors = l.After, last.Requests+l.Requests, last.Errors+l.Errors
+	b.Looks = looks
+}
+
+// Baking reports whether the candidate has all users, and is watched on by
+// other runs than the one that brought it in.
+func (r Record) Baking() bool { return r.Phase == PhaseBaking }
 
 // Held reports whether a rollout waits for a person.
 func (r Record) Held() bool { return r.Phase == PhaseHeld }
@@ -44,7 +92,8 @@ type Phase string
 
 // The phases in their order. Up to PhaseHolding the way of whoever finds it
 // unfinished is back; from PhasePromoting on it is forward. PhaseHeld stays as
-// it is until a person says resume or abort.
+// it is until a person says resume or abort, PhaseBaking until its time is over
+// or something speaks against the candidate.
 const (
 	PhaseNone Phase = ""
 	// PhaseStarting: the candidate is being started, without traffic.
@@ -55,6 +104,9 @@ const (
 	PhaseHolding Phase = "holding"
 	// PhaseHeld: it waits for a person, and no process watches it.
 	PhaseHeld Phase = "held"
+	// PhaseBaking: the candidate has all users, and scheduled runs look at it;
+	// see Bake.
+	PhaseBaking Phase = "baking"
 	// PhasePromoting: the last stage has passed; the old version is removed.
 	PhasePromoting Phase = "promoting"
 	// PhaseReverting: it was decided to go back.

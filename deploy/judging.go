@@ -63,6 +63,21 @@ const (
 // Paces are all, in the order in which help texts list them.
 var Paces = []Pace{PaceTime, PaceEvidence}
 
+// Baker is who watches a version on that has passed its stages.
+type Baker string
+
+// The bakers.
+const (
+	// BakeByRun is the run that has brought it in: it goes on until then.
+	BakeByRun Baker = "run"
+	// BakeBySchedule are later runs of reap, which find it in the journal. The
+	// run that has brought it in ends at once.
+	BakeBySchedule Baker = "schedule"
+)
+
+// Bakers are all, in the order in which help texts list them.
+var Bakers = []Baker{BakeByRun, BakeBySchedule}
+
 // Defaults of Judging, used where slipway.yaml is silent.
 const (
 	DefaultAlpha        = Percent(1)

@@ -26,6 +26,8 @@ type Stage struct {
 	Proof bool `json:"proof,omitempty"`
 	// Checks are run at the end of the hold.
 	Checks bool `json:"checks,omitempty"`
+	// By is who watches an ActBake; empty means the run itself.
+	By Baker `json:"by,omitempty"`
 	// Approval holds the rollout after the stage until a person says resume.
 	Approval bool `json:"approval,omitempty"`
 }
@@ -45,4 +47,7 @@ const (
 	ActSwitch Act = "switch"
 	// ActReplace stops what is live before the candidate starts: a downtime.
 	ActReplace Act = "replace"
+	// ActBake moves nothing: the candidate has all users, and is watched on
+	// while the old version stays up without any.
+	ActBake Act = "bake"
 )

@@ -42,6 +42,12 @@ type Strategy struct {
 	Batch int `json:"batch,omitempty"`
 	// Keep is how long a blue-green keeps the old side after the switch.
 	Keep time.Duration `json:"keep,omitempty"`
+	// Bake is how long a canary or blue-green that has passed its stages is
+	// watched on, while the old version stays up without users; zero is not at
+	// all.
+	Bake time.Duration `json:"bake,omitempty"`
+	// BakeBy is who does it; empty means BakeByRun.
+	BakeBy Baker `json:"bakeBy,omitempty"`
 	// Approve are the shares of a canary or blue-green at which, once they have
 	// passed, a person has to say resume; 0 is before the first user.
 	Approve []Percent `json:"approve,omitempty"`
