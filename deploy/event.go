@@ -48,6 +48,9 @@ type Event struct {
 	// Asked: RolloutEnded and RunEnded with an outcome that somebody asked for,
 	// as abort asks for a revert. It is no failure of this run.
 	Asked bool `json:"asked,omitempty"`
+	// Until: RolloutEnded with Promoted where the version is watched on by other
+	// runs until then.
+	Until time.Time `json:"until,omitzero"`
 	// Tag: TagMoved.
 	Tag *TagMove `json:"tag,omitempty"`
 	// Hint says what to do next: RolloutEnded, RunEnded, Warning.

@@ -78,6 +78,14 @@ func (b *Bake) Add(l Look) {
 // other runs than the one that brought it in.
 func (r Record) Baking() bool { return r.Phase == PhaseBaking }
 
+// Watched is until when it is Baking; zero where it is not.
+func (r Record) Watched() time.Time {
+	if !r.Baking() {
+		return time.Time{}
+	}
+	return r.Bake.Until
+}
+
 // Held reports whether a rollout waits for a person.
 func (r Record) Held() bool { return r.Phase == PhaseHeld }
 

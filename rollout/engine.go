@@ -60,6 +60,8 @@ type Result struct {
 	Reason   string
 	Evidence *deploy.Evidence
 	Hint     string
+	// Until is when it stops being watched by other runs; zero where it is not.
+	Until time.Time
 	// Plan is what was walked; without stages where nothing was to be done, or
 	// nothing could be begun.
 	Plan deploy.Plan
@@ -115,6 +117,9 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 		return failed(err)
 	}
 	defer h.release()
+	if r, done := e.returned(h.ctx, s, d); done {
+		return r
+	}
 	state, err := e.tidy(h.ctx, s, d.Owner, d.Candidate)
 	if err != nil {
 		return failed(err)
@@ -122,7 +127,7 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 	if live := liveIn(state); live.ID == d.Candidate.ID {
 		return Result{
 			Outcome: deploy.Unchanged, Reason: fmt.Sprintf("%s is live already", live),
-			Previous: live, Live: live, URL: state.URL,
+			Previous: live, Live: live, URL: state.URL, Until: state.Record.Watched(),
 		}
 	}
 	r := e.begin(s, d, state)
@@ -147,6 +152,14 @@ func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy
 	state, err := e.state(ctx, s)
 	if err != nil {
 		return state, err
+	}
+	if watched(state) {
+		if state.Record.Candidate.ID == wanted.ID {
+			return state, nil // which is live, and watched on
+		}
+		if state, err = e.endBake(ctx, s, o, state); err != nil {
+			return state, err
+		}
 	}
 	if state.Record.Held() {
 		return state, deploy.Hinted(errors.New(Held(state.Record)), "%s", Decide(state.Record.Candidate.Environment))
@@ -266,7 +279,7 @@ func (e *Engine) ended(ctx context.Context, r Result) {
 	ev := deploy.Event{
 		Kind: deploy.RolloutEnded, Environment: r.Environment, Outcome: r.Outcome,
 		Message: r.Reason, Evidence: r.Evidence, Hint: r.Hint, URL: r.URL, Took: r.Took,
-		Asked: r.Asked,
+		Asked: r.Asked, Until: r.Until,
 	}
 	if len(r.Plan.Stages) > 0 {
 		ev.Plan = &r.Plan

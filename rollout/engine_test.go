@@ -343,6 +343,11 @@ func TestSettleAfterKillAtEveryWrite(t *testing.T) {
 func dies(t *testing.T, k *killed, kind deploy.Kind) (died bool) {
 	d := deployment(k.fake, kind)
 	d.Target = k
+	return dying(func() { (&Engine{}).Deploy(t.Context(), d) })
+}
+
+// dying does something of which a process may die.
+func dying(do func()) (died bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(kill); !ok {
@@ -352,7 +357,7 @@ func dies(t *testing.T, k *killed, kind deploy.Kind) (died bool) {
 			time.Sleep(time.Minute) // the dead run's hold runs out
 		}
 	}()
-	(&Engine{}).Deploy(t.Context(), d)
+	do()
 	return false
 }
 

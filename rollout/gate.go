@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -128,6 +129,8 @@ type watch struct {
 	url string
 	// restarts is the candidate's count at the first look.
 	restarts *int
+	// grace is how long replicas may be unready; zero means unreadyGrace.
+	grace time.Duration
 	// unready and blind are since when, zero when all is well.
 	unready, blind time.Time
 	// observation is the last one, told when it was reported.
@@ -181,18 +184,18 @@ func (w *watch) replicas(running deploy.Running) error {
 	if w.restarts == nil {
 		w.restarts = &restarts
 	}
-	want := w.wanted()
+	want, grace := w.wanted(), cmp.Or(w.grace, unreadyGrace)
 	switch ready := running.Ready(); {
 	case restarts > *w.restarts:
 		return fmt.Errorf("a replica of %s died while it was watched", w.plan.Candidate)
-	case len(running.Replicas) == 0:
+	case len(running.Replicas) == 0 && w.grace == 0:
 		return fmt.Errorf("no replica of %s is left", w.plan.Candidate)
 	case ready >= want:
 		w.unready = time.Time{}
 	case w.unready.IsZero():
 		w.unready = time.Now()
-	case time.Since(w.unready) >= unreadyGrace:
-		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, w.plan.Candidate, unreadyGrace)
+	case time.Since(w.unready) >= grace:
+		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, w.plan.Candidate, grace)
 	}
 	return nil
 }

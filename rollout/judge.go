@@ -52,6 +52,16 @@ func (c *court) decides() bool {
 	return compares
 }
 
+// past is what the live version is known to have done in all.
+func (c *court) past(counted deploy.Traffic) deploy.Traffic {
+	for _, j := range []analysis.Judge{c.observer, c.judge} {
+		if beside, ok := j.(*analysis.Rollout); ok && beside.History.Requests > counted.Requests {
+			return beside.History // it was counted anew meanwhile
+		}
+	}
+	return counted
+}
+
 // limit is the share of errors that a rollout is held to which nobody compares.
 func limit(s deploy.Strategy) deploy.Percent {
 	if s.Errors >= deploy.NoLimit && s.Judged() {
@@ -69,7 +79,7 @@ func compare(p deploy.Plan, history deploy.Traffic) analysis.Judge {
 		Dwell: -1, // the gate's own
 	}
 	for _, stage := range p.Stages {
-		if stage.Share > 0 {
+		if stage.Share > 0 && stage.Act != deploy.ActBake {
 			beside.Steps = append(beside.Steps, stage.Share)
 		}
 	}
@@ -82,8 +92,8 @@ func (w *watch) hear(ctx context.Context, s analysis.Sample) {
 	if s.Share > 0 && c.met.IsZero() {
 		c.met = w.began
 	}
-	if s.At = time.Since(c.met); c.met.IsZero() {
-		s.At = 0
+	if !c.met.IsZero() {
+		s.At = w.began.Sub(c.met) + s.Elapsed
 	}
 	w.verdict = c.judge.Observe(s)
 	if c.observer == nil {
@@ -97,6 +107,14 @@ func (w *watch) hear(ctx context.Context, s analysis.Sample) {
 			Message: "the judge would have gone back: " + w.observed.Why,
 			Hint:    "judge: observe decides nothing; leave it out and the judge decides",
 		})
+	}
+}
+
+// recall hands the judges what another process has told of already.
+func (c *court) recall(s analysis.Sample) {
+	c.judge.Observe(s)
+	if c.observer != nil && c.observer.Observe(s).Decision == analysis.Revert {
+		c.warned = true
 	}
 }
 
@@ -129,9 +147,9 @@ func (w *watch) may() bool {
 	case w.court.measurement.unknown() != nil:
 		return false
 	case w.unused():
-		// Nobody's share grows after a switch: nobody is put at risk by going on.
+		// Nobody's share grows any more: nobody is put at risk by going on.
 		s := w.court.strategy
-		return s.Kind == deploy.BlueGreen && s.Judging.OnUnknown == ""
+		return (s.Kind == deploy.BlueGreen || w.stage.Act == deploy.ActBake) && s.Judging.OnUnknown == ""
 	case w.stage.Proof:
 		return w.verdict.Decision == analysis.Advance || w.verdict.Decision == analysis.Promote
 	}

@@ -54,12 +54,18 @@ func TestCancelWithinEveryWrite(t *testing.T) {
 
 func cancelWithin(t *testing.T, f *fake, kind deploy.Kind, n int, before deploy.Revision) {
 	t.Helper()
+	cancelDeployment(t, f, deployment(f, kind), n, before)
+}
+
+func cancelDeployment(t *testing.T, f *fake, d Deployment, n int, before deploy.Revision) {
+	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	d := deployment(f, kind)
 	d.Target = &deaf{fake: f, after: n, cancel: cancel}
-	r := (&Engine{}).Deploy(ctx, d)
+	r := (&Engine{Poll: time.Second}).Deploy(ctx, d)
 	switch {
+	case !r.Until.IsZero():
+		bothUp(t, f)
 	case r.Outcome == deploy.Promoted:
 		wholeAndFree(t, f, newOne)
 	case r.Outcome != deploy.Reverted && r.Outcome != deploy.Failed:

@@ -22,9 +22,9 @@ func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
 	case s.Kind == deploy.Rolling:
 		p.Stages = rolling(s, live.Config.Replicas, candidate.Config.Replicas)
 	case s.Kind == deploy.Canary:
-		p.Stages = canary(s)
+		p.Stages = append(canary(s), bake(s)...)
 	default:
-		p.Stages = []deploy.Stage{start(), toAll(s.Keep)}
+		p.Stages = append([]deploy.Stage{start(), toAll(s.Keep)}, bake(s)...)
 	}
 	for i, stage := range p.Stages {
 		p.Stages[i].Approval = !live.IsZero() && slices.Contains(s.Approve, stage.Share)
@@ -52,6 +52,14 @@ func canary(s deploy.Strategy) []deploy.Stage {
 		})
 	}
 	return append(stages, toAll(s.Hold))
+}
+
+// bake watches on what has passed, while the old version still stands by.
+func bake(s deploy.Strategy) []deploy.Stage {
+	if s.Bake == 0 {
+		return nil
+	}
+	return []deploy.Stage{{Act: deploy.ActBake, Share: 100, Hold: s.Bake, By: s.BakeBy}}
 }
 
 // rolling replaces batch by batch. The live replicas of the batch that is
@@ -114,6 +122,8 @@ func Describe(s deploy.Stage) string {
 		act = "all users"
 	case deploy.ActReplace:
 		act = "stop the live version, start the new one (a downtime)"
+	case deploy.ActBake:
+		return describeBake(s)
 	}
 	if s.Checks {
 		act += ", run the checks"
@@ -128,6 +138,14 @@ func Describe(s deploy.Stage) string {
 		act += ", wait for a person"
 	}
 	return act
+}
+
+func describeBake(s deploy.Stage) string {
+	text := fmt.Sprintf("all users, watch for %s against what the old version did", s.Hold)
+	if s.By == deploy.BakeBySchedule {
+		text += ", by the scheduled run"
+	}
+	return text
 }
 
 func describeBatch(s deploy.Stage) string {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -10,6 +11,8 @@ import (
 )
 
 func TestPlans(t *testing.T) {
+	baked, left := strategies[deploy.Canary], strategies[deploy.BlueGreen]
+	baked.Bake, left.Bake, left.BakeBy = time.Hour, 30*time.Minute, deploy.BakeBySchedule
 	tests := []struct {
 		name     string
 		strategy deploy.Strategy
@@ -35,6 +38,18 @@ func TestPlans(t *testing.T) {
 			"start without users, run the checks",
 			"10% of the users, watch for 5s", "50% of the users, watch for 5s",
 			"all users, run the checks, watch for 5s",
+		}},
+		{"canary with a bake", baked, oldOne, []string{
+			"start without users, run the checks",
+			"10% of the users, watch for 5s", "50% of the users, watch for 5s",
+			"all users, run the checks, watch for 5s", "all users, watch for 1h0m0s against what the old version did",
+		}},
+		{"a bake that is left", left, oldOne, []string{
+			"start without users, run the checks", "all users, run the checks, watch for 3s",
+			"all users, watch for 30m0s against what the old version did, by the scheduled run",
+		}},
+		{"first, with a bake", baked, deploy.Revision{}, []string{
+			"start without users, run the checks", "all users, run the checks",
 		}},
 	}
 	for _, tt := range tests {

@@ -11,8 +11,8 @@ import (
 
 // Settle finishes what a killed or cancelled run has left at a target: forward
 // if its last stage had passed, otherwise back. Where nothing is unfinished it
-// answers Unchanged, and leaves alone what is held. While another run holds the target it is refused with a
-// *deploy.Locked in Err.
+// answers Unchanged, and leaves alone what is held or watched by scheduled runs.
+// While another run holds the target it is refused with a *deploy.Locked in Err.
 func (e *Engine) Settle(ctx context.Context, t deploy.Target, o deploy.Owner) Result {
 	began := time.Now()
 	r := e.settle(ctx, t, o)
@@ -37,6 +37,10 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 	if !state.Record.Unfinished() {
 		live := liveIn(state)
 		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
+	}
+	if watched(state) {
+		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Watched(state.Record)})
+		return Result{Outcome: deploy.Unchanged, Reason: Watched(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
 	}
 	if state.Record.Held() {
 		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Held(state.Record) + "; " + Decide(state.Record.Candidate.Environment)})

@@ -70,11 +70,15 @@ func Decide(environment string) string {
 }
 
 // Resume goes on with a rollout that is held, from the stage after those that
-// have passed. Of the deployment it takes Target, Checks, Owner and the name of
-// the environment; the rest is in the journal.
+// have passed, and ends now what is watched by scheduled runs. Of the deployment
+// it takes Target, Checks, Owner and the name of the environment; the rest is in
+// the journal.
 func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 	return e.takeOver(ctx, d, func(ctx context.Context, r *rollout, state deploy.State) Result {
 		record := state.Record
+		if watched(state) {
+			return r.watchOn(ctx, state, (*watch).asAsked)
+		}
 		r.checks, r.judged = d.Checks, r.readingsOf(state)
 		r.court = e.court(r.plan, r.judged.live)
 		stop, err := r.measure(ctx)
@@ -91,7 +95,7 @@ func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 }
 
 // takeOver takes the environment and does something about the rollout that is
-// held there.
+// held or watched there.
 func (e *Engine) takeOver(ctx context.Context, d Deployment, do func(context.Context, *rollout, deploy.State) Result) Result {
 	began := time.Now()
 	r := e.takeHeld(ctx, d, do)
@@ -117,7 +121,7 @@ func (e *Engine) takeHeld(ctx context.Context, d Deployment, do func(context.Con
 	if err != nil {
 		return failed(err)
 	}
-	if !state.Record.Held() {
+	if !state.Record.Held() && !state.Record.Baking() {
 		return failed(deploy.Hinted(fmt.Errorf("nothing is held at %s", s), "slipway status shows what is there"))
 	}
 	r := e.takeUp(s, d.Owner, state)
@@ -126,14 +130,15 @@ func (e *Engine) takeHeld(ctx context.Context, d Deployment, do func(context.Con
 	return result
 }
 
-// Abort takes back the rollout that is under way or held: by itself where it is
-// held, else by asking the run that is at work. Owner.Reason is passed on.
+// Abort takes back the rollout that is under way, held or watched by scheduled
+// runs: by itself where no run is at work, else by asking that one. Owner.Reason
+// is passed on.
 func (e *Engine) Abort(ctx context.Context, d Deployment) Result {
 	state, err := e.look(ctx, d.Target)
 	if err != nil {
 		return failed(err)
 	}
-	if state.Record.Held() {
+	if state.Record.Held() || state.Record.Baking() {
 		return e.takeOver(ctx, d, func(ctx context.Context, r *rollout, _ deploy.State) Result {
 			result := r.back(ctx, fmt.Errorf("%w by %s", ErrAborted, who(d.Owner)))
 			result.Asked = result.Outcome != deploy.Unknown

@@ -35,6 +35,9 @@ func (r *rollout) run(ctx context.Context) Result {
 func (r *rollout) walk(ctx context.Context, passed int) Result {
 	for i := passed; i < len(r.plan.Stages); i++ {
 		s := r.plan.Stages[i]
+		if s.By == deploy.BakeBySchedule {
+			return r.leave(ctx, i+1, s)
+		}
 		err := r.stage(ctx, i+1, s)
 		if p, ok := errors.AsType[*paused](err); ok {
 			return r.rest(ctx, i, p.Error())
@@ -94,6 +97,8 @@ func (r *rollout) intend(ctx context.Context, n int, s deploy.Stage) error {
 func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
 	c := r.plan.Candidate
 	switch s.Act {
+	case deploy.ActBake:
+		return nil
 	case deploy.ActStart:
 		return r.start(ctx, r.target, c)
 	case deploy.ActSplit:
