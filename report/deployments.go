@@ -59,6 +59,9 @@ type Deployments struct {
 	ids map[string]int64
 	// left are the environments whose deployment is queued.
 	left map[string]bool
+	// undone are deployments that were a success, of versions that were watched
+	// on and taken back. It belongs to the goroutine that reports.
+	undone map[int64]bool
 	// before are the deployments to environments as Newer has seen them.
 	before map[string][]*github.Deployment
 }
@@ -79,7 +82,7 @@ var _ Slow = (*Deployments)(nil)
 // NewDeployments makes a Deployments reporter.
 func NewDeployments(g *forge.Client, o DeploymentsOptions) *Deployments {
 	return &Deployments{
-		github: g, o: o, entries: map[string]*entry{}, ids: map[string]int64{}, left: map[string]bool{},
+		github: g, o: o, entries: map[string]*entry{}, ids: map[string]int64{}, left: map[string]bool{}, undone: map[int64]bool{},
 		before: map[string][]*github.Deployment{},
 	}
 }
@@ -189,6 +192,12 @@ func (d *Deployments) bring(ctx context.Context, s *Story, env *Environment, kno
 		}
 		known.posted = now
 		d.leave(env.Name, state)
+	}
+	if d.undone[known.id] && !known.retired {
+		if err := d.revive(ctx, env); err != nil {
+			return err
+		}
+		known.retired = true
 	}
 	if state == success && !known.retired {
 		if err := d.retire(ctx, s, env, known.id); err != nil {
@@ -332,8 +341,9 @@ func (d *Deployments) listOwn(ctx context.Context, s *Story) ([]*github.Deployme
 const maxFound = 3
 
 // find is the deployment of this run, or one of the same rollout that another
-// run has left in progress; 0 where there is none. Whoever reports here holds
-// the environment: nobody else is at work on it.
+// run has left in progress, or as a success that was watched on until it was
+// taken back now; 0 where there is none. Whoever reports here holds the
+// environment: nobody else is at work on it.
 func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int64, error) {
 	all, _, err := d.github.API.Repositories.ListDeployments(ctx, d.github.Owner, d.github.Name, &github.DeploymentsListOptions{
 		Environment: env.Name, ListOptions: github.ListOptions{PerPage: 100},
@@ -353,8 +363,13 @@ func (d *Deployments) find(ctx context.Context, s *Story, env *Environment) (int
 		left = append(left, candidate.GetID())
 	}
 	for _, id := range left[:min(maxFound, len(left))] {
-		if status, err := d.lastStatus(ctx, id); err != nil || status.GetState() == inProgress {
+		status, err := d.lastStatus(ctx, id)
+		if err != nil || status.GetState() == inProgress {
 			return id, err
+		}
+		if status.GetState() == success && env.Outcome == deploy.Reverted && slices.Contains(env.acts, deploy.ActBake) {
+			d.undone[id] = true
+			return id, nil
 		}
 	}
 	return 0, nil

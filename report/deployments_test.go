@@ -32,6 +32,8 @@ func TestDeploymentsOfEachStory(t *testing.T) {
 		"aside":     {"staging: queued in_progress success", "production: queued inactive"},
 		"removed":   nil,
 		"settled":   nil,
+		"watched":   {"production: in_progress success"},
+		"undone":    nil,
 		"unchanged": {"staging: queued success", "production: queued inactive"},
 		"dry-run":   nil,
 		"built":     nil,
@@ -414,6 +416,12 @@ func TestARunGoesOnWithTheDeploymentThatItFinds(t *testing.T) {
 		"ended by another run: it is not settled again": {
 			older("production", "76-1", candidate), "success", tellSettled(), []string{"production: success"},
 		},
+		"watched on, and taken back": {
+			older("production", "76-1", candidate), "success", tellUndone(), []string{"production: success failure"},
+		},
+		"watched on, and failed since": {
+			older("production", "76-1", candidate), "failure", tellUndone(), []string{"production: failure"},
+		},
 		"the same version as an earlier run": {
 			older("production", "70-1", candidate), "failure", tellUnknown(), []string{"production: failure", "production: in_progress error"},
 		},
@@ -436,6 +444,27 @@ func TestARunGoesOnWithTheDeploymentThatItFinds(t *testing.T) {
 			}
 			checkStates(t, server, c.want...)
 		})
+	}
+}
+
+// What is taken back after it was a success makes the deployment active again
+// of the version that users are back on.
+func TestWhatIsLiveAgainIsActiveAgain(t *testing.T) {
+	server := githubtest.New(t)
+	server.AddDeployment(older("production", "60-1", newRevision("1.4.2")), "inactive")
+	server.AddDeployment(older("staging", "70-1", newRevision("1.4.2")), "inactive")
+	server.AddDeployment(older("production", "70-1", newRevision("1.4.2")), "inactive")
+	server.AddDeployment(older("production", "76-1", newRevision("1.5.0")), "success")
+	if errs := run(t, NewDeployments(connect(t, server.URL), DeploymentsOptions{}), tellUndone()); len(errs) > 0 {
+		t.Error(errs)
+	}
+	checkStates(t, server, "production: inactive", "staging: inactive", "production: inactive success", "production: success failure")
+	all := server.Deployments()
+	if got := all[2].Statuses[1].Description; got != "live again: 1.5.0 was taken back" {
+		t.Errorf("it is said to be %q", got)
+	}
+	if got := all[3].Statuses[1].Description; !strings.HasPrefix(got, "reverted: errors 2.1% against 0.1% on the version before, after 5000 requests in 12 min") {
+		t.Errorf("it is said to be %q", got)
 	}
 }
 

@@ -220,6 +220,10 @@ func next(s *Story) fact {
 			f.text = fmt.Sprintf("try it; it goes when pull request #%d is over", number)
 			return f
 		}
+		if !e.WatchedUntil.IsZero() {
+			f.text, f.command = "should it get worse, it is taken back by the scheduled run; by hand with", "slipway abort"+in
+			return f
+		}
 		if e.Previous != nil {
 			f.text, f.command = "should it be worse after all, go back with", "slipway rollback"+in
 		}
@@ -255,7 +259,7 @@ func happened(s *Story) string {
 	where := orElse(last.Name, "its environment")
 	switch ending(s) {
 	case deploy.Promoted:
-		return what + " is live in " + where
+		return what + " is live in " + where + last.watched()
 	case deploy.Unchanged:
 		return unchanged(s, what)
 	case deploy.Failed:
@@ -268,6 +272,15 @@ func happened(s *Story) string {
 		return fmt.Sprintf("%s: it is not certain what runs in %s", what, where)
 	}
 	return strings.TrimSuffix(what+" is on its way to "+last.Name, " to ")
+}
+
+// watched says until when scheduled runs look at the version; empty where none
+// does.
+func (e *Environment) watched() string {
+	if e.WatchedUntil.IsZero() {
+		return ""
+	}
+	return ", watched until " + e.WatchedUntil.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // failed tells a run that failed in an environment from one that failed before

@@ -217,7 +217,7 @@ func state(s *Story, e *Environment) string {
 		return "⏳ waits for its turn"
 	}
 	if sign, ok := signs[e.Outcome]; ok {
-		return sign
+		return sign + e.watched()
 	}
 	stage := e.current()
 	switch {

@@ -117,6 +117,8 @@ func commands(s *Story) []command {
 		return []command{
 			{"remove the preview before its pull request is over", "preview", fmt.Sprintf(" --pull-request %d --close", number)},
 		}
+	case o == deploy.Promoted && !e.WatchedUntil.IsZero():
+		return []command{{"go back", "abort", in}, {"end the watch now", "resume", in}}
 	case o == deploy.Promoted && e.Previous != nil:
 		return []command{{"go back", "rollback", in}, {"see what was live before", "history", in}}
 	case o == deploy.Failed, o == deploy.Reverted:

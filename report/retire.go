@@ -217,6 +217,37 @@ func (d *Deployments) end(ctx context.Context, id int64, why string) error {
 	})
 }
 
+// revive makes the deployment of the version that users are back on a success
+// again: it became inactive when the one was deployed that was taken back.
+func (d *Deployments) revive(ctx context.Context, env *Environment) error {
+	if env.Previous == nil {
+		return nil
+	}
+	all, err := d.history(ctx, env.Name)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if payloadOf(one).Revision != env.Previous.Revision {
+			continue
+		}
+		return d.status(ctx, one.GetID(), "make the deployment active that is live again in "+env.Name, &github.DeploymentStatusRequest{
+			State: github.String(success), AutoInactive: github.Bool(false),
+			Description:    github.String(oneLine("live again: "+candidate(env)+" was taken back", 140)),
+			EnvironmentURL: address(env.URL),
+		})
+	}
+	return nil
+}
+
+// address is a URL that GitHub takes; nil for others.
+func address(u string) *string {
+	if u = webAddress(u); u == "" {
+		return nil
+	}
+	return github.String(u)
+}
+
 // sweep ends what a killed process of this run has left queued.
 func (d *Deployments) sweep(ctx context.Context, s *Story) error {
 	if d.denied || s.Run.Commit == "" {

@@ -170,6 +170,8 @@ func stories() map[string][]deploy.Event {
 		"hostile":   tellHostile(),
 		"dry-run":   tellDryRun(),
 		"settled":   tellSettled(),
+		"watched":   tellWatched(),
+		"undone":    tellUndone(),
 		"first":     tellFirst(),
 		"held":      tellHeld(),
 		"resumed":   tellResumed(),
@@ -352,6 +354,51 @@ func tellSettled() []deploy.Event {
 	plan := deploy.Plan{Environment: "production", Strategy: canary, Candidate: newRevision("1.5.0"), Live: newRevision("1.4.2"), Stages: stages}
 	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: why, Plan: &plan, Took: time.Second})
 	return t.over(deploy.Promoted, "everything is settled", "").events
+}
+
+// bakes are the stages of a canary that is watched on by scheduled runs.
+var bakes = append(stages[:3:3], deploy.Stage{Act: deploy.ActBake, Share: 100, Hold: 30 * time.Minute, By: deploy.BakeBySchedule})
+
+const bakeName = "all users, watch for 30m0s against what the old version did, by the scheduled run"
+
+// tellWatched is a version that is live, and left to scheduled runs to watch.
+func tellWatched() []deploy.Event {
+	t := newTale().begin().build().rollout("production", "1.4.2", "1.5.0")
+	t.events[len(t.events)-1].Plan.Stages = bakes
+	for n := 1; n <= 3; n++ {
+		t.start("production", n)
+		if n > 1 {
+			t.observe("production", n, 5*time.Second, 250, 0)
+		}
+		t.pass("production", n)
+	}
+	const until = "watched until 2026-03-14T09:57:04Z by the scheduled slipway reap"
+	t.end("production", deploy.Event{
+		Outcome: deploy.Promoted, Message: "1.5.0 is live, and " + until, Took: 11 * time.Second, Until: t.at.Add(30 * time.Minute),
+	})
+	return t.over(deploy.Promoted, "1.5.0 is live in production, and "+until, "").events
+}
+
+// tellUndone is the scheduled run that takes it back.
+func tellUndone() []deploy.Event {
+	t := newTale()
+	run := theRun()
+	run.Operation, run.ID, run.Commit = "reap", "80-1", strings.Repeat("b", 40)
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "reap hello"})
+	t.tell(0, deploy.Event{Kind: deploy.StageStarted, Environment: "production", Stage: 4, Share: 100, Message: bakeName})
+	const why = "errors 2.1% against 0.1% on the version before, after 5000 requests in 12 min; chance of this on a version that is at most 1 points worse below 1 in a million"
+	t.tell(10*time.Millisecond, deploy.Event{
+		Kind: deploy.Observed, Environment: "production", Stage: 4, Share: 100, Message: why,
+		Observation: &deploy.Observation{
+			Share: 100, Candidate: deploy.Traffic{Requests: 5000, Errors: 105}, Ready: 2, Replicas: 2, Elapsed: 12 * time.Minute, Hold: 30 * time.Minute,
+			Verdict: &deploy.Verdict{Decision: "revert", Metric: "errors", Evidence: 1e9},
+		},
+	})
+	t.tell(0, deploy.Event{Kind: deploy.Reverting, Environment: "production", Message: why})
+	t.tell(20*time.Millisecond, deploy.Event{Kind: deploy.TrafficBack, Environment: "production", Took: 20 * time.Millisecond, Message: "all users are back on 1.4.2, 20ms after the decision"})
+	plan := deploy.Plan{Environment: "production", Strategy: canary, Candidate: newRevision("1.5.0"), Live: newRevision("1.4.2"), Stages: bakes}
+	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: why, Plan: &plan, Took: time.Second})
+	return t.over(deploy.Reverted, "production: "+why, "").events
 }
 
 // tellFirst is a first version that is bad: there is nothing to go back to.

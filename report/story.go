@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -238,6 +239,9 @@ type Environment struct {
 	Removed string `json:"removed,omitempty"`
 	// Aside says why it was left to a newer run; absent where it was not.
 	Aside string `json:"aside,omitempty"`
+	// WatchedUntil is when it stops being watched by scheduled runs, which may
+	// still take it back; absent where the deployment is over.
+	WatchedUntil time.Time `json:"watchedUntil,omitzero"`
 	// Revert is there when it was decided to go back.
 	Revert *Revert `json:"revert,omitempty"`
 	// Evidence is about the replica that failed.
@@ -378,12 +382,14 @@ type Moment struct {
 	Took Seconds `json:"took,omitempty"`
 }
 
-// idle is a run that had nothing to do, as settle mostly has: it came to no
-// environment and brought no image. Telling of it would only cover what the run
+// idle is a run that had nothing to do, as settle mostly has, and a scheduled
+// run that leaves what it has looked at: it did nothing in an environment, planned
+// nothing and brought no image. Telling of it would only cover what the run
 // before has told.
 func (s *Story) idle() bool {
 	over := s.Outcome != deploy.Unchanged && s.Outcome != ""
-	return !over && len(s.Environments) == 0 && s.Image == nil
+	told := func(e Environment) bool { return e.concerned() || e.Candidate != nil }
+	return !over && !slices.ContainsFunc(s.Environments, told) && s.Image == nil
 }
 
 // Environment finds an environment by its name; nil when the run has not come

@@ -269,6 +269,7 @@ func (e *Environment) end(event deploy.Event) {
 	}
 	e.endStage(event.At, state)
 	e.Outcome, e.Reason, e.Hint, e.Ended = event.Outcome, event.Message, event.Hint, event.At
+	e.WatchedUntil = event.Until
 	e.Took = seconds(event.Took)
 	if event.Plan != nil && (e.Candidate == nil || !e.began()) {
 		e.plan(*event.Plan)

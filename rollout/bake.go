@@ -14,7 +14,6 @@ import (
 // runs to watch on: what they need for it is in the journal. The old version
 // stays up. What cannot be written down must not be left alone: it goes back.
 func (r *rollout) leave(ctx context.Context, n int, s deploy.Stage) Result {
-	r.tell(ctx, deploy.Event{Kind: deploy.StageStarted, Environment: r.plan.Environment, Stage: n, Share: s.Share, Message: Describe(s)})
 	if err := r.verify(ctx); err != nil {
 		return r.back(ctx, err)
 	}

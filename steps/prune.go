@@ -21,12 +21,19 @@ func Prune(Request) Pipeline {
 	return Pipeline{{Name: "remove old images", Run: prune}}
 }
 
-// ReapAndPrune removes the previews that nobody needs any more, and then old
-// images by the rule of the app, where it has one.
+// Reaps reports whether an app has anything that ReapAndPrune does.
+func Reaps(app deploy.App) bool { return len(ReapAndPrune(Request{App: app})) > 0 }
+
+// ReapAndPrune watches on what was left to scheduled runs, removes the previews
+// that nobody needs any more, and then old images by the rule of the app, where
+// it has one.
 func ReapAndPrune(r Request) Pipeline {
 	var p Pipeline
+	if slices.ContainsFunc(r.App.Environments, leavesBake) {
+		p = append(p, Step{Name: "look at what is being watched", Run: watchOn, Writes: true}) // users first
+	}
 	if r.App.Preview != nil {
-		p = Reap(r)
+		p = append(p, Reap(r)...)
 	}
 	if r.App.Prune != nil {
 		p = append(p, Prune(r)...)

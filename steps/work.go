@@ -174,8 +174,10 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 		return w.Run.Operation + " is done"
 	case o == deploy.Held, o == deploy.Reverted, o == deploy.Failed:
 		return w.Results[len(w.Results)-1].Reason
+	case len(w.Environments) == 0:
+		return w.Results[len(w.Results)-1].Reason // of what a scheduled run has looked at
 	case o == deploy.Unchanged:
 		return fmt.Sprintf("%s is live already in %s", w.Version, w.names())
 	}
-	return fmt.Sprintf("%s is live in %s", w.Version, w.names())
+	return fmt.Sprintf("%s is live in %s", w.Version, w.names()) + w.watched()
 }

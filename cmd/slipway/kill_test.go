@@ -19,6 +19,9 @@ var walks = map[string][]moment{
 	"{blue-green: {keep: 300ms}}": {
 		{deploy.PhaseStarting, 1}, {deploy.PhaseHolding, 2}, {deploy.PhasePromoting, 2},
 	},
+	"{blue-green: {keep: 0s, bake: 300ms}}": {
+		{deploy.PhaseHolding, 3}, {deploy.PhasePromoting, 3},
+	},
 	"{rolling: {batch: 1, hold: 300ms}}": {
 		{deploy.PhaseStarting, 1}, {deploy.PhaseHolding, 2}, {deploy.PhaseHolding, 3},
 	},
@@ -61,6 +64,30 @@ func TestKillAndSettle(t *testing.T) {
 			t.Error(harm)
 		}
 	})
+}
+
+// TestKillAroundABake kills a release when it has left its version to be
+// watched, and then each scheduled run that ends the watch. What they leave is
+// finished by the next one, or by settle, and no user has noticed.
+func TestKillAroundABake(t *testing.T) {
+	s := newScene(t, "{blue-green: {keep: 100ms, bake: {for: 1ms, by: schedule}}}")
+	users := s.visit(t)
+	s.use(t, "HELLO_1_1_0")
+	s.killAt(t, moment{deploy.PhaseBaking, 3})
+	s.must(t, "settle")
+	if state := s.state(t); !state.Record.Baking() || len(state.Running) != 2 {
+		t.Fatalf("after settle: phase %q, running %+v", state.Record.Phase, state.Running)
+	}
+	for range 3 {
+		l := s.start(t, "reap")
+		s.send(t, l, moment{deploy.PhasePromoting, 3}, os.Kill)
+		l.wait(t)
+	}
+	s.must(t, "settle")
+	s.whole(t, "1.1.0")
+	if harm := users.end().harm(); harm != "" {
+		t.Error(harm)
+	}
 }
 
 // killAt leaves a release that was killed at the moment, and says in which

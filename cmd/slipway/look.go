@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -61,8 +62,11 @@ type environmentStatus struct {
 	// Phase is set while a rollout is under way or was left unfinished.
 	Phase deploy.Phase `json:"phase,omitempty"`
 	// Held says why a rollout waits for a person; empty where none does.
-	Held string       `json:"held,omitempty"`
-	Lock *deploy.Lock `json:"lock,omitempty"`
+	Held string `json:"held,omitempty"`
+	// Watched says until when scheduled runs look at the live version; empty
+	// where none does.
+	Watched string       `json:"watched,omitempty"`
+	Lock    *deploy.Lock `json:"lock,omitempty"`
 }
 
 type versionStatus struct {
@@ -136,6 +140,9 @@ func summarize(n named) environmentStatus {
 	if s.Record.Held() {
 		e.Held = rollout.Held(s.Record)
 	}
+	if s.Record.Baking() {
+		e.Watched = rollout.Watched(s.Record)
+	}
 	if len(s.History) > 0 {
 		last := s.History[len(s.History)-1]
 		e.Outcome, e.Run, e.Since = last.Outcome, last.Owner.Run, &last.At
@@ -194,6 +201,8 @@ func (c *CLI) printConcern(e environmentStatus) {
 		_, _ = fmt.Fprintf(c.Stdout, "\n%s\n", (&deploy.Locked{Environment: e.Name, Lock: *e.Lock}).Error())
 	case e.Held != "":
 		_, _ = fmt.Fprintf(c.Stdout, "\n%s: %s\n  → %s\n", e.Name, e.Held, rollout.Decide(e.Name))
+	case e.Watched != "":
+		_, _ = fmt.Fprintf(c.Stdout, "\n%s: %s\n  → %s\n", e.Name, e.Watched, rollout.EndBake(e.Name))
 	case e.Phase != "":
 		_, _ = fmt.Fprintf(c.Stdout, "\n%s: a rollout was left in phase %q; finish it with: slipway settle --environment %s\n", e.Name, e.Phase, e.Name)
 	}
@@ -207,23 +216,33 @@ func (c *CLI) history(ctx context.Context, o options) error {
 	if o.json {
 		all := map[string][]deploy.Record{}
 		for _, st := range states {
-			all[st.name] = st.state.History
+			all[st.name] = historyOf(st.state)
 		}
 		return c.printJSON(all)
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "ENVIRONMENT\tWHEN\tOPERATION\tVERSION\tREPLACED\tSTRATEGY\tOUTCOME\tBY\tREASON")
 	for _, st := range states {
-		for _, r := range slices.Backward(st.state.History) {
+		for _, r := range slices.Backward(historyOf(st.state)) {
 			replaced := "-"
 			if !r.Previous.IsZero() {
 				replaced = r.Previous.Image.Version
 			}
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", st.name, r.At.UTC().Format(time.DateTime), r.Operation,
-				r.Candidate.Image.Version, replaced, r.Strategy.Kind, r.Outcome, r.Owner.Who, firstLine(r.Reason))
+				r.Candidate.Image.Version, replaced, r.Strategy.Kind, cmp.Or(string(r.Outcome), string(r.Phase)), r.Owner.Who, firstLine(r.Reason))
 		}
 	}
 	return w.Flush()
+}
+
+// historyOf is what was deployed: what has ended, and last what is watched on.
+func historyOf(s deploy.State) []deploy.Record {
+	if !s.Record.Baking() {
+		return s.History
+	}
+	record := s.Record
+	record.Reason = rollout.Watched(record)
+	return append(slices.Clone(s.History), record)
 }
 
 func orDash(s string) string {

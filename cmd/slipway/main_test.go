@@ -61,6 +61,8 @@ var programs = map[string]program{
 	"HELLO_1_1_0": {"../../testdata/hello", "-X main.version=1.1.0"},
 	// A tenth of its requests fail.
 	"HELLO_BAD": {"../../testdata/hello", "-X main.version=1.2.0 -X main.fails=10"},
+	// It is good at first: once asked to, it fails a third of its requests.
+	"HELLO_LATE": {"../../testdata/hello", "-X main.version=1.4.0 -X main.fails=30 -X main.late=yes"},
 	// It exits instead of starting.
 	"HELLO_CRASH": {"../../testdata/hello", "-X main.version=1.3.0 -X main.crash=start"},
 	// It listens on a port of its own choice.

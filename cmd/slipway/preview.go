@@ -35,7 +35,7 @@ func (c *CLI) previewCommand() *cobra.Command {
 func (c *CLI) reapCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use: "reap", Short: "Remove previews that are over or outlived their time, and old images where the file says so", Args: noArguments,
+		Use: "reap", Short: "Watch on what was left to bake, remove previews that are over, and old images where the file says so", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.reap(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
@@ -137,7 +137,7 @@ func (c *CLI) reap(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if s.file.App.Preview == nil && s.file.App.Prune == nil {
+	if !steps.Reaps(s.file.App) {
 		return c.noPreviews(s.file.Path)
 	}
 	_, err = s.execute(ctx, s.newRequest(nil), steps.ReapAndPrune)

@@ -50,15 +50,17 @@ func (s *session) hosted(scrub report.Scrub) []deploy.Reporter {
 	if s.forge == nil || s.options.dryRun {
 		return nil
 	}
+	// What a scheduled run takes back is not of the commit that it runs on.
+	statuses := s.options.commitStatus && s.run.Operation != action.Reap
 	s.deployments = report.NewDeployments(s.forge, report.DeploymentsOptions{
 		Production: s.last(), Log: s.jobLog, Tidy: s.runner.State(stateTidy) != "",
-		Statuses: s.options.commitStatus, Scrub: scrub,
+		Statuses: statuses, Scrub: scrub,
 	})
 	comment := report.NewComment(s.forge, report.CommentOptions{
-		PullRequest: s.options.pullRequest, Statuses: s.options.commitStatus, Scrub: scrub,
+		PullRequest: s.options.pullRequest, Statuses: statuses, Scrub: scrub,
 	})
 	all := []deploy.Reporter{report.NewHeadroom(s.forge), s.deployments, comment}
-	if s.options.commitStatus {
+	if statuses {
 		all = append(all, report.NewStatus(s.forge, report.StatusOptions{Scrub: scrub}))
 	}
 	return all

@@ -43,6 +43,7 @@ const patience = 60 * time.Second
 //	visit ENVIRONMENT           users begin to send requests to hello ...
 //	unharmed [VERSION]          ... of which none was lost nor failed, but for
 //	                            errors of that version itself
+//	worsen ENVIRONMENT          makes HELLO_LATE bad, and lets users notice
 //	get ENVIRONMENT             prints what hello answers, once it does
 //	field NAME FILE PATH        sets a variable from JSON: environments.0.url
 //	occupy NAME [ADDRESS]       takes a port and sets a variable to it; ADDRESS
@@ -88,7 +89,7 @@ func setStage(t *testing.T, env *testscript.Env, paths map[string]string) error 
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "begin": begin, "send": send, "ends": ends, "await": await, "visit": visit, "unharmed": unharmed,
-		"get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
+		"worsen": worsen, "get": get, "field": field, "occupy": occupy, "vacate": vacate, "crash": crash, "git": gitCommand,
 		"onrunner": onRunner, "github": github, "atgithub": atGitHub, "refuse": refuse, "output": output,
 		"protect": protect, "approve": approve, "pull": pull,
 		"unsaid": unsaid, "nowhere": nowhere, "private": private, "described": described,
@@ -317,6 +318,24 @@ func unharmed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if harm := count.harm(args...); harm != "" {
 		ts.Fatalf("%s", harm)
+	}
+}
+
+// worsened is how many requests users send to what has become worse.
+const worsened = 300
+
+func worsen(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: worsen ENVIRONMENT")
+	}
+	state, err := stageOf(ts).state(args[0])
+	ts.Check(err)
+	if status, body, err := ask(state.URL + "/worsen"); status != http.StatusOK {
+		ts.Fatalf("status %d %q, %v", status, body, err)
+	}
+	for range worsened {
+		_, _, err := ask(state.URL)
+		ts.Check(err)
 	}
 }
 

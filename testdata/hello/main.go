@@ -32,6 +32,9 @@ var (
 	// first one on. The health check stays green: this is the kind of bad
 	// version that only users notice.
 	fails = "0"
+	// late makes it answer well until somebody has asked for /worsen, when not
+	// empty.
+	late = ""
 	// crash makes it exit with code 1 instead of starting, when not empty.
 	crash = ""
 )
@@ -134,9 +137,15 @@ func handler(s settings) http.Handler {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	var asked atomic.Uint64
+	var worse atomic.Bool
+	worse.Store(late == "")
+	mux.HandleFunc("GET /worsen", func(w http.ResponseWriter, _ *http.Request) {
+		worse.Store(true)
+		_, _ = fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(s.delay)
-		if due(asked.Add(1), s.share) {
+		if worse.Load() && due(asked.Add(1), s.share) {
 			http.Error(w, "error from "+version, http.StatusInternalServerError)
 			return
 		}

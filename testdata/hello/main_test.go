@@ -24,6 +24,20 @@ func TestBrowsersGetAPageAndOthersALine(t *testing.T) {
 	}
 }
 
+func TestItGetsWorseWhenAsked(t *testing.T) {
+	late = "yes"
+	defer func() { late = "" }()
+	h := handler(settings{share: 100})
+	get := func(path string) int {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		return answer.Code
+	}
+	if before, asked, after := get("/"), get("/worsen"), get("/"); before != http.StatusOK || asked != http.StatusOK || after != http.StatusInternalServerError {
+		t.Errorf("before %d, asked %d, after %d", before, asked, after)
+	}
+}
+
 func TestDueIsExact(t *testing.T) {
 	for _, share := range []uint64{0, 1, 10, 50, 99, 100} {
 		failed := uint64(0)
