@@ -110,13 +110,20 @@ func commands(s *Story) []command {
 	}
 	in := " --environment " + e.Name
 	number, preview := deploy.PullRequestOf(e.Name)
-	switch o := ending(s); {
+	switch {
 	case e.Removed != "":
 		return nil
 	case preview:
 		return []command{
 			{"remove the preview before its pull request is over", "preview", fmt.Sprintf(" --pull-request %d --close", number)},
 		}
+	}
+	return commandsIn(s, e, in)
+}
+
+// commandsIn are those for an environment that stays.
+func commandsIn(s *Story, e *Environment, in string) []command {
+	switch o := ending(s); {
 	case o == deploy.Promoted && !e.WatchedUntil.IsZero():
 		return []command{{"go back", "abort", in}, {"end the watch now", "resume", in}}
 	case o == deploy.Promoted && e.Previous != nil:
