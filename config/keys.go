@@ -122,7 +122,6 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"canary":     "canary: {steps: [10%, 50%, 100%], hold: 30s}",
 	"pace":       "pace: evidence",
 	"bake":       "bake: 30m",
-	"for":        "for: 30m",
 	"by":         "by: schedule",
 	"hold":       "hold: 30s",
 	"errors":     "errors: 1%",
