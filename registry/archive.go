@@ -122,12 +122,19 @@ func (t *tape) file(ctx context.Context, it *item) error {
 	return copyFile(ctx, t, f, it, t.buffer)
 }
 
+// small reads a file that fits into the buffer. What is read in one go, and is
+// less than there was room for, is all of it: the end is not asked for.
 func (t *tape) small(f *os.File, it *item) error {
-	n, err := io.ReadFull(f, t.buffer[:it.size+1])
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // as it should be
-	case err != nil:
-		return fmt.Errorf("from %q: %w", it.source, err)
+	n := 0
+	for int64(n) <= it.size {
+		more, err := f.Read(t.buffer[n : it.size+1])
+		n += more
+		if errors.Is(err, io.EOF) || err == nil && int64(n) == it.size {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("from %q: %w", it.source, err)
+		}
 	}
 	if int64(n) != it.size {
 		return changed(it.source)
@@ -138,7 +145,7 @@ func (t *tape) small(f *os.File, it *item) error {
 	if err := t.header(it); err != nil {
 		return err
 	}
-	_, err = t.Write(t.buffer[:n])
+	_, err := t.Write(t.buffer[:n])
 	return err
 }
 

@@ -119,7 +119,11 @@ func (p push) uploadOwn(ctx context.Context, l *layer, cpus chan struct{}) error
 		}
 		l.forget()
 	}
-	cpus <- struct{}{}
+	select {
+	case cpus <- struct{}{}:
+	case <-ctx.Done(): // another layer could not be sent
+		return p.explain(ctx, ctx.Err())
+	}
 	_, err := l.descriptor()
 	<-cpus
 	if err != nil {

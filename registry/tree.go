@@ -9,10 +9,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -59,6 +63,8 @@ type planner struct {
 	root *os.Root
 	// placed is what is at each path of the image so far.
 	placed map[string]placement
+	// mu is held to place something: folders are looked at side by side.
+	mu sync.Mutex
 }
 
 // placement is who put what at a path.
@@ -151,6 +157,8 @@ type entry struct {
 	deploy.File
 	index int
 	items []item
+	// walkers look at folders.
+	walkers errgroup.Group
 }
 
 // parents adds the folders above a path, from the root on.
@@ -175,25 +183,30 @@ func (e *entry) tree(ctx context.Context, to string) error {
 			return err
 		}
 	}
-	return e.children(ctx, e.root, from, to, 0)
+	dir, err := e.root.OpenRoot(from)
+	if err != nil {
+		return cannotRead(e.root, from, err)
+	}
+	e.walkers.SetLimit(runtime.GOMAXPROCS(0))
+	err = e.children(ctx, dir, from, to, 0)
+	if walked := e.walkers.Wait(); err == nil {
+		err = walked
+	}
+	return err
 }
 
 func (e *entry) folder(to string) error {
 	return e.place(item{path: to, kind: folder, mode: 0o755, uid: e.UID, gid: e.GID})
 }
 
-// children adds what is in a folder that lies depth folders below From. Each
-// folder is opened once, and what is in it looked at from there: of a path in
-// full, the system would walk every part again.
-func (e *entry) children(ctx context.Context, above *os.Root, from, to string, depth int) error {
+// children adds what is in a folder that lies depth folders below From, and
+// closes it. Each folder is opened once, and what is in it looked at from there:
+// of a path in full, the system would walk every part again.
+func (e *entry) children(ctx context.Context, dir *os.Root, from, to string, depth int) error {
+	defer func() { _ = dir.Close() }() // it was read from only
 	if ctx.Err() != nil {
 		return interruption(ctx)
 	}
-	dir, err := above.OpenRoot(within(above, e.root, from))
-	if err != nil {
-		return cannotRead(e.root, from, err)
-	}
-	defer func() { _ = dir.Close() }()
 	names, err := namesIn(dir)
 	if err != nil {
 		return cannotRead(e.root, from, err)
@@ -206,12 +219,20 @@ func (e *entry) children(ctx context.Context, above *os.Root, from, to string, d
 	return nil
 }
 
-// within is how a path is called in a folder that it lies in.
-func within(above, root *os.Root, from string) string {
-	if above == root {
-		return from
+// below adds a folder in a folder, by another walker if there is one.
+func (e *entry) below(ctx context.Context, above *os.Root, from, to string, depth int) error {
+	if err := e.folder(to); err != nil {
+		return err
 	}
-	return filepath.Base(from)
+	dir, err := above.OpenRoot(filepath.Base(from))
+	if err != nil {
+		return cannotRead(e.root, from, err)
+	}
+	walk := func() error { return e.children(ctx, dir, from, to, depth) }
+	if e.walkers.TryGo(walk) {
+		return nil
+	}
+	return walk()
 }
 
 func namesIn(dir *os.Root) ([]string, error) {
@@ -233,10 +254,7 @@ func (e *entry) child(ctx context.Context, dir *os.Root, from, to string, depth 
 	}
 	switch info.Mode().Type() {
 	case fs.ModeDir:
-		if err := e.folder(to); err != nil {
-			return err
-		}
-		return e.children(ctx, dir, from, to, depth+1)
+		return e.below(ctx, dir, from, to, depth+1)
 	case fs.ModeSymlink:
 		return e.link(dir, from, to, depth)
 	default:
@@ -324,6 +342,8 @@ func (e *entry) place(it item) error {
 		return deploy.Usage(fmt.Sprintf("shorten it to %d bytes", maxPath), "the path %q… is too long for an image", it.path[:80])
 	}
 	now := placement{item: it, entry: e.index}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	before, there := e.placed[it.path]
 	switch {
 	case !there:
