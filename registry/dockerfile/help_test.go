@@ -34,6 +34,9 @@ func (o *one) ReadDir(string) ([]fs.DirEntry, error) {
 func (r real) forget(t *testing.T) {
 	t.Helper()
 	if !r.layouts {
+		if !required() {
+			t.Skip("the cache of a Docker engine that somebody uses stays (SLIPWAY_REQUIRE_BUILDKIT=1 empties it)")
+		}
 		if out, err := exec.CommandContext(t.Context(), "docker", "builder", "prune", "--all", "--force").CombinedOutput(); err != nil {
 			t.Fatalf("empty the cache: %v: %s", err, out)
 		}
