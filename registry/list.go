@@ -227,7 +227,7 @@ func undeletable(ctx context.Context, ref name.Digest, err error) error {
 
 func deletionHint(repo name.Repository) string {
 	if isGitHub(repo) {
-		return "GitHub removes images by its packages API alone: see docs/registries.md"
+		return "GitHub removes images by its packages API alone, in a job with permissions: {packages: write}"
 	}
 	return "allow it there (Docker's registry: storage: {delete: {enabled: true}}), or let the registry remove old images by a rule of its own"
 }

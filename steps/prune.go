@@ -3,6 +3,7 @@ package steps
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -119,7 +120,7 @@ func (w *Work) remove(ctx context.Context, repository string, gone []ruling) err
 			continue
 		}
 		if !removed[v.Digest] {
-			if err := w.Images.Delete(ctx, repository, v.Digest, versions[v.Digest]); err != nil {
+			if err := w.delete(ctx, repository, v.Digest, versions[v.Digest]); err != nil {
 				return err
 			}
 			removed[v.Digest] = true
@@ -127,6 +128,19 @@ func (w *Work) remove(ctx context.Context, repository string, gone []ruling) err
 		w.notice(ctx, "%s", v.sentence("removed"))
 	}
 	return nil
+}
+
+// delete removes an image at the registry, or by the forge where the registry
+// refuses that.
+func (w *Work) delete(ctx context.Context, repository, digest string, versions []string) error {
+	err := w.Images.Delete(ctx, repository, digest, versions)
+	if _, refused := errors.AsType[*registry.Undeletable](err); !refused || w.RemovePackage == nil {
+		return err
+	}
+	if instead := w.RemovePackage(ctx, repository, digest); !errors.Is(instead, errors.ErrUnsupported) {
+		return instead
+	}
+	return err
 }
 
 // sift decides by the rule. It gives the versions that go and those that the

@@ -2,6 +2,9 @@ package steps
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +145,35 @@ func TestNothingIsPrunedUnseen(t *testing.T) {
 	w.Target = func(context.Context, string, deploy.Environment) (deploy.Target, error) { return unreadable{}, nil }
 	if _, err := Prune(w.Request).Run(t.Context(), w); err == nil || !strings.Contains(err.Error(), "read production") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Where the registry refuses, the forge is asked, if the image is in its own.
+func TestPruneByTheForge(t *testing.T) {
+	for name, c := range map[string]struct {
+		forge error
+		want  bool
+	}{"its own": {nil, true}, "another": {errors.ErrUnsupported, false}, "refused, too": {context.Canceled, false}} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodDelete {
+					w.WriteHeader(http.StatusMethodNotAllowed)
+				}
+			}))
+			defer server.Close()
+			asked := ""
+			w := NewWork(Request{}, Tools{Images: &registry.Client{}, RemovePackage: func(_ context.Context, _, digest string) error {
+				asked = digest
+				return c.forge
+			}})
+			digest := "sha256:" + strings.Repeat("a", 64)
+			err := w.delete(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/acme/hello", digest, nil)
+			if (err == nil) != c.want || asked != digest {
+				t.Errorf("%v, asked for %q", err, asked)
+			}
+			if is, ok := errors.AsType[*registry.Undeletable](err); ok != errors.Is(c.forge, errors.ErrUnsupported) {
+				t.Errorf("got %v", is)
+			}
+		})
 	}
 }

@@ -56,6 +56,10 @@ type Tools struct {
 	// Permit asks the forge whether this run may deploy to an environment; nil
 	// where there is none to ask.
 	Permit func(ctx context.Context, environment string) (Permit, error)
+	// RemovePackage removes an image from the forge's own registry, for one whose
+	// registry lets nobody; errors.ErrUnsupported says that it is in another. It
+	// is nil where there is no forge to ask.
+	RemovePackage func(ctx context.Context, repository, digest string) error
 	// Newer says which newer run has brought its version to an environment
 	// already, in a sentence; empty where none has. It is nil for what somebody
 	// asks for by hand, which is done as asked.

@@ -202,7 +202,7 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 		Log:      s.log,
 	}
 	if s.forge != nil {
-		tools.Pull, tools.Permit = s.pull, s.permit
+		tools.Pull, tools.Permit, tools.RemovePackage = s.pull, s.permit, s.packageRemover()
 	}
 	if s.deployments != nil && s.unasked() {
 		tools.Newer = s.newer

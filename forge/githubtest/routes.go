@@ -37,6 +37,10 @@ func (s *Server) routes() (*http.ServeMux, map[string]string) {
 		{"GET " + repo + "/actions/runs/{run}/attempts/{attempt}/jobs", "actions", s.listJobs},
 		{"GET " + repo + "/branches", "contents", s.listBranches},
 		{"GET " + repo + "/git/matching-refs/{ref...}", "contents", s.matchingRefs},
+		{"GET /orgs/{owner}/packages/container/{name}/versions", "packages", s.ofOrganization(s.listImages)},
+		{"DELETE /orgs/{owner}/packages/container/{name}/versions/{id}", "packages", s.ofOrganization(s.deleteImage)},
+		{"GET /users/{owner}/packages/container/{name}/versions", "packages", s.ofUser(s.listImages)},
+		{"DELETE /users/{owner}/packages/container/{name}/versions/{id}", "packages", s.ofUser(s.deleteImage)},
 		{"/", "", func(w http.ResponseWriter, _ *http.Request) { notFound(w) }},
 	} {
 		mux.HandleFunc(o.pattern, o.handler)

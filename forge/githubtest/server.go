@@ -72,6 +72,7 @@ type Server struct {
 	environments []*Environment
 	reviews      []review
 	branches     []Branch
+	images       []Image
 	jobs         []Job
 	// spent counts the requests of this hour, unchanged the answers of 304.
 	spent, unchanged int
