@@ -160,6 +160,10 @@ func (r *rollout) watchOn(ctx context.Context, state deploy.State, over func(*wa
 		Kind: deploy.StageStarted, Environment: r.plan.Environment, Stage: w.n, Share: w.stage.Share, Message: Describe(w.stage),
 	})
 	err := w.steady(ctx)
+	if err == nil && w.deaf {
+		w.deaf = false
+		err = w.steady(ctx)
+	}
 	if ctx.Err() != nil || !w.blind.IsZero() {
 		return failed(fmt.Errorf("%s is watched on: %w", r.plan.Candidate, err))
 	}
@@ -203,10 +207,28 @@ func (r *rollout) rejoin(state deploy.State) *watch {
 	return &watch{
 		rollout: r, stage: r.plan.Stages[n-1], n: n, began: bake.Since, restarts: &restarts,
 		before: readings{live: now.live, candidate: bake.Before},
+		deaf:   r.begunAnew(state),
 		// Since when they are unready nobody knows: the machine may just have
 		// been started again.
 		grace: r.plan.Candidate.Config.StartTimeout + unreadyGrace,
 	}
+}
+
+// begunAnew reports whether every replica of the candidate was started since the
+// last look, and none of them because it had died: by a machine that was started
+// again, or that replicas had to leave. What users got until they were ready, and
+// from what was there before, says nothing of the version.
+func (r *rollout) begunAnew(state deploy.State) bool {
+	running, last := r.running(state), r.ledger.record
+	if running.Restarts() > last.Bake.Restarts {
+		return false
+	}
+	for _, replica := range running.Replicas {
+		if !replica.Since.After(last.At) {
+			return false
+		}
+	}
+	return true
 }
 
 // steady looks until every replica is ready, or something is wrong.
@@ -227,10 +249,9 @@ func (w *watch) steady(ctx context.Context) error {
 // note leaves the watch for the next look, with what this one has seen.
 func (r *rollout) note(ctx context.Context, w *watch) Result {
 	err := r.ledger.write(ctx, func(rec *deploy.Record) {
-		b, seen := &rec.Bake, w.judged.candidate
-		since := seen.Since(b.Seen)
-		b.Add(deploy.Look{After: time.Since(b.Since), Requests: since.Requests, Errors: since.Errors})
-		b.Seen, b.Restarts = counts(seen), *w.restarts
+		b := &rec.Bake
+		b.Add(deploy.Look{After: time.Since(b.Since), Requests: w.heard.Requests, Errors: w.heard.Errors})
+		b.Before, b.Seen, b.Restarts = counts(w.before.candidate), counts(w.judged.candidate), *w.restarts
 	})
 	if err != nil {
 		return failed(fmt.Errorf("%s is watched on: %w", r.plan.Candidate, err))

@@ -216,6 +216,43 @@ func TestScheduledRunsGoBack(t *testing.T) {
 	}
 }
 
+// A machine that was started again begins its replicas and counts anew. What
+// users got until they were ready is not held against the version; what they get
+// from then on is.
+func TestBakeOnAMachineThatWasStartedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		after float64
+		want  deploy.Outcome
+	}{"it is good": {0, deploy.Promoted}, "it is bad": {0.1, deploy.Reverted}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := left(t, deploy.Canary)
+				if r := looks(t, f, &story{}, 1); r.Outcome != deploy.Unchanged {
+					t.Fatalf("%s (%s)", r.Outcome, r.Reason)
+				}
+				f.later(5*time.Minute-time.Second, func() {
+					f.since[newOne.ID], f.down[newOne.ID] = time.Now(), 2
+					*f.counts[newOne.ID] = deploy.Traffic{}
+					f.worsens(1)
+				})
+				f.later(5*time.Minute+10*time.Second, func() {
+					f.down[newOne.ID] = 0
+					f.worsens(0)
+					f.counts[newOne.ID].Errors = 0
+				})
+				if r := looks(t, f, &story{}, 1); r.Outcome != deploy.Unchanged {
+					t.Fatalf("on the machine that was started again: %s (%s)", r.Outcome, r.Reason)
+				}
+				f.later(time.Second, func() { f.worsens(c.after) })
+				r := looks(t, f, &story{}, 6)
+				if r.Outcome != c.want {
+					t.Errorf("%s (%s)", r.Outcome, r.Reason)
+				}
+			})
+		})
+	}
+}
+
 // What each look has seen counts in the next: too little to go back for in five
 // minutes is enough in twenty.
 func TestLooksAddUp(t *testing.T) {

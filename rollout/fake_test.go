@@ -29,6 +29,8 @@ type fake struct {
 	digest string
 	// restarts of each revision.
 	restarts map[string]int
+	// since is when the replicas of a revision were started.
+	since map[string]time.Time
 	// down is how many replicas of a revision are not ready.
 	down map[string]int
 	// stolen makes the journal refuse as if another run wrote it.
@@ -49,7 +51,7 @@ func newFake() *fake {
 		state:   deploy.State{URL: "http://users"},
 		trouble: map[string]func(context.Context) error{},
 		errors:  map[string]float64{}, counts: map[string]*deploy.Traffic{},
-		rate: 100, restarts: map[string]int{}, down: map[string]int{}, read: time.Now(),
+		rate: 100, restarts: map[string]int{}, since: map[string]time.Time{}, down: map[string]int{}, read: time.Now(),
 	}
 }
 
@@ -117,6 +119,7 @@ func (f *fake) State(ctx context.Context) (deploy.State, error) {
 		r.Replicas = slices.Clone(r.Replicas)
 		for j := range r.Replicas {
 			r.Replicas[j].Restarts = f.restarts[r.Revision.ID]
+			r.Replicas[j].Since = f.since[r.Revision.ID]
 			if j < f.down[r.Revision.ID] {
 				r.Replicas[j].Status = deploy.ReplicaUnready
 			}

@@ -131,6 +131,10 @@ type watch struct {
 	restarts *int
 	// grace is how long replicas may be unready; zero means unreadyGrace.
 	grace time.Duration
+	// deaf: what comes in is not judged yet. heard is what has been, of the
+	// candidate.
+	deaf  bool
+	heard deploy.Traffic
 	// unready and blind are since when, zero when all is well.
 	unready, blind time.Time
 	// observation is the last one, told when it was reported.
@@ -211,12 +215,16 @@ func (w *watch) wanted() int {
 // observe hands what came in since the last look to the judge.
 func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.Running) {
 	now := w.readingsOf(state)
+	if w.deaf {
+		w.judged, w.before = now, now
+	}
 	elapsed := time.Since(w.began)
 	sample := analysis.Sample{
 		Elapsed: elapsed, Share: w.stage.Share,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	}
 	w.court.measurement.take(&sample)
+	w.heard = w.heard.Plus(counts(sample.Candidate))
 	w.hear(ctx, sample)
 	w.judged = now
 	w.observation = deploy.Observation{

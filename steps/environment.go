@@ -207,6 +207,9 @@ func describe(p deploy.Plan, state deploy.State) []string {
 	for i, s := range p.Stages {
 		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
 	}
+	if state.Record.Baking() {
+		lines = append(lines, "before that, the watch ends: "+rollout.Watched(state.Record))
+	}
 	if state.Lock != nil {
 		lines = append(lines, "in the way: "+(&deploy.Locked{Environment: p.Environment, Lock: *state.Lock}).Error())
 	}
