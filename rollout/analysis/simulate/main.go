@@ -143,5 +143,6 @@ func (o options) intro() string {
 	}
 	flags = append(flags, fmt.Sprintf("-runs %d -identical %d -grid %d -goals %d", o.runs, o.identical, o.grid, o.goals))
 	return "Made by `go run ./rollout/analysis/simulate " + strings.Join(flags, " ") + "`. The seeds are fixed: the same code prints the same numbers, but for the cost of an observation. " +
+		"A burst of errors ends with the batch that it began in, so that request by request little is left of them. " +
 		"A dash in the column of each request means that this many requests one by one would take too long; a dash elsewhere, that nothing was reverted or promoted."
 }

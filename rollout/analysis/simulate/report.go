@@ -55,7 +55,8 @@ func entrants() []entrant {
 
 // affordable says whether that many requests can be looked at one by one.
 func (e entrant) affordable(w world, p plan) bool {
-	return e.every > 0 || w.effect.name == broken.name || w.rps*p.until <= 2e4
+	soon := w.effect.name == broken.name && w.onset == 0
+	return e.every > 0 || soon || w.rps*p.until <= 2e4
 }
 
 // rows fills a table: one row for each world, one cell for each entrant.
@@ -285,5 +286,7 @@ func identicalTable(runs, workers int) table {
 		}
 	}
 	worlds = append(worlds, quick.with(func(w *world) { w.rps, w.base = 50, deploy.Percent(1).Fraction() }))
-	return falseRevertTable(worlds, []entrant{{ours(), scraped}}, runs, workers)
+	t := falseRevertTable(worlds, []entrant{{ours(), scraped}}, runs, workers)
+	t.title = "The long proof. " + t.title
+	return t
 }

@@ -159,7 +159,7 @@ func (r *run) before(luck *rand.Rand) {
 	for range 40 {
 		n := poisson(luck, r.rps*15)
 		s := analysis.Sample{Live: deploy.Traffic{Requests: n}}
-		r.bursts(luck, &s, 0)
+		r.bursts(luck, &s, 0, r.base)
 	}
 }
 
@@ -183,7 +183,11 @@ func (r *run) next(from, lasts, share float64, single bool) analysis.Sample {
 	s.Live = r.version(luck, n-candidate, base, r.durations(from, lasts, false))
 	s.Candidate = r.version(luck, candidate, now, r.durations(from, lasts, true))
 	if r.stress == clustered {
-		r.bursts(luck, &s, real)
+		now := r.base
+		if r.bad(from) {
+			now = r.effect.errors(r.base)
+		}
+		r.bursts(luck, &s, real, now)
 	}
 	return s
 }
@@ -236,18 +240,15 @@ func (r *run) version(luck *rand.Rand, n uint64, failing float64, durations []fl
 }
 
 // bursts are errors of clients whose requests all fail, all on the version and
-// the replica that they stick to. The share of errors is the same as without.
-func (r *run) bursts(luck *rand.Rand, s *analysis.Sample, share float64) {
-	base, now := r.base, r.base
-	if r.bad(s.At.Seconds()) {
-		now = r.effect.errors(r.base)
-	}
+// the replica that they stick to. The share of errors is the same as without: now
+// on the candidate. No burst goes on in the next batch.
+func (r *run) bursts(luck *rand.Rand, s *analysis.Sample, share, now float64) {
 	all := float64(s.Live.Requests + s.Candidate.Requests)
 	seen := make([]deploy.Traffic, replicas)
 	for i := range seen {
 		seen[i].Requests = s.Live.Requests / replicas
 	}
-	for range poisson(luck, all*(1-share)*base/burstMean) {
+	for range poisson(luck, all*(1-share)*r.base/burstMean) {
 		size := geometric(luck, burstMean)
 		s.Live.Errors += size
 		seen[luck.IntN(replicas)].Errors += size
