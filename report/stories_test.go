@@ -386,7 +386,7 @@ func tellUndone() []deploy.Event {
 	run.Operation, run.ID, run.Commit = "reap", "80-1", strings.Repeat("b", 40)
 	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "reap hello"})
 	t.tell(0, deploy.Event{Kind: deploy.StageStarted, Environment: "production", Stage: 4, Share: 100, Message: bakeName})
-	const why = "errors 2.1% against 0.1% on the version before, after 5000 requests in 12 min; chance of this on a version that is at most 1 points worse below 1 in a million"
+	const why = "errors 2.1% against 0.1% on the version before, after 5000 requests in 12 min; chance of this on a version that is at most 1 point worse below 1 in a million"
 	t.tell(10*time.Millisecond, deploy.Event{
 		Kind: deploy.Observed, Environment: "production", Stage: 4, Share: 100, Message: why,
 		Observation: &deploy.Observation{

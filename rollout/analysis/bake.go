@@ -81,14 +81,14 @@ func (b *Bake) decide() Verdict {
 		v.Why = "not known yet: nothing is recorded of the version before"
 	case log >= math.Log(1/b.Alpha):
 		v.Decision, v.ETA = Revert, 0
-		v.Why = fmt.Sprintf("%s; chance of this on a version that is at most %s points worse below 1 in %s", tally, number(float64(b.Margin)), atMost(v.Evidence))
+		v.Why = fmt.Sprintf("%s; chance of this on a version that is at most %s worse below 1 in %s", tally, points(float64(b.Margin)), atMost(v.Evidence))
 	case total(p.trail.candidate) == 0:
 		v.Why = "not known yet: no user request has reached the new version"
 	case p.shown >= math.Log(1/b.AlphaPromote):
 		v.Decision, v.ETA = Advance, 0
-		v.Why = fmt.Sprintf("%s; shown, with a chance of at most 1 in %s to be wrong, that they are at most %s points worse", tally, atMost(1/b.AlphaPromote), number(float64(b.Margin)))
+		v.Why = fmt.Sprintf("%s; shown, with a chance of at most 1 in %s to be wrong, that they are at most %s worse", tally, atMost(1/b.AlphaPromote), points(float64(b.Margin)))
 	default:
-		v.Why = fmt.Sprintf("not known yet: %s; too few to show that they are at most %s points worse", tally, number(float64(b.Margin)))
+		v.Why = fmt.Sprintf("not known yet: %s; too few to show that they are at most %s worse", tally, points(float64(b.Margin)))
 	}
 	return v
 }

@@ -192,7 +192,7 @@ func (c *claim) left(level float64, p pace) time.Duration {
 // of says what is claimed of a metric: "errors are at most 0.4 points worse".
 func (c *claim) of(m *metric) string {
 	if c.quantile == 0 {
-		return fmt.Sprintf("%s are at most %s points worse", m.name, number(100*c.margin))
+		return fmt.Sprintf("%s are at most %s worse", m.name, points(100*c.margin))
 	}
 	p := fmt.Sprintf("p%.0f of %s", 100*c.quantile, m.name)
 	switch b := c.within; {

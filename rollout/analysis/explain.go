@@ -132,6 +132,14 @@ func number(x float64) string {
 	return s
 }
 
+// points are a difference of percentages.
+func points(x float64) string {
+	if n := number(x); n != "1" {
+		return n + " points"
+	}
+	return "1 point"
+}
+
 // ratio has three digits.
 func ratio(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }
 
