@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -125,15 +126,15 @@ func TestRealRegistriesRefuse(t *testing.T) {
 }
 
 // mountsCounted counts what a client asks to mount and what it sends.
-type mountsCounted struct{ mounted, sent int }
+type mountsCounted struct{ mounted, sent atomic.Int64 }
 
 func (m *mountsCounted) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil && r.Method == http.MethodPost && r.URL.Query().Get("mount") != "" && answer.StatusCode == http.StatusCreated {
-		m.mounted++
+		m.mounted.Add(1)
 	}
 	if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/") {
-		m.sent++
+		m.sent.Add(1)
 	}
 	return answer, err
 }
@@ -160,8 +161,8 @@ func TestRealCopies(t *testing.T) {
 		if _, _, err := c.Copy(shortly(t), copied, r.host+"/prod/hello"); err != nil {
 			t.Fatal(err)
 		}
-		if way.mounted != 10 || way.sent != 0 {
-			t.Errorf("%d blobs were mounted and %d sent, of 10", way.mounted, way.sent)
+		if mounted, sent := way.mounted.Load(), way.sent.Load(); mounted != 10 || sent != 0 {
+			t.Errorf("%d blobs were mounted and %d sent, of 10", mounted, sent)
 		}
 	})
 }

@@ -41,6 +41,8 @@ func (f *fake) worsens(share float64) { f.errors[newOne.ID] = share }
 // before is up without any.
 func bothUp(t *testing.T, f *fake) {
 	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.state.Live == nil || f.state.Live.ID != newOne.ID || f.state.Share != 0 {
 		t.Errorf("live is %s, share %s", show(f.state.Live), f.state.Share)
 	}
