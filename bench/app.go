@@ -24,6 +24,8 @@ build:
 service: {health: /healthz, replicas: %d}
 checks:
   - {name: home, get: /, expect: 'status == 200 && body.contains("hello")'}
+# Versions come before users do, and some steps are shorter than what brings one.
+judge: {on-unknown: promote}
 environments:
 `
 
