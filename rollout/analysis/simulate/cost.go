@@ -33,10 +33,10 @@ func cost(timed bool) goal {
 
 // observing is how many microseconds, and how many allocations, one observation
 // takes.
-func observing(rounds int, j analysis.Judge, s *analysis.Sample) (microseconds, allocations float64) {
+func observing(rounds int, j analysis.Judge, s *analysis.Sample) (microseconds, allocated float64) {
 	const observations = 100
 	var before, after runtime.MemStats
-	best := math.Inf(1)
+	best, allocations := math.Inf(1), math.Inf(1)
 	for range rounds {
 		runtime.ReadMemStats(&before)
 		began := time.Now()
@@ -46,9 +46,8 @@ func observing(rounds int, j analysis.Judge, s *analysis.Sample) (microseconds, 
 		}
 		took := float64(time.Since(began).Nanoseconds()) / 1e3 / observations
 		runtime.ReadMemStats(&after)
-		if took < best {
-			best, allocations = took, float64(after.Mallocs-before.Mallocs)/observations
-		}
+		best = min(best, took)
+		allocations = min(allocations, float64(after.Mallocs-before.Mallocs)/observations)
 	}
 	return best, allocations
 }
