@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -101,38 +98,6 @@ func (b *bench) table(machine string) string {
 		fmt.Fprintf(&s, "| %-*s | %-*s | %-*s |\n", width[0], cells[0], width[1], cells[1], width[2], cells[2])
 	}
 	return s.String()
-}
-
-// machine says what the figures are of, and how busy it was before: above one
-// for each CPU, times say more about what else was running.
-func machine(now time.Time) string {
-	return fmt.Sprintf("%d CPUs (%s), %s/%s, %s, load %s before, %s",
-		runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, runtime.Version(), load(), now.Format(time.DateOnly))
-}
-
-// load is the mean number of processes that wanted a CPU in the last minute.
-func load() string {
-	content, err := os.ReadFile("/proc/loadavg")
-	first, _, found := strings.Cut(string(content), " ")
-	if err != nil || !found {
-		return "unknown"
-	}
-	return first
-}
-
-// processor is its name, where the kernel says it.
-func processor() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if key, value, _ := strings.Cut(s.Text(), ":"); strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
 }
 
 // quantile of times by the nearest rank; zero of none.

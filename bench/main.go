@@ -81,7 +81,7 @@ var chapters = []chapter{
 }
 
 func measure(ctx context.Context, o options) (err error) {
-	began, on := time.Now(), machine(time.Now())
+	began, on := time.Now(), workshop.Machine(time.Now())
 	fmt.Fprintln(os.Stderr, "building slipway, and a small web app in three versions")
 	w, err := workshop.Open(ctx, os.Environ())
 	if err != nil {

@@ -23,6 +23,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
 // options are the flags.
@@ -100,7 +102,7 @@ func rows() []row {
 }
 
 func measure(ctx context.Context, o options) (err error) {
-	began, on := time.Now(), machine(time.Now())
+	began, on := time.Now(), workshop.Machine(time.Now())
 	b := &bench{short: o.short, rounds: o.rounds, scale: 1, log: os.Stderr}
 	if o.short {
 		b.rounds, b.scale = 1, 10

@@ -53,7 +53,7 @@ var knows = map[string][]string{
 	"demo":              {"internal/workshop"},
 	"bench":             {"internal/workshop"},
 	// It copies images by our own code, which no command does alone.
-	"bench/images": {"deploy", "registry"},
+	"bench/images": {"deploy", "internal/workshop", "registry"},
 }
 
 // testsKnow is what the tests of a room may import besides.
