@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/cel"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/complaint"
 )
 
 // defaultExpect is what an answer has to fulfil where a check says nothing.
@@ -51,7 +52,7 @@ func compile(expr string) (cel.Program, error) {
 	}
 	tree, issues := env.Compile(expr)
 	if issues.Err() != nil {
-		return nil, invalid(complaint(issues))
+		return nil, invalid(complaint.Of(issues))
 	}
 	if tree.OutputType() != cel.BoolType {
 		return nil, invalid(fmt.Sprintf("column 1: the result is of type %s, not true or false", tree.OutputType()))
@@ -65,20 +66,6 @@ func compile(expr string) (cel.Program, error) {
 
 func invalid(why string) error {
 	return deploy.Usage("the variables are "+Variables, "not a valid expression: %s", why)
-}
-
-// complaint is the first issue with its place.
-func complaint(issues *cel.Issues) string {
-	all := issues.Errors()
-	if len(all) == 0 {
-		return issues.Err().Error()
-	}
-	first := all[0]
-	message := strings.ReplaceAll(first.Message, " (in container '')", "")
-	if first.Location.Line() > 1 {
-		return fmt.Sprintf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, message)
-	}
-	return fmt.Sprintf("column %d: %s", first.Location.Column()+1, message)
 }
 
 // answer is what an expression judges.

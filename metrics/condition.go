@@ -15,6 +15,7 @@ import (
 	"github.com/google/cel-go/ext"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/complaint"
 	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
@@ -148,7 +149,7 @@ func Condition(name string, kind Kind, expression string) (analysis.Condition, e
 	}
 	tree, issues := compile(env, expression)
 	if issues.Err() != nil {
-		return nil, invalid(kind, expression, complaint(issues))
+		return nil, invalid(kind, expression, complaint.Of(issues))
 	}
 	if tree.OutputType() != cel.BoolType {
 		return nil, invalid(kind, expression, fmt.Sprintf("column 1: the result is of type %s, not true or false", tree.OutputType()))
@@ -185,20 +186,6 @@ func compile(env *cel.Env, expression string) (*cel.Ast, *cel.Issues) {
 
 func invalid(kind Kind, expression, why string) error {
 	return deploy.Usage("the variables are "+kind.Variables(), "not a valid condition: %s, in %s", why, shortened(expression))
-}
-
-// complaint is the first issue with its place.
-func complaint(issues *cel.Issues) string {
-	all := issues.Errors()
-	if len(all) == 0 {
-		return issues.Err().Error()
-	}
-	first := all[0]
-	message := strings.ReplaceAll(first.Message, " (in container '')", "")
-	if first.Location.Line() > 1 {
-		return fmt.Sprintf("line %d, column %d: %s", first.Location.Line(), first.Location.Column()+1, message)
-	}
-	return fmt.Sprintf("column %d: %s", first.Location.Column()+1, message)
 }
 
 // condition is a compiled expression on one metric.

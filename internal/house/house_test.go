@@ -13,7 +13,7 @@ import (
 var knows = map[string][]string{
 	"deploy":   nil,
 	"action":   {"deploy"},
-	"checks":   {"deploy"},
+	"checks":   {"deploy", "internal/complaint"},
 	"config":   {"deploy"},
 	"registry": {"deploy"},
 	// A room of its own, so that the libraries of BuildKit stay in one place.
@@ -29,7 +29,7 @@ var knows = map[string][]string{
 	"rollout":                   {"deploy", "rollout/analysis"},
 	"rollout/analysis":          {"deploy"},
 	"rollout/analysis/simulate": {"deploy", "rollout/analysis"},
-	"metrics":                   {"deploy", "rollout/analysis"}, // what sources measure is what judges look at
+	"metrics":                   {"deploy", "rollout/analysis", "internal/complaint"}, // what sources measure is what judges look at
 	"steps":                     {"checks", "deploy", "registry", "registry/dockerfile", "rollout", "rollout/analysis", "version"},
 
 	"target/sandbox":             {"deploy", "target/sandbox/process", "target/sandbox/wire"},
@@ -50,8 +50,10 @@ var knows = map[string][]string{
 	// These run the binary from outside, as a user does.
 	"internal/acttest":  nil,
 	"internal/workshop": nil,
-	"demo":              {"internal/workshop"},
-	"bench":             {"internal/workshop"},
+	// What two rooms say of expressions.
+	"internal/complaint": nil,
+	"demo":               {"internal/workshop"},
+	"bench":              {"internal/workshop"},
 	// It copies images by our own code, which no command does alone.
 	"bench/images": {"deploy", "internal/workshop", "registry"},
 }
