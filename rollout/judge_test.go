@@ -1,12 +1,14 @@
 package rollout
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // judged is a canary that is judged, with what the test says otherwise.
@@ -206,6 +208,35 @@ func TestObserverDecidesNothing(t *testing.T) {
 		}
 		if !last.Observed || last.Decision != "revert" || last.Metric != "errors" || last.Evidence < 100 {
 			t.Errorf("the last verdict is %+v", last)
+		}
+	})
+}
+
+// clocked remembers when it was asked about users for the first and last time.
+type clocked struct{ first, last time.Duration }
+
+func (c *clocked) Observe(s analysis.Sample) analysis.Verdict {
+	if s.Share > 0 {
+		if c.last == 0 {
+			c.first = s.At
+		}
+		c.last = s.At
+	}
+	return analysis.Verdict{Decision: analysis.Advance}
+}
+
+// The judge's time begins with the first user, so that a version which takes
+// long to start has its warm-up before it, and goes on from stage to stage.
+func TestTheJudgesTimeBeginsWithTheFirstUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := serving(), &clocked{}
+		f.trouble["start 1.1.0"] = func(context.Context) error { time.Sleep(20 * time.Second); return nil }
+		e := &Engine{Judge: func(deploy.Strategy) analysis.Judge { return c }}
+		if r := e.Deploy(t.Context(), deployment(f, deploy.Canary)); r.Outcome != deploy.Promoted {
+			t.Fatalf("%s: %s", r.Outcome, r.Reason)
+		}
+		if c.first > time.Second || c.last < 14*time.Second || c.last > 19*time.Second {
+			t.Errorf("asked from %s to %s after the first user, in three steps of 5s", c.first, c.last)
 		}
 	})
 }
