@@ -17,7 +17,7 @@ type Metric struct {
 	Token    string `json:"token,omitempty"`
 	User     string `json:"user,omitempty"`
 	Password string `json:"password,omitempty"`
-	// Every is how often it is asked; zero means DefaultEvery.
+	// Every is how often it is asked; zero leaves that to who asks.
 	Every time.Duration `json:"every,omitempty"`
 
 	// Preset is a ready-made query; the texts below go over it. They are
@@ -40,15 +40,6 @@ type Metric struct {
 	Longest  time.Duration `json:"longest,omitempty"`
 	// Conditions is a rule by fixed thresholds; nil is none.
 	Conditions *Conditions `json:"conditions,omitempty"`
-}
-
-// DefaultEvery is how often a metric is asked for.
-const DefaultEvery = 5 * time.Second
-
-// Counted reports whether it gives counts of both versions to compare, rather
-// than a value or a rule alone.
-func (m Metric) Counted() bool {
-	return m.Address != "" || m.Prometheus != "" && m.Value == "" && m.Ratio == 0 && m.AtMost == 0
 }
 
 // Conditions are fixed thresholds with the counting rules of an analysis metric

@@ -16,7 +16,8 @@ type Measuring struct {
 	Sources Sources
 	// Names are those of the metrics that have a source.
 	Names []string
-	// Every is how often they are asked.
+	// Every is how often they are asked: the shortest time that any of them
+	// names, or zero, which leaves it to Watch.
 	Every time.Duration
 	// Judges are those with rules of their own.
 	Judges []analysis.Judge
@@ -29,7 +30,7 @@ type Measuring struct {
 // that are named. Errors are usage errors and name the metric; all of them are
 // told.
 func Measure(list []deploy.Metric, subject Subject, warmUp time.Duration, secret func(name string) (string, bool)) (*Measuring, error) {
-	m := &Measuring{Every: deploy.DefaultEvery}
+	m := &Measuring{}
 	var errs []error
 	for _, metric := range list {
 		if err := m.add(metric, subject, warmUp, secret); err != nil {
@@ -40,7 +41,7 @@ func Measure(list []deploy.Metric, subject Subject, warmUp time.Duration, secret
 }
 
 func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Duration, secret func(string) (string, bool)) error {
-	if metric.Every > 0 && len(m.Sources) == 0 || metric.Every > 0 && metric.Every < m.Every {
+	if metric.Every > 0 && (m.Every == 0 || metric.Every < m.Every) {
 		m.Every = metric.Every
 	}
 	access, err := access(metric, secret)
