@@ -74,6 +74,10 @@ func (f *flight) serve(w http.ResponseWriter, req *http.Request) {
 		// and apps that answer while they read would lose it. Where it is not
 		// supported, it is not needed.
 		_ = http.NewResponseController(w).EnableFullDuplex()
+		// ReverseProxy closes the body of the request that it gets, and then
+		// hearOut could not read on.
+		req = req.WithContext(req.Context())
+		req.Body = io.NopCloser(req.Body)
 	}
 	f.proxy.ServeHTTP(w, req)
 }
@@ -350,6 +354,25 @@ func (u *upload) closeUnread(answer http.Header) {
 		answer.Set("Connection", "close")
 	}
 }
+
+// hearOut takes in for a while what a client still sends that was answered
+// before the end of its body, so that it comes to read the answer. net/http does
+// the same for handlers, but not while a transport reads the body as well: it
+// breaks that read off, takes the connection for broken, and closes it, at which
+// the client's system may throw away an answer that it has received already.
+func (u *upload) hearOut(w http.ResponseWriter) {
+	if u == nil || u.ended.Load() || u.broken.Load() {
+		return
+	}
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(patience)) != nil || c.Flush() != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, u.from) // it ends with the client, or with our patience
+}
+
+// patience is as long as net/http gives a client in the same case.
+const patience = 500 * time.Millisecond
 
 // failed reports whether the client's side broke; a nil upload has not.
 func (u *upload) failed() bool { return u != nil && u.broken.Load() }

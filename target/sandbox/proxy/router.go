@@ -80,10 +80,7 @@ func New(opts Options) *Router {
 // ServeHTTP hands a user's request to the arm of the user's position, counts
 // it, and answers 503 with Retry-After while no arm has users.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	f := r.flights.Get().(*flight)
-	f.begin(req, "")
-	defer r.land(f)
-	f.serve(w, req)
+	r.fly(w, req, "")
 }
 
 // Route reaches one revision alone, whatever its share, and is not counted. It
@@ -91,11 +88,23 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // while the revision has no backends there.
 func (r *Router) Route(revision string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		f := r.flights.Get().(*flight)
-		f.begin(req, revision)
-		defer r.land(f)
-		f.serve(w, req)
+		r.fly(w, req, revision)
 	})
+}
+
+// fly takes a request there and back. What is left of its body is heard out when
+// its backend is free already and the request is counted.
+func (r *Router) fly(w http.ResponseWriter, req *http.Request, revision string) {
+	r.carry(w, req, revision).hearOut(w)
+}
+
+// carry answers a request, and returns its body if it was sent on.
+func (r *Router) carry(w http.ResponseWriter, req *http.Request, revision string) *upload {
+	f := r.flights.Get().(*flight)
+	f.begin(req, revision)
+	defer r.land(f)
+	f.serve(w, req)
+	return f.upload
 }
 
 // land ends a flight, also one that panics, and keeps it for the next.
