@@ -42,8 +42,11 @@ var knows = map[string][]string{
 		"target/sandbox/proxy", "target/sandbox/wire",
 	},
 	"target/sandbox/process/containertest": nil,
-	"target/targettest":                    {"deploy"},
-	"target/targettest/testapp":            nil,
+	// Kubernetes' libraries are large: each of its rooms has those that it needs.
+	"target/kubernetes/apply":     {"deploy"},
+	"target/kubernetes/manifests": {"deploy"},
+	"target/targettest":           {"deploy"},
+	"target/targettest/testapp":   nil,
 
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,
