@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/http"
 	"reflect"
 	"time"
 
@@ -18,20 +19,25 @@ type metric struct {
 	Token      *variable   `yaml:"token" jsonschema_description:"The environment variable whose value is sent as a bearer token."`
 	User       *userName   `yaml:"user" jsonschema_description:"The user of basic authorization."`
 	Password   *variable   `yaml:"password" jsonschema_description:"The environment variable whose value is the user's password."`
+	Headers    *headers    `yaml:"headers" jsonschema_description:"Headers that are sent besides, such as X-Scope-OrgID, each with the environment variable that has its value."`
 	Every      *limit      `yaml:"every" jsonschema_description:"How often it is asked. Left out: 5s."`
 
-	Preset   *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx, restarts or traefik."`
-	Backend  *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}."`
-	Select   *query `yaml:"select" jsonschema_description:"The matchers that find the series of one version in a preset."`
-	Requests *query `yaml:"requests" jsonschema_description:"A selector of counters of requests, or of native histograms."`
-	Errors   *query `yaml:"errors" jsonschema_description:"Matchers of those that failed, or a selector of counters."`
-	Latency  *query `yaml:"latency" jsonschema_description:"A selector of histograms of durations."`
-	Value    *query `yaml:"value" jsonschema_description:"Any PromQL with one number for each version."`
+	Preset            *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx, restarts or traefik."`
+	Namespace         *label `yaml:"namespace" jsonschema_description:"The namespace that the app runs in, as {{.Namespace}} of the presets and of other queries."`
+	Backend           *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}."`
+	Select            *query `yaml:"select" jsonschema_description:"The matchers that find the series of one version in a preset."`
+	Requests          *query `yaml:"requests" jsonschema_description:"A selector of counters of requests, or of native histograms."`
+	Errors            *query `yaml:"errors" jsonschema_description:"Matchers of those that failed, or a selector of counters."`
+	Latency           *query `yaml:"latency" jsonschema_description:"A selector of histograms of durations."`
+	LatencyUnit       *unit  `yaml:"latency-unit" jsonschema_description:"The unit of their bounds: s, ms, us or ns. Left out: that of the preset, or s."`
+	ErrorsMayBeAbsent *truth `yaml:"errors-may-be-absent" jsonschema_description:"true: a selector of errors that finds nothing means that there are none. Left out: false, and it is said that they are missing."`
+	Value             *query `yaml:"value" jsonschema_description:"Any PromQL with one number for each version."`
 
-	Ratio    *ratio   `yaml:"ratio" jsonschema_description:"How many times the live version's value is too much."`
-	AtMost   *amount  `yaml:"at-most" jsonschema_description:"The largest value, or with quantile the longest duration, whatever the live version does."`
-	For      *limit   `yaml:"for" jsonschema_description:"How long a value has to be too large before the version is taken back. Left out: 1m."`
-	Quantile *portion `yaml:"quantile" jsonschema_description:"Which quantile of durations at-most is for, such as 0.99."`
+	Ratio    *ratio    `yaml:"ratio" jsonschema_description:"How many times the live version's value is too much."`
+	AtMost   *amount   `yaml:"at-most" jsonschema_description:"The largest value, or with quantile the longest duration, whatever the live version does."`
+	Least    *positive `yaml:"least" jsonschema_description:"A value that is never too much by ratio, so that a version which needs twice next to nothing stays."`
+	For      *limit    `yaml:"for" jsonschema_description:"How long a value has to be too large before the version is taken back. Left out: 1m."`
+	Quantile *portion  `yaml:"quantile" jsonschema_description:"Which quantile of durations at-most is for, such as 0.99."`
 
 	Success           *condition `yaml:"success" jsonschema_description:"A CEL expression that holds for a measurement that is well, such as result.errors / result.requests < 0.01."`
 	Failure           *condition `yaml:"failure" jsonschema_description:"A CEL expression that holds for one that is not."`
@@ -46,7 +52,7 @@ type metric struct {
 var metricExamples = map[string]string{ //nolint:gosec // secrets are named here, not told
 	"name": "name: checkout", "token": "token: PROMETHEUS_TOKEN", "user": "user: slipway", "errors": `errors: code=~"5.."`,
 	"latency": `latency: http_request_duration_seconds_bucket{version="{{.Version}}"}`, "ratio": "ratio: 1.5", "count": "count: 5",
-	"every": "every: 15s",
+	"every": "every: 15s", "least": "least: 0.1",
 }
 
 func (m *metric) read(r *reader, p place) bool {
@@ -87,10 +93,12 @@ func (r *reader) metric(m *metric) (deploy.Metric, bool) {
 		Name:       string(m.Name),
 		Prometheus: string(or(m.Prometheus, "")), Address: string(or(m.URL, "")),
 		Token: string(or(m.Token, "")), User: string(or(m.User, "")), Password: string(or(m.Password, "")),
-		Every:  time.Duration(or(m.Every, 0)),
+		Every:   time.Duration(or(m.Every, 0)),
+		Headers: or(m.Headers, nil), Namespace: string(or(m.Namespace, "")),
+		LatencyUnit: units[or(m.LatencyUnit, "")], ErrorsMayBeAbsent: bool(or(m.ErrorsMayBeAbsent, false)),
 		Preset: string(or(m.Preset, "")), Backend: string(or(m.Backend, "")), Select: string(or(m.Select, "")),
 		Requests: string(or(m.Requests, "")), Errors: string(or(m.Errors, "")), Latency: string(or(m.Latency, "")), Value: string(or(m.Value, "")),
-		Ratio: float64(or(m.Ratio, 0)), For: time.Duration(or(m.For, 0)), Quantile: float64(or(m.Quantile, 0)),
+		Ratio: float64(or(m.Ratio, 0)), Least: float64(or(m.Least, 0)), For: time.Duration(or(m.For, 0)), Quantile: float64(or(m.Quantile, 0)),
 	}
 	out.Conditions = m.conditions()
 	ok := r.together(m)
@@ -119,7 +127,7 @@ type clash struct {
 
 // sources are clashes about where a metric comes from.
 func (r *reader) sources(m *metric) []clash {
-	queried := firstPlace(r, &m.Preset, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.Value)
+	queried := firstPlace(r, &m.Preset, &m.Namespace, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.LatencyUnit, &m.ErrorsMayBeAbsent, &m.Value)
 	own := m.Prometheus == nil && m.URL == nil
 	return []clash{
 		{m.Prometheus != nil && m.URL != nil, r.at(&m.URL), "url: prometheus says where it comes from, too", "keep one of them"},
@@ -130,6 +138,16 @@ func (r *reader) sources(m *metric) []clash {
 			"add prometheus or url; or quantile with at-most, or success, which are about the requests that the target counts",
 		},
 		{m.Token != nil && m.User != nil, r.at(&m.User), "user: token opens it already", "keep one of them"},
+		{
+			m.Headers != nil && own, r.at(&m.Headers), "headers: there is nobody to send them to",
+			"add prometheus or url, or remove it",
+		},
+		{
+			m.Headers != nil && m.Headers.authorize() && (m.Token != nil || m.User != nil), r.at(&m.Headers), "headers: Authorization is sent by token, or by user and password",
+			"keep one of them",
+		},
+		{m.LatencyUnit != nil && m.Latency == nil && m.Preset == nil, r.at(&m.LatencyUnit), "latency-unit: no durations are asked for", "add latency, or remove it"},
+		{m.ErrorsMayBeAbsent != nil && m.Errors == nil, r.at(&m.ErrorsMayBeAbsent), "errors-may-be-absent: it is about a selector of errors", "add errors with a selector, or remove it"},
 		{(m.User == nil) != (m.Password == nil), firstPlace(r, &m.User, &m.Password), "user and password belong together", "add the other one, or remove it"},
 	}
 }
@@ -141,6 +159,7 @@ func (r *reader) limits(m *metric) []clash {
 	return []clash{
 		{m.Quantile != nil && m.AtMost == nil, r.at(&m.Quantile), "quantile: at-most is missing", "add at-most: 300ms"},
 		{m.Ratio != nil && m.Prometheus == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none", "add prometheus and value, or a preset such as cpu"},
+		{m.Least != nil && m.Ratio == nil, r.at(&m.Least), "least: it is about ratio", "add ratio: 1.5, or remove it"},
 		{m.For != nil && !ofValue, r.at(&m.For), "for: it is about ratio, or about at-most of a value", "add one of them, or remove it"},
 		{
 			counted.value != nil && m.conditions() == nil, counted, counted.name + ": it counts measurements, and nothing is said of them",
@@ -192,11 +211,16 @@ func (r *reader) atMost(m *metric, ok bool) (number float64, longest time.Durati
 
 // The values of a metric.
 type (
+	// unit is one of units.
+	unit string
+	// headers are the names of variables by the names of headers.
+	headers    map[string]string
 	webAddress string
 	query      string
 	condition  string
 	times      int
 	portion    float64
+	positive   float64
 	// amount is a number or a duration.
 	amount struct {
 		number   float64
@@ -207,8 +231,48 @@ type (
 var (
 	webForm = newForm(`^https?://[^\s/?#@]+(/[^\s#]*)?$`,
 		"an http or https address", "write one such as http://prometheus:9090; what opens it goes into token, or user and password")
+	headerForm = newForm(`^[A-Za-z0-9!#$%&'*+.^_|~-]+$`,
+		"the name of a header", "write one such as X-Scope-OrgID")
 	queryForm = newForm(`^[^\x00-\x08\x0b-\x1f]{1,1000}$`, "a text of up to 1000 characters", "write it in quotes")
 )
+
+// units are what bounds of durations may be given in.
+var units = map[unit]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}
+
+// unitNames are in the order of size.
+var unitNames = []string{"s", "ms", "us", "ns"}
+
+func (v *unit) read(r *reader, p place) bool { return readWord(r, p, v, unitNames) }
+
+func (v *headers) read(r *reader, p place) bool {
+	*v = headers{}
+	written := map[string]bool{}
+	return r.named(p, headerForm, func(name string, at place) bool {
+		at.example = "X-Scope-OrgID: METRICS_TENANT"
+		key := http.CanonicalHeaderKey(name)
+		switch {
+		case key == "Host":
+			return r.add(at.keyMark(), Error{Message: at.name + ": the address says which host is asked", Hint: "remove it"})
+		case written[key]:
+			return r.add(at.keyMark(), Error{Message: at.name + ": this header is there twice", Hint: "remove it"})
+		}
+		written[key] = true
+		var from variable
+		ok := from.read(r, at)
+		(*v)[name] = string(from)
+		return ok
+	})
+}
+
+// authorize reports whether one of them says who asks.
+func (v *headers) authorize() bool {
+	for name := range *v {
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			return true
+		}
+	}
+	return false
+}
 
 func (v *webAddress) read(r *reader, p place) bool { return readText(r, p, v, webForm) }
 func (v *query) read(r *reader, p place) bool      { return readText(r, p, v, queryForm) }
@@ -224,6 +288,15 @@ func (v *portion) read(r *reader, p place) bool {
 		return r.wrong(p, "a number above 0 and below 1", "")
 	}
 	*v = portion(n)
+	return true
+}
+
+func (v *positive) read(r *reader, p place) bool {
+	n, ok := decimal(p.value)
+	if !ok || n <= 0 {
+		return r.wrong(p, "a number above 0", "")
+	}
+	*v = positive(n)
 	return true
 }
 
@@ -248,8 +321,18 @@ func (query) JSONSchema() *jsonschema.Schema      { return queryForm.schema() }
 func (condition) JSONSchema() *jsonschema.Schema  { return queryForm.schema() }
 func (times) JSONSchema() *jsonschema.Schema      { return integers((*times)(nil)) }
 
+func (unit) JSONSchema() *jsonschema.Schema { return wordSchema(unitNames) }
+
+func (headers) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", PropertyNames: headerForm.schema(), AdditionalProperties: variable("").JSONSchema()}
+}
+
 func (portion) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0), ExclusiveMaximum: number(1)}
+}
+
+func (positive) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "number", ExclusiveMinimum: number(0)}
 }
 
 func (amount) JSONSchema() *jsonschema.Schema {

@@ -17,24 +17,37 @@ type Metric struct {
 	Token    string `json:"token,omitempty"`
 	User     string `json:"user,omitempty"`
 	Password string `json:"password,omitempty"`
+	// Headers are sent besides: the names of the secrets that are their values,
+	// by the names of the headers.
+	Headers map[string]string `json:"headers,omitempty"`
 	// Every is how often it is asked; zero leaves that to who asks.
 	Every time.Duration `json:"every,omitempty"`
 
 	// Preset is a ready-made query; the texts below go over it. They are
 	// templates about the version; see the room metrics.
-	Preset   string `json:"preset,omitempty"`
-	Backend  string `json:"backend,omitempty"`
-	Select   string `json:"select,omitempty"`
-	Requests string `json:"requests,omitempty"`
-	Errors   string `json:"errors,omitempty"`
-	Latency  string `json:"latency,omitempty"`
-	Value    string `json:"value,omitempty"`
+	Preset string `json:"preset,omitempty"`
+	// Namespace is where the app runs, as a cluster calls it.
+	Namespace string `json:"namespace,omitempty"`
+	Backend   string `json:"backend,omitempty"`
+	Select    string `json:"select,omitempty"`
+	Requests  string `json:"requests,omitempty"`
+	Errors    string `json:"errors,omitempty"`
+	Latency   string `json:"latency,omitempty"`
+	Value     string `json:"value,omitempty"`
+	// LatencyUnit is what bounds of durations are given in; zero is that of the
+	// preset, or a second.
+	LatencyUnit time.Duration `json:"latencyUnit,omitempty"`
+	// ErrorsMayBeAbsent takes a selector of errors that finds nothing for no
+	// errors.
+	ErrorsMayBeAbsent bool `json:"errorsMayBeAbsent,omitempty"`
 
 	// Ratio to the live version's value that must not be exceeded for a time of
 	// For, and AtMost whatever the live version needs; zero is no limit.
 	Ratio  float64       `json:"ratio,omitempty"`
 	AtMost float64       `json:"atMost,omitempty"`
 	For    time.Duration `json:"for,omitempty"`
+	// Least is what is never too much of Ratio.
+	Least float64 `json:"least,omitempty"`
 	// Quantile of durations, between 0 and 1, that must not be above Longest.
 	Quantile float64       `json:"quantile,omitempty"`
 	Longest  time.Duration `json:"longest,omitempty"`

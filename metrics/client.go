@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,9 @@ type Access struct {
 	// User and Password are sent as basic authorization.
 	User     string
 	Password deploy.Secret
-	// Headers are sent besides, such as X-Scope-OrgID. They are no secrets.
-	Headers map[string]string
+	// Headers are sent besides, such as X-Scope-OrgID. Who a server is entered as
+	// is nobody else's business, so that they are secrets, too.
+	Headers map[string]deploy.Secret
 }
 
 func (a Access) check() error {
@@ -38,7 +40,13 @@ func (a Access) check() error {
 
 // scrub takes what is secret out of a text.
 func (a Access) scrub(s string) string {
-	for _, secret := range []string{a.Token.Reveal(), a.Password.Reveal()} {
+	secrets := []string{a.Token.Reveal(), a.Password.Reveal()}
+	for _, header := range a.Headers {
+		secrets = append(secrets, header.Reveal())
+	}
+	// The longest first: one may be a part of another.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, secret := range secrets {
 		if secret != "" {
 			s = strings.ReplaceAll(s, secret, "***")
 		}
@@ -121,7 +129,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (g *gate) enter(r *http.Request) {
 	for name, v := range g.access.Headers {
-		r.Header.Set(name, v)
+		r.Header.Set(name, v.Reveal())
 	}
 	switch {
 	case g.access.Token.Reveal() != "":

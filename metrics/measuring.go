@@ -1,10 +1,13 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -44,6 +47,7 @@ func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Durat
 	if metric.Every > 0 && (m.Every == 0 || metric.Every < m.Every) {
 		m.Every = metric.Every
 	}
+	subject.Namespace = cmp.Or(metric.Namespace, subject.Namespace)
 	access, err := access(metric, secret)
 	if err != nil {
 		return err
@@ -104,7 +108,7 @@ type Meter struct{ *Watcher }
 // judge adds who judges by the metric's own rules.
 func (m *Measuring) judge(metric deploy.Metric, kind Kind, warmUp time.Duration) error {
 	if metric.Ratio > 0 || metric.AtMost > 0 {
-		limit := &analysis.ResourceLimit{Gauge: metric.Name, Ratio: metric.Ratio, Limit: metric.AtMost, For: metric.For, WarmUp: warmUp}
+		limit := &analysis.ResourceLimit{Gauge: metric.Name, Ratio: metric.Ratio, Limit: metric.AtMost, Least: metric.Least, For: metric.For, WarmUp: warmUp}
 		if err := limit.Validate(); err != nil {
 			return err
 		}
@@ -155,22 +159,40 @@ func query(m deploy.Metric) Query {
 	return Query{
 		Name: m.Name, Preset: m.Preset, Backend: m.Backend, Select: m.Select,
 		Requests: m.Requests, Errors: m.Errors, Latency: m.Latency, Value: m.Value,
+		LatencyUnit: m.LatencyUnit, ErrorsMayBeAbsent: m.ErrorsMayBeAbsent,
 	}
 }
 
 // access opens a server with the secrets that a metric names.
 func access(m deploy.Metric, secret func(string) (string, bool)) (Access, error) {
-	a := Access{User: m.User}
-	for name, into := range map[string]*deploy.Secret{m.Token: &a.Token, m.Password: &a.Password} {
-		if name == "" {
-			continue
+	a := Access{User: m.User, Headers: make(map[string]deploy.Secret, len(m.Headers))}
+	var err error
+	if a.Token, err = known(m.Token, secret); err != nil {
+		return Access{}, err
+	}
+	if a.Password, err = known(m.Password, secret); err != nil {
+		return Access{}, err
+	}
+	for _, header := range slices.Sorted(maps.Keys(m.Headers)) {
+		if a.Headers[header], err = known(m.Headers[header], secret); err != nil {
+			return Access{}, err
 		}
-		value, ok := secret(name)
-		if !ok || value == "" {
-			return Access{}, deploy.Usage("give it as an environment variable; in a workflow: env: {"+name+": ${{ secrets."+name+" }}}",
-				"no value for the secret %s", name)
+		if strings.ContainsAny(a.Headers[header].Reveal(), "\r\n\x00") {
+			return Access{}, deploy.Usage("take the end of the line out of it", "the secret %s cannot be sent in the header %s: it has several lines", m.Headers[header], header)
 		}
-		*into = deploy.KnownSecret(name, "", value)
 	}
 	return a, nil
+}
+
+// known is the secret of a name; without a name there is none.
+func known(name string, secret func(string) (string, bool)) (deploy.Secret, error) {
+	if name == "" {
+		return deploy.Secret{}, nil
+	}
+	value, ok := secret(name)
+	if !ok || value == "" {
+		return deploy.Secret{}, deploy.Usage("give it as an environment variable; in a workflow: env: {"+name+": ${{ secrets."+name+" }}}",
+			"no value for the secret %s", name)
+	}
+	return deploy.KnownSecret(name, "", value), nil
 }

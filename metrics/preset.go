@@ -216,6 +216,16 @@ func (q Query) check(errors []string) error {
 		return deploy.Usage(`add errors, such as code=~"5.."`, "%s: has requests and does not say which of them failed", q.label())
 	case q.Requests == "" && len(errors) > 0 && areMatchers(errors[0]):
 		return deploy.Usage("add requests, or select the series that count the errors", "%s: %s picks errors among requests, and there are none", q.label(), errors[0])
+	}
+	return q.checkDetails(errors)
+}
+
+// checkDetails refuses what says nothing beside the rest.
+func (q Query) checkDetails(errors []string) error {
+	switch {
+	case q.ErrorsMayBeAbsent && len(errors) > 0 && areMatchers(errors[0]):
+		return deploy.Usage("leave it out: where requests are found and none of them matches, there are no errors",
+			"%s: errors-may-be-absent is about a selector of errors, and %s picks them among requests", q.label(), errors[0])
 	case q.LatencyUnit < 0:
 		return deploy.Usage("write 1s or 1ms", "%s: the unit of durations is %s", q.label(), q.LatencyUnit)
 	}

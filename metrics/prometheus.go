@@ -275,7 +275,7 @@ func (p *Prometheus) incomplete(objects map[side][]*object) (missing, err error)
 		return nil, nil
 	}
 	return p.wrong(query, errors.New("finds no series of either version, which is not counted as no errors"),
-		"check the name and the labels; if they appear with the first error, say that errors may be absent"), nil
+		"check the name and the labels; if they appear with the first error, write errors-may-be-absent: true"), nil
 }
 
 // choose takes the first alternative whose labels the series have.

@@ -425,7 +425,7 @@ func entered(t *testing.T, r *running, name string) {
 	}))
 	defer door.Close()
 	secret := func(v string) deploy.Secret { return deploy.KnownSecret("PROMETHEUS", "1", v) }
-	headers := map[string]string{"X-Scope-OrgID": "shop"}
+	headers := map[string]deploy.Secret{"X-Scope-OrgID": secret("shop")}
 	for _, c := range []struct {
 		access Access
 		fine   bool

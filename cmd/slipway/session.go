@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,7 +94,7 @@ func (s *session) hide(app deploy.App) {
 	for _, env := range environments {
 		names := slices.Clone(env.Service.Secrets)
 		for _, m := range env.Strategy.Judging.Metrics {
-			names = append(names, m.Token, m.Password)
+			names = append(append(names, m.Token, m.Password), slices.Collect(maps.Values(m.Headers))...)
 		}
 		for _, name := range names {
 			if value := s.secretValue(name); value != "" {
