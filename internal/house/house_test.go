@@ -43,6 +43,7 @@ var knows = map[string][]string{
 	},
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
+	"target/kubernetes/access":    {"deploy"},
 	"target/kubernetes/apply":     {"deploy"},
 	"target/kubernetes/manifests": {"deploy"},
 	"target/targettest":           {"deploy"},

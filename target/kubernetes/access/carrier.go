@@ -1,0 +1,253 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// answerTime bounds one attempt of one request that is not a stream, its body
+	// included. The largest lists take seconds.
+	answerTime = 60 * time.Second
+	// firstPatience is how long a server is tried for that never answered.
+	firstPatience = 3 * time.Second
+	// laterPatience is how long a server is waited for that had answered before: an
+	// API server that is replaced is away for that long.
+	laterPatience = 45 * time.Second
+	// pauseLeast and pauseMost are between two attempts.
+	pauseLeast = 100 * time.Millisecond
+	pauseMost  = time.Second
+)
+
+// carrier carries requests to the API server: it counts them, bounds each one, and
+// repeats those that did not reach the server, or that only read. It looks at no
+// header but the path's, so that it cannot tell a secret.
+type carrier struct {
+	counts *counter
+	// patience is for the first answer, and longer once there was one.
+	patience time.Duration
+	known    atomic.Bool
+	base     http.RoundTripper
+}
+
+// reached says that there was an answer.
+func (c *carrier) reached() { c.known.Store(true) }
+
+func (c *carrier) wrap(base http.RoundTripper) http.RoundTripper {
+	return &attempts{carrier: c, base: base}
+}
+
+func (c *carrier) limit() time.Duration {
+	if c.known.Load() {
+		return laterPatience
+	}
+	return c.patience
+}
+
+// attempts carries the requests of one client.
+type attempts struct {
+	*carrier
+	base http.RoundTripper
+}
+
+// WrappedRoundTripper lets libraries close idle connections below.
+func (a *attempts) WrappedRoundTripper() http.RoundTripper { return a.base }
+
+// RoundTrip implements http.RoundTripper.
+func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
+	began, pause := time.Now(), pauseLeast
+	for {
+		a.counts.add(asked(r))
+		answer, err := a.once(r)
+		if !again(r, answer, err) || time.Since(began) > a.limit() {
+			return answer, err
+		}
+		next, rewound := rewind(r)
+		if !rewound {
+			return answer, err
+		}
+		if answer != nil {
+			_ = answer.Body.Close()
+		}
+		select {
+		case <-r.Context().Done():
+			return nil, errors.Join(r.Context().Err(), err)
+		case <-time.After(pause):
+		}
+		r, pause = next, min(2*pause, pauseMost)
+	}
+}
+
+// once is one attempt. A stream is bounded by its context alone: a watch and a log
+// that is followed may be silent for as long as nothing happens.
+func (a *attempts) once(r *http.Request) (*http.Response, error) {
+	if streams(r) {
+		return a.base.RoundTrip(r)
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), answerTime, fmt.Errorf("timed out after %s waiting for the answer to %s", answerTime, asked(r)))
+	answer, err := a.base.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && r.Context().Err() == nil {
+			err = cause
+		}
+		cancel()
+		return nil, err
+	}
+	answer.Body = &bounded{ReadCloser: answer.Body, end: cancel}
+	return answer, nil
+}
+
+// bounded gives the time back when a body was read.
+type bounded struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (b *bounded) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
+}
+
+func streams(r *http.Request) bool {
+	q := r.URL.Query()
+	return q.Get("watch") == "true" || q.Get("watch") == "1" || q.Get("follow") == "true" || r.Header.Get("Upgrade") != ""
+}
+
+// again says whether an attempt is worth another: one that never reached the
+// server, whatever it wanted, and one that only reads and met trouble on the way.
+// What a server says itself, with how long to wait, the client's library heeds.
+func again(r *http.Request, answer *http.Response, err error) bool {
+	if r.Context().Err() != nil {
+		return false
+	}
+	if err != nil {
+		return unsent(err) || (r.Method == http.MethodGet && broken(err))
+	}
+	if r.Method != http.MethodGet || answer.Header.Get("Retry-After") != "" {
+		return false
+	}
+	return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusGatewayTimeout
+}
+
+// unsent are errors of a connection that was never there. A name that does not
+// exist will not exist in a moment.
+func unsent(err error) bool {
+	if d, ok := errors.AsType[*net.DNSError](err); ok && d.IsNotFound {
+		return false
+	}
+	o, ok := errors.AsType[*net.OpError](err)
+	return ok && o.Op == "dial"
+}
+
+// broken are errors of a connection that ended before its time.
+func broken(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return true
+	}
+	said := err.Error()
+	return strings.Contains(said, "http2: client connection lost") || strings.Contains(said, "server sent GOAWAY") ||
+		strings.Contains(said, "use of closed network connection")
+}
+
+// rewind is the request once more, where its body can be had again.
+func rewind(r *http.Request) (*http.Request, bool) {
+	next := r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody {
+		return next, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	next.Body = body
+	return next, true
+}
+
+// counter counts requests by what they ask.
+type counter struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func newCounter() *counter { return &counter{n: map[string]int{}} }
+
+func (c *counter) add(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what]++
+}
+
+func (c *counter) all() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.n)
+}
+
+// asked is what a request asks, as permissions name it: "get deployments",
+// "watch pods", "create pods/eviction"; other paths as they are, "get /version".
+//
+// Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
+func asked(r *http.Request) string {
+	resource, named := resourceOf(r.URL.Path)
+	if resource == "" {
+		return strings.ToLower(r.Method) + " " + r.URL.Path
+	}
+	return verb(r, named) + " " + resource
+}
+
+// resourceOf reads a path such as /apis/apps/v1/namespaces/shop/deployments/web/scale.
+func resourceOf(path string) (resource string, named bool) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		parts = parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		parts = parts[3:]
+	default:
+		return "", false
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 && parts[2] != "status" && parts[2] != "finalize" {
+		parts = parts[2:]
+	}
+	if len(parts) > 2 {
+		return parts[0] + "/" + parts[2], true
+	}
+	return parts[0], len(parts) > 1
+}
+
+func verb(r *http.Request, named bool) string {
+	switch r.Method {
+	case http.MethodPost:
+		return "create"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		if !named {
+			return "deletecollection"
+		}
+		return "delete"
+	}
+	if w := r.URL.Query().Get("watch"); w == "true" || w == "1" {
+		return "watch"
+	}
+	if !named {
+		return "list"
+	}
+	return "get"
+}
