@@ -253,6 +253,9 @@ type Evidence struct {
 	Reason string `json:"reason"`
 	// Log are the last lines that the replica wrote, oldest first, at most 20.
 	Log []string `json:"log,omitempty"`
+	// Events are what the target says of the replica, oldest first, at most 10:
+	// "Unhealthy: Readiness probe failed: …". Empty where it tells none.
+	Events []string `json:"events,omitempty"`
 }
 
 // Owner is who holds an environment.

@@ -409,6 +409,7 @@ func (p *page) evidence(e *deploy.Evidence) {
 	}
 	p.line("    %s", oneLine(what, 400))
 	p.quote(e.Log)
+	p.quote(e.Events)
 }
 
 // blame annotates the run: with a warning where a person must decide, else

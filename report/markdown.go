@@ -261,6 +261,9 @@ func evidence(e Evidence) string {
 	if len(e.Log) > 0 {
 		text += "\nIts last lines:\n\n" + fence(e.Log[max(0, len(e.Log)-20):])
 	}
+	if len(e.Events) > 0 {
+		text += "\nWhat is said of it:\n\n" + fence(e.Events[max(0, len(e.Events)-10):])
+	}
 	return text
 }
 

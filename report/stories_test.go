@@ -240,7 +240,7 @@ func tellReverted() []deploy.Event {
 	t.tell(2*time.Second, deploy.Event{Kind: deploy.Notice, Environment: "production", Message: "1.5.0 was removed"})
 	t.end("production", deploy.Event{
 		Outcome: deploy.Reverted, Message: why, Took: 5 * time.Second,
-		Evidence: &deploy.Evidence{Replica: "r1", Reason: "answered 11 requests with 5xx", Log: []string{"GET /pay 500 boom"}},
+		Evidence: &deploy.Evidence{Replica: "r1", Reason: "answered 11 requests with 5xx", Log: []string{"GET /pay 500 boom"}, Events: []string{"Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503"}},
 	})
 	return t.over(deploy.Reverted, "production: "+why, "").events
 }

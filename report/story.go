@@ -348,6 +348,8 @@ type Evidence struct {
 	Reason string `json:"reason"`
 	// Log are the last lines that the replica wrote, oldest first.
 	Log []string `json:"log,omitempty"`
+	// Events are what the target says of the replica, oldest first.
+	Events []string `json:"events,omitempty"`
 }
 
 // Warning asks for attention.

@@ -46,8 +46,10 @@ var knows = map[string][]string{
 	"target/kubernetes/access":    {"deploy"},
 	"target/kubernetes/apply":     {"deploy"},
 	"target/kubernetes/manifests": {"deploy"},
-	"target/targettest":           {"deploy"},
-	"target/targettest/testapp":   nil,
+	// What a pod's status means is needed by whoever drives a cluster.
+	"target/kubernetes/pods":    {"deploy"},
+	"target/targettest":         {"deploy"},
+	"target/targettest/testapp": nil,
 
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,

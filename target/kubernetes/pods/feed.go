@@ -1,0 +1,157 @@
+package pods
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Pauses between attempts to reach the API server, the first one and the
+// longest. They stay short, because what a revision comes to is told that much
+// later.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// feed follows some objects: all of them once, and then each that changes. It
+// is written here, and not had from client-go, because its informers come back
+// to an API server up to half a minute after it does, and neither they nor its
+// RetryWatcher tell whom they serve that nothing is heard.
+type feed struct {
+	list  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error)
+	watch func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
+	// what it follows, for errors.
+	what string
+	// options select the objects.
+	options metav1.ListOptions
+}
+
+// news is one thing that a feed tells.
+type news struct {
+	// all are the objects there are, in place of all that was told before;
+	// only where whole is set.
+	whole bool
+	all   []runtime.Object
+	// changed or removed is one object.
+	changed, removed runtime.Object
+	// trouble is why nothing is heard at present, from now until other news.
+	trouble error
+	// final is an error that does not go away by trying again.
+	final error
+}
+
+// follow tells news until the context ends or an error is final. What happened
+// while nothing was heard is told once it is: by the watch from where it broke
+// off, or all anew where the server does not remember that far.
+func (f feed) follow(ctx context.Context, tell func(news)) {
+	version, pause := "", firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		next, err := f.once(ctx, version, tell)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err):
+			tell(news{final: fmt.Errorf("watch %s: %w", f.what, err)})
+			return
+		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+			version = "" // at once: the server answers, and says to begin anew
+			continue
+		case err != nil:
+			tell(news{trouble: fmt.Errorf("watch %s: %w", f.what, err)})
+		}
+		if version = next; time.Since(began) > longestPause {
+			pause = firstPause // it worked for a while
+		}
+		if !sleep(ctx, max(pause, asked(err))) {
+			return
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// asked is how long the server wants to be left alone.
+func asked(err error) time.Duration {
+	seconds, _ := apierrors.SuggestsClientDelay(err)
+	return time.Duration(seconds) * time.Second
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// once lists, unless there is a version to go on from, and watches until that
+// breaks off. It returns the version up to which all was told.
+func (f feed) once(ctx context.Context, version string, tell func(news)) (string, error) {
+	if version == "" {
+		all, err := f.list(ctx, f.options)
+		if err != nil {
+			return "", err
+		}
+		objects, err := meta.ExtractList(all)
+		if err != nil {
+			return "", err
+		}
+		list, err := meta.ListAccessor(all)
+		if err != nil {
+			return "", err
+		}
+		version = list.GetResourceVersion()
+		tell(news{whole: true, all: objects})
+	}
+	o := f.options
+	o.ResourceVersion, o.AllowWatchBookmarks = version, true
+	w, err := f.watch(ctx, o)
+	if err != nil {
+		return version, err
+	}
+	defer w.Stop()
+	tell(news{}) // it is heard again
+	return f.read(ctx, w, version, tell)
+}
+
+// read tells what a watch says until it ends, which they all do after a while.
+func (f feed) read(ctx context.Context, w watch.Interface, version string, tell func(news)) (string, error) {
+	for {
+		var e watch.Event
+		var open bool
+		select {
+		case <-ctx.Done():
+			return version, ctx.Err()
+		case e, open = <-w.ResultChan():
+		}
+		if !open {
+			return version, nil
+		}
+		if e.Type == watch.Error {
+			return version, apierrors.FromObject(e.Object)
+		}
+		object, err := meta.Accessor(e.Object)
+		if err != nil {
+			return "", errors.Join(err, fmt.Errorf("watch %s: the server sent a %T", f.what, e.Object))
+		}
+		switch e.Type {
+		case watch.Added, watch.Modified:
+			tell(news{changed: e.Object})
+		case watch.Deleted:
+			tell(news{removed: e.Object})
+		case watch.Bookmark, watch.Error:
+		}
+		version = object.GetResourceVersion()
+	}
+}

@@ -1,0 +1,126 @@
+package pods
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Workload is what makes the pods. As long as its controller has not seen its
+// current generation, nothing that the pods are counts.
+type Workload struct {
+	// Kind is Deployment, ReplicaSet, StatefulSet or DaemonSet.
+	Kind, Name string
+}
+
+// Kinds are those that a Workload can be of.
+var Kinds = []string{"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
+
+// String is Deployment hello.
+func (w Workload) String() string { return w.Kind + " " + w.Name }
+
+// feed follows the one object.
+func (w Workload) feed(client kubernetes.Interface, namespace string) (feed, error) {
+	apps := client.AppsV1()
+	f := feed{what: w.String(), options: metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.Name).String()}}
+	switch w.Kind {
+	case "Deployment":
+		f.list, f.watch = listing(apps.Deployments(namespace).List), apps.Deployments(namespace).Watch
+	case "ReplicaSet":
+		f.list, f.watch = listing(apps.ReplicaSets(namespace).List), apps.ReplicaSets(namespace).Watch
+	case "StatefulSet":
+		f.list, f.watch = listing(apps.StatefulSets(namespace).List), apps.StatefulSets(namespace).Watch
+	case "DaemonSet":
+		f.list, f.watch = listing(apps.DaemonSets(namespace).List), apps.DaemonSets(namespace).Watch
+	default:
+		return feed{}, fmt.Errorf("pods of a %q cannot be waited for; there are %v", w.Kind, Kinds)
+	}
+	return f, nil
+}
+
+// listing forgets which kind of list it is.
+func listing[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		l, err := list(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+// podFeed follows the pods of a revision.
+func podFeed(client kubernetes.Interface, namespace, selector string) feed {
+	all := client.CoreV1().Pods(namespace)
+	return feed{what: "pods", list: listing(all.List), watch: all.Watch, options: metav1.ListOptions{LabelSelector: selector}}
+}
+
+var _ func(context.Context, metav1.ListOptions) (watch.Interface, error) = feed{}.watch
+
+// standing is what a workload says of itself.
+type standing struct {
+	// current: its controller has seen what is wanted.
+	current bool
+	// refused is why it cannot make a pod, since then; empty where it can.
+	refused string
+	since   time.Time
+	// late is what it says of its own deadline, if that is over.
+	late string
+}
+
+// standingOf reads a workload's status; false where it is none.
+func standingOf(o runtime.Object) (standing, bool) {
+	switch w := o.(type) {
+	case *appsv1.Deployment:
+		s := standing{current: w.Status.ObservedGeneration >= w.Generation}
+		for _, c := range w.Status.Conditions {
+			switch {
+			case c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue:
+				s.refused, s.since = c.Message, c.LastTransitionTime.Time
+			case c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && c.Reason == "ProgressDeadlineExceeded":
+				s.late = c.Message
+			}
+		}
+		return s, true
+	case *appsv1.ReplicaSet:
+		s := standing{current: w.Status.ObservedGeneration >= w.Generation}
+		for _, c := range w.Status.Conditions {
+			if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
+				s.refused, s.since = c.Message, c.LastTransitionTime.Time
+			}
+		}
+		return s, true
+	case *appsv1.StatefulSet:
+		return standing{current: w.Status.ObservedGeneration >= w.Generation}, true
+	case *appsv1.DaemonSet:
+		return standing{current: w.Status.ObservedGeneration >= w.Generation}, true
+	}
+	return standing{}, false
+}
+
+// judge says whether a workload that has no pods will ever have one. What a
+// cluster refuses by the pod's own specification, it refuses again; a quota may
+// be free in a moment.
+func (s standing) judge(now time.Time, limits Limits) Verdict {
+	if s.refused == "" {
+		return Verdict{State: Waiting, Told: "has no pod yet"}
+	}
+	v := Verdict{
+		State: Waiting, Cause: Unschedulable, Reason: "FailedCreate", Message: s.refused,
+		Told: "is given no pod by the cluster" + because("", s.refused),
+		Hint: "change what the cluster refuses, or ask who looks after the namespace's quota and policies",
+	}
+	v.Again = s.since.Add(limits.unschedulable())
+	if containsAny(s.refused, "violates podsecurity", "is invalid:") || !now.Before(v.Again) {
+		v.State, v.Again = Doomed, time.Time{}
+	}
+	return v
+}
