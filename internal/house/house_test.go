@@ -56,6 +56,8 @@ var knows = map[string][]string{
 	// These run the binary from outside, as a user does.
 	"internal/acttest":  nil,
 	"internal/workshop": nil,
+	// It makes accounts with just the permissions that access says are needed.
+	"internal/clustertest": {"target/kubernetes/access"},
 	// What two rooms say of expressions.
 	"internal/complaint": nil,
 	"demo":               {"internal/workshop"},
@@ -73,8 +75,12 @@ var testsKnow = map[string][]string{
 	"target/sandbox": {
 		"target/sandbox/daemon", "target/sandbox/process/containertest", "target/targettest", "target/targettest/testapp",
 	},
-	"target/sandbox/process": {"target/sandbox/process/containertest"},
-	"target/sandbox/daemon":  {"target/targettest", "target/targettest/testapp"},
+	"target/sandbox/process":   {"target/sandbox/process/containertest"},
+	"target/kubernetes/access": {"internal/clustertest", "target/targettest"},
+	"target/kubernetes/apply":  {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
+	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
+	"internal/clustertest":     {"target/targettest"},
+	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
 }
 
 var everybody = []string{"*"}
@@ -168,7 +174,7 @@ func readsEnvironment(s source) []string {
 
 // mayReadEnvironment are the two rooms at the edge, and programs of their own.
 func mayReadEnvironment(s source) bool {
-	for _, room := range []string{"cmd/", "action/", "demo/", "bench/", "target/targettest/testapp/"} {
+	for _, room := range []string{"cmd/", "action/", "demo/", "bench/", "target/targettest/testapp/", "internal/clustertest/"} {
 		if strings.HasPrefix(s.path, room) {
 			return true
 		}

@@ -30,14 +30,13 @@ const (
 )
 
 // carrier carries requests to the API server: it counts them, bounds each one, and
-// repeats those that did not reach the server, or that only read. It looks at no
-// header but the path's, so that it cannot tell a secret.
+// repeats those that did not reach the server, or that are harmless to repeat. It
+// keeps nothing of a request but what it asks for, so that it cannot tell a secret.
 type carrier struct {
 	counts *counter
 	// patience is for the first answer, and longer once there was one.
 	patience time.Duration
 	known    atomic.Bool
-	base     http.RoundTripper
 }
 
 // reached says that there was an answer.
@@ -125,19 +124,32 @@ func streams(r *http.Request) bool {
 }
 
 // again says whether an attempt is worth another: one that never reached the
-// server, whatever it wanted, and one that only reads and met trouble on the way.
-// What a server says itself, with how long to wait, the client's library heeds.
+// server, whatever it wanted, and one that met trouble on the way and may be
+// repeated without harm. What a server says itself, with how long to wait, the
+// client's library heeds.
 func again(r *http.Request, answer *http.Response, err error) bool {
 	if r.Context().Err() != nil {
 		return false
 	}
 	if err != nil {
-		return unsent(err) || (r.Method == http.MethodGet && broken(err))
+		return unsent(err) || (harmless(r) && broken(err))
 	}
-	if r.Method != http.MethodGet || answer.Header.Get("Retry-After") != "" {
+	if !harmless(r) || answer.Header.Get("Retry-After") != "" {
 		return false
 	}
 	return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusGatewayTimeout
+}
+
+// harmless are requests that come to the same when they are made twice: those that
+// read, that remove, and that apply a whole object.
+func harmless(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodDelete:
+		return true
+	case http.MethodPatch:
+		return strings.HasPrefix(r.Header.Get("Content-Type"), "application/apply-patch")
+	}
+	return false
 }
 
 // unsent are errors of a connection that was never there. A name that does not

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -184,102 +183,4 @@ func (c *Cluster) self(ctx context.Context) authentication.UserInfo {
 		return authentication.UserInfo{}
 	}
 	return answer.Status.UserInfo
-}
-
-// rule is one line of a Role: what may be done to which resources.
-type rule struct {
-	group, name      string
-	resources, verbs []string
-}
-
-// rules joins permissions into as few rules as say the same.
-func rules(all []Permission) []rule {
-	byResource := map[[3]string][]string{}
-	var order [][3]string
-	for _, p := range all {
-		key := [3]string{p.Group, p.Resource, p.Name}
-		if byResource[key] == nil {
-			order = append(order, key)
-		}
-		if !slices.Contains(byResource[key], p.Verb) {
-			byResource[key] = append(byResource[key], p.Verb)
-		}
-	}
-	var joined []rule
-	for _, key := range order {
-		verbs := byResource[key]
-		sort.Slice(verbs, func(i, j int) bool { return verbOrder(verbs[i]) < verbOrder(verbs[j]) })
-		same := slices.IndexFunc(joined, func(r rule) bool {
-			return r.group == key[0] && r.name == key[2] && slices.Equal(r.verbs, verbs)
-		})
-		if same >= 0 {
-			joined[same].resources = append(joined[same].resources, key[1])
-			continue
-		}
-		joined = append(joined, rule{group: key[0], name: key[2], resources: []string{key[1]}, verbs: verbs})
-	}
-	return joined
-}
-
-// verbOrder is the order in which people write verbs.
-func verbOrder(verb string) int {
-	return slices.Index([]string{"get", "list", "watch", "create", "update", "patch", "delete"}, verb)
-}
-
-// RBAC is the YAML of Roles, ClusterRoles where one is needed, and their bindings,
-// that grant the permissions to who; without a user name the binding has a
-// placeholder.
-func RBAC(name string, who authentication.UserInfo, all []Permission) string {
-	byNamespace, places := map[string][]Permission{}, []string{}
-	for _, p := range all {
-		place := p.Namespace
-		if p.Wide {
-			place = ""
-		}
-		if byNamespace[place] == nil {
-			places = append(places, place)
-		}
-		byNamespace[place] = append(byNamespace[place], p)
-	}
-	var documents []string
-	for _, place := range places {
-		documents = append(documents, role(name, place, byNamespace[place]), binding(name, place, who))
-	}
-	return strings.Join(documents, "---\n")
-}
-
-func role(name, namespace string, all []Permission) string {
-	var b strings.Builder
-	kind, at := "Role", ", namespace: "+namespace
-	if namespace == "" {
-		kind, at = "ClusterRole", ""
-	}
-	fmt.Fprintf(&b, "apiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata: {name: %s%s}\nrules:\n", kind, name, at)
-	for _, r := range rules(all) {
-		fmt.Fprintf(&b, "- apiGroups: [%q]\n  resources: [%s]\n", r.group, strings.Join(r.resources, ", "))
-		if r.name != "" {
-			fmt.Fprintf(&b, "  resourceNames: [%s]\n", r.name)
-		}
-		fmt.Fprintf(&b, "  verbs: [%s]\n", strings.Join(r.verbs, ", "))
-	}
-	return b.String()
-}
-
-func binding(name, namespace string, who authentication.UserInfo) string {
-	kind, at := "Role", ", namespace: "+namespace
-	if namespace == "" {
-		kind, at = "ClusterRole", ""
-	}
-	return fmt.Sprintf("apiVersion: rbac.authorization.k8s.io/v1\nkind: %sBinding\nmetadata: {name: %s%s}\n"+
-		"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: %s, name: %s}\nsubjects:\n- %s\n", kind, name, at, kind, name, subject(who))
-}
-
-// subject is a line of a binding. Service accounts have user names of a fixed form.
-func subject(who authentication.UserInfo) string {
-	if account, ok := strings.CutPrefix(who.Username, "system:serviceaccount:"); ok {
-		if namespace, name, ok := strings.Cut(account, ":"); ok {
-			return fmt.Sprintf("{kind: ServiceAccount, name: %s, namespace: %s}", name, namespace)
-		}
-	}
-	return fmt.Sprintf("{kind: User, apiGroup: rbac.authorization.k8s.io, name: %q}", first(who.Username, "NAME"))
 }

@@ -1,0 +1,95 @@
+package access
+
+import "slices"
+
+// Needs say which parts of Slipway an environment uses, besides those that every
+// one does.
+type Needs struct {
+	// Routes: traffic is moved by HTTPRoutes of the Gateway API.
+	Routes bool
+	// Scaling: HorizontalPodAutoscalers are applied.
+	Scaling bool
+	// Policies: NetworkPolicies are applied.
+	Policies bool
+	// Hooks: one-off work runs as Jobs, before or after a release.
+	Hooks bool
+	// Rollouts: a Rollout of Argo Rollouts is driven.
+	Rollouts bool
+	// Previews: namespaces are made and removed, with a quota in each.
+	Previews bool
+}
+
+// Everything is every part.
+var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Rollouts: true, Previews: true}
+
+// written are the verbs of what is applied, looked at and removed again.
+var written = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
+
+// Least are the permissions that Slipway needs in the namespace of an environment,
+// and no others; objects of other kinds in a user's own manifests need theirs,
+// which Applied gives. docs/kubernetes-rbac.md is made of it, and the tests run
+// with it.
+func Least(namespace string, n Needs) []Permission {
+	all := []Permission{{Verb: "get", Resource: "namespaces", Name: namespace, Namespace: namespace}}
+	add := func(group string, verbs []string, resources ...string) {
+		for _, r := range resources {
+			for _, v := range verbs {
+				all = append(all, Permission{Verb: v, Group: group, Resource: r, Namespace: namespace})
+			}
+		}
+	}
+	add("", []string{"get", "list", "watch", "delete"}, "pods")
+	add("", []string{"get"}, "pods/log")
+	add("", []string{"list"}, "events")
+	add("", written, "services", "configmaps", "secrets", "serviceaccounts")
+	add("apps", written, "deployments")
+	add("apps", []string{"get", "list", "watch"}, "replicasets")
+	add("coordination.k8s.io", []string{"get", "create", "update", "delete"}, "leases")
+	add("policy", written, "poddisruptionbudgets")
+	if n.Routes {
+		add("gateway.networking.k8s.io", written, "httproutes")
+	}
+	if n.Scaling {
+		add("autoscaling", written, "horizontalpodautoscalers")
+	}
+	if n.Policies {
+		add("networking.k8s.io", written, "networkpolicies")
+	}
+	if n.Hooks {
+		add("batch", []string{"get", "list", "watch", "create", "delete"}, "jobs")
+	}
+	if n.Rollouts {
+		add("argoproj.io", []string{"get", "list", "watch", "create", "patch"}, "rollouts")
+		add("argoproj.io", []string{"patch"}, "rollouts/status")
+	}
+	if n.Previews {
+		all = append(all, previews()...)
+	}
+	return all
+}
+
+// previews are what a namespace for each pull request needs in the whole cluster.
+func previews() []Permission {
+	var all []Permission
+	for _, v := range []string{"get", "list", "create", "patch", "delete"} {
+		all = append(all, Permission{Verb: v, Resource: "namespaces", Wide: true})
+	}
+	for _, v := range []string{"get", "create", "patch"} {
+		all = append(all, Permission{Verb: v, Resource: "resourcequotas", Wide: true})
+	}
+	return all
+}
+
+// Applied are the permissions to apply, look at and remove objects of one more
+// kind, as a user's own manifests may have. The resource is in the plural; an empty
+// namespace means a kind that is in none.
+func Applied(group, resource, namespace string) []Permission {
+	all := make([]Permission, 0, len(written))
+	for _, v := range written {
+		if v == "update" || v == "watch" {
+			continue
+		}
+		all = append(all, Permission{Verb: v, Group: group, Resource: resource, Namespace: namespace, Wide: namespace == ""})
+	}
+	return slices.Clip(all)
+}
