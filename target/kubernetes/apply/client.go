@@ -1,41 +1,55 @@
 package apply
 
 import (
-	"context"
-	"errors"
+	"fmt"
+	"net/http"
+	"sync"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 )
 
 // Client applies sets to one cluster. It may be used by several at once.
 type Client struct {
-	config *rest.Config
+	rest    rest.Interface
+	dynamic dynamic.Interface
+
+	// One mapper for all: what the cluster can is read once, and again when a kind
+	// is not known.
+	mapping sync.Mutex
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
 }
 
-// New is a client for a cluster. It makes no request.
-func New(config *rest.Config) (*Client, error) { return &Client{config: config}, nil }
-
-// Apply brings the objects into the cluster. A *Conflict says which fields
-// others own, an *Owned that an object belongs to another owner; after either
-// nothing was changed.
-func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Result, error) {
-	return Result{}, errors.New("not there yet")
+// New is a client for a cluster. It makes no request. The config's limit on
+// requests a second is not used: Options.Parallel bounds them, and a server that
+// has too many says so, which is kept to.
+func New(config *rest.Config) (*Client, error) {
+	config = dynamic.ConfigFor(config)
+	config.QPS, config.RateLimiter = -1, nil
+	// What the server warns of is in Result.Warnings, not on standard error.
+	config.WarningHandler, config.WarningHandlerWithContext = rest.NoWarnings{}, nil
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("open the cluster at %s: %w", config.Host, err)
+	}
+	return newClient(config, client)
 }
 
-// Prune removes what the inventory has and the objects have not, and says what it
-// removed.
-func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured, o Options) ([]Reference, error) {
-	return nil, errors.New("not there yet")
-}
-
-// Drift says what is live otherwise than in objects, which are those that were
-// applied.
-func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured, o Options) ([]Difference, error) {
-	return nil, errors.New("not there yet")
-}
-
-// Repair puts back what Drift found, and says what it did not get back.
-func (c *Client) Repair(ctx context.Context, objects []*unstructured.Unstructured, found []Difference, o Options) error {
-	return errors.New("not there yet")
+func newClient(config *rest.Config, client *http.Client) (*Client, error) {
+	found, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("open the cluster at %s: %w", config.Host, err)
+	}
+	config.GroupVersion, config.APIPath = nil, "/"
+	requests, err := rest.UnversionedRESTClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("open the cluster at %s: %w", config.Host, err)
+	}
+	return &Client{
+		rest: requests, dynamic: dynamic.New(requests),
+		mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
+	}, nil
 }

@@ -1,7 +1,12 @@
 package apply
 
 import (
+	"fmt"
+	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // Options are how a set is applied, and whose it is.
@@ -33,6 +38,17 @@ type Options struct {
 	Wait time.Duration
 }
 
+// validate refuses options with which nothing can be accounted for.
+func (o Options) validate() error {
+	if wrong := validation.IsValidLabelValue(o.Owner); o.Owner == "" || len(wrong) > 0 {
+		return fmt.Errorf("the owner %q is no label value: %s", o.Owner, strings.Join(wrong, "; "))
+	}
+	if o.Namespace == "" || o.Inventory == "" {
+		return fmt.Errorf("objects of %s need a namespace and the name of an inventory", o.Owner)
+	}
+	return nil
+}
+
 func (o Options) parallel() int {
 	if o.Parallel <= 0 {
 		return 8
@@ -59,6 +75,8 @@ type Result struct {
 	Created, Changed, Unchanged []Reference
 	// Taken are fields that Force took from others.
 	Taken []Held
+	// Warnings are the server's, such as that a version of a kind will go.
+	Warnings []string
 }
 
 // Held is one field that another manager owns.
@@ -101,6 +119,8 @@ type Difference struct {
 	// as in Held.
 	Manager, Operation, Subresource string
 	At                              time.Time
+
+	path fieldpath.Path // of what was added, for Repair
 }
 
 // Hidden stands for a value of a Secret.

@@ -1,0 +1,367 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Apply brings the objects into the cluster. A *Conflict says which fields
+// others own, an *Owned that an object belongs to another owner; after either,
+// and after everything else that the server says to a dry run of the set,
+// nothing was changed. An error later on comes with the Result so far, and
+// Apply may be repeated.
+func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Result, error) {
+	if err := o.validate(); err != nil {
+		return Result{}, err
+	}
+	run := &run{client: c, options: o, places: c.placesOf(objects)}
+	var err error
+	if run.objects, err = run.places.settle(ctx, objects, o); err != nil {
+		return Result{}, err
+	}
+	if run.inventory, err = c.readInventory(ctx, o); err != nil {
+		return Result{}, err
+	}
+	if err := run.ask(ctx); err != nil {
+		return Result{}, err
+	}
+	return run.act(ctx)
+}
+
+// run is one Apply under way.
+type run struct {
+	client    *Client
+	options   Options
+	places    *places
+	inventory inventory
+	objects   []*unstructured.Unstructured
+
+	mu     sync.Mutex
+	asked  map[Reference]answer
+	uids   map[Reference]types.UID
+	result Result
+}
+
+// answer is what the server said to a dry run.
+type answer struct {
+	// version is the object's resourceVersion, empty if it is not there yet.
+	version string
+	// force is that fields of it are to be taken.
+	force bool
+	// there is that it was there before, without being in the inventory.
+	there bool
+}
+
+// ask has the server check the whole set, without a change. What needs a
+// namespace or a definition of the same set is checked when it is applied.
+func (r *run) ask(ctx context.Context) error {
+	r.asked, r.uids = map[Reference]answer{}, map[Reference]types.UID{}
+	return conflicts(r.each(ctx, r.objects, r.askOne))
+}
+
+// each calls a function for all objects, several at once, and gives all errors
+// in the order of the objects.
+func (r *run) each(ctx context.Context, objects []*unstructured.Unstructured, do func(context.Context, *unstructured.Unstructured) error) []error {
+	errs := make([]error, len(objects))
+	var all errgroup.Group
+	all.SetLimit(r.options.parallel())
+	for i, o := range objects {
+		all.Go(func() error {
+			errs[i] = do(ctx, o)
+			return nil
+		})
+	}
+	_ = all.Wait() // they give none
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
+	ref := ReferenceOf(o)
+	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true}, r)
+	var a answer
+	switch held := conflictCauses(err); {
+	case len(held) > 0:
+		live, taken, err := r.contested(ctx, o, err)
+		if err != nil {
+			return err
+		}
+		got, a.force = live, true
+		r.note(func() { r.result.Taken = append(r.result.Taken, taken...) })
+	case r.comesLater(o, err) || undryable(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", ref, told(err))
+	}
+	if got.GetDeletionTimestamp() != nil {
+		return deploy.Hinted(fmt.Errorf("%s is being removed since %s", ref, got.GetDeletionTimestamp().UTC().Format(time.RFC3339)),
+			"wait until it is gone; if it stays, its finalizers say who has not finished: %s", strings.Join(got.GetFinalizers(), ", "))
+	}
+	if !created {
+		a.version = got.GetResourceVersion()
+		if a.there, err = r.mine(ctx, o, got); err != nil {
+			return err
+		}
+	}
+	r.note(func() { r.asked[ref] = a })
+	return nil
+}
+
+// contested is called when others own fields of an object. What other parts of
+// Slipway wrote is Slipway's; the rest is taken by force, or is a *Conflict. It
+// gives the object as it was, and what is taken.
+func (r *run) contested(ctx context.Context, o *unstructured.Unstructured, refused error) (*unstructured.Unstructured, []Held, error) {
+	ref := ReferenceOf(o)
+	live, err := r.client.live(ctx, r.places.at(o), ref, r.options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if live == nil {
+		return nil, nil, fmt.Errorf("%s was removed while it was applied: %w", ref, refused)
+	}
+	held := holders(ref, live, conflictCauses(refused))
+	held = slices.DeleteFunc(held, func(h Held) bool { return h.Manager == Manager })
+	if len(held) > 0 && !r.options.Force {
+		return nil, nil, &Conflict{Fields: held}
+	}
+	return live, held, nil
+}
+
+// mine refuses what belongs to another owner. It reports whether the object was
+// there before Slipway.
+func (r *run) mine(ctx context.Context, o, got *unstructured.Unstructured) (bool, error) {
+	ref := ReferenceOf(o)
+	if known, ok := r.inventory.entry(ref); ok && known.UID == got.GetUID() || shared(ref.Kind) {
+		return known.Adopted, nil
+	}
+	// The dry run has put our own label over another's: look at what is there.
+	live, err := r.client.live(ctx, r.places.at(o), ref, r.options)
+	if err != nil || live == nil {
+		return false, err
+	}
+	switch owner := live.GetLabels()[OwnerLabel]; owner {
+	case r.options.Owner:
+		return false, nil
+	case "":
+		return true, nil
+	default:
+		return false, owned(ref, owner)
+	}
+}
+
+// comesLater reports whether an object was refused because the set brings what
+// it needs only now.
+func (r *run) comesLater(o *unstructured.Unstructured, err error) bool {
+	if !apierrors.IsNotFound(err) {
+		return false
+	}
+	if _, ok := r.places.coming[o.GroupVersionKind()]; ok {
+		return true
+	}
+	return slices.ContainsFunc(r.objects, func(other *unstructured.Unstructured) bool {
+		return stageOf(other.GetKind()) == namespaces && other.GetName() == o.GetNamespace()
+	})
+}
+
+// act applies the set, stage by stage.
+func (r *run) act(ctx context.Context) (Result, error) {
+	if err := r.client.enlist(ctx, r.entries(), r.options); err != nil {
+		return Result{}, err
+	}
+	for s, objects := range staged(r.objects) {
+		if err := conflicts(r.each(ctx, objects, r.applyOne)); err != nil {
+			return r.sorted(), err
+		}
+		if err := r.wait(ctx, stage(s), objects); err != nil {
+			return r.sorted(), err
+		}
+	}
+	return r.sorted(), r.client.enlist(ctx, r.entries(), r.options)
+}
+
+func (r *run) sorted() Result {
+	for _, list := range [][]Reference{r.result.Created, r.result.Changed, r.result.Unchanged} {
+		sorted(list)
+	}
+	slices.SortFunc(r.result.Taken, func(a, b Held) int { return a.Object.compare(b.Object) })
+	slices.Sort(r.result.Warnings)
+	r.result.Warnings = slices.Compact(r.result.Warnings)
+	return r.result
+}
+
+func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error {
+	ref := ReferenceOf(o)
+	a, asked := r.answerTo(ref)
+	if !asked {
+		// It needed what the set has brought by now.
+		if err := r.askOne(ctx, o); err != nil {
+			return err
+		}
+		a, _ = r.answerTo(ref)
+	}
+	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{force: a.force, version: a.version, late: !asked}, r)
+	if moved(err, a) {
+		return r.applyAnew(ctx, o)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, told(err))
+	}
+	r.note(func() {
+		r.uids[ref] = got.GetUID()
+		switch {
+		case created:
+			r.result.Created = append(r.result.Created, ref)
+		case got.GetResourceVersion() == a.version:
+			r.result.Unchanged = append(r.result.Unchanged, ref)
+		default:
+			r.result.Changed = append(r.result.Changed, ref)
+		}
+	})
+	return nil
+}
+
+// moved reports whether an object was written to between the dry run and now, in
+// a way that matters.
+func moved(err error, a answer) bool {
+	return len(conflictCauses(err)) > 0 || a.force && apierrors.IsConflict(err)
+}
+
+// applyAnew asks once more and applies; who writes to an object all the time wins.
+func (r *run) applyAnew(ctx context.Context, o *unstructured.Unstructured) error {
+	ref := ReferenceOf(o)
+	for range 5 {
+		if err := r.askOne(ctx, o); err != nil {
+			return err
+		}
+		a, _ := r.answerTo(ref)
+		got, _, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{force: a.force, version: a.version}, r)
+		if moved(err, a) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", ref, told(err))
+		}
+		r.note(func() {
+			r.uids[ref] = got.GetUID()
+			r.result.Changed = append(r.result.Changed, ref)
+		})
+		return nil
+	}
+	return fmt.Errorf("%s: somebody else writes to it all the time", ref)
+}
+
+func (r *run) answerTo(ref Reference) (answer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.asked[ref]
+	return a, ok
+}
+
+func (r *run) note(what func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	what()
+}
+
+func (r *run) warn(text string) {
+	r.note(func() { r.result.Warnings = append(r.result.Warnings, text) })
+}
+
+// patchOptions are those of one server-side apply.
+type patchOptions struct {
+	dry, force bool
+	// late is that the server may need a moment until it knows the object's kind or
+	// namespace, which are new.
+	late bool
+	// version, together with force, is the only resourceVersion that may be
+	// written over: what somebody has changed since then is looked at first.
+	version string
+}
+
+// patch is one server-side apply. It reports whether the object was not there
+// before.
+func (c *Client) patch(ctx context.Context, at place, o *unstructured.Unstructured, p patchOptions, r *run) (got *unstructured.Unstructured, created bool, err error) {
+	if p.force && p.version != "" {
+		o = o.DeepCopy()
+		o.SetResourceVersion(p.version)
+	}
+	body, err := json.Marshal(o.Object)
+	if err != nil {
+		return nil, false, fmt.Errorf("encode: %w", err)
+	}
+	err = again(ctx, r.options.patience(), func(ctx context.Context) error {
+		request := once(c.rest.Patch(types.ApplyPatchType)).AbsPath(at.path(ReferenceOf(o))...).
+			Param("fieldManager", Manager).Param("fieldValidation", "Strict").WarningHandler(warnings{r})
+		if p.dry {
+			request = request.Param("dryRun", "All")
+		}
+		if p.force {
+			request = request.Param("force", "true")
+		}
+		var code int
+		answer, err := request.Body(body).Do(ctx).StatusCode(&code).Get()
+		switch {
+		case p.force && apierrors.IsConflict(err):
+			// Not to be tried again as it is: look first.
+			return &final{err}
+		case p.late && apierrors.IsNotFound(err):
+			return &notYet{err}
+		}
+		got, _ = answer.(*unstructured.Unstructured)
+		created = code == http.StatusCreated
+		return err
+	})
+	if err == nil && got == nil {
+		err = errors.New("the server's answer is no object")
+	}
+	return got, created, err
+}
+
+// warnings collects the server's warnings: of a dry run, and of what was not
+// asked for by one.
+type warnings struct{ run *run }
+
+var _ rest.WarningHandler = warnings{}
+
+// HandleWarningHeader keeps one warning.
+func (w warnings) HandleWarningHeader(code int, _, text string) {
+	if code == 299 && text != "" {
+		w.run.warn(text)
+	}
+}
+
+// undryable reports whether the cluster cannot check an object without a change:
+// a webhook of it does not support that.
+func undryable(err error) bool {
+	return apierrors.IsBadRequest(err) && dryRunRefused.MatchString(err.Error())
+}
+
+// told adds what to do to errors of the server that call for something.
+func told(err error) error {
+	switch {
+	case apierrors.IsForbidden(err) && accessRefused.MatchString(err.Error()):
+		return deploy.Hinted(err, "the account that Slipway uses needs this permission; docs/kubernetes.md has the Role")
+	case apierrors.IsForbidden(err):
+		return deploy.Hinted(err, "a rule of the cluster (a quota, a limit or a policy) refuses it")
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return deploy.Hinted(err, "the manifest is at fault; a field that cannot be changed wants the object deleted first, or under a new name")
+	case apierrors.IsNotFound(err):
+		return deploy.Hinted(err, "a namespace must be there before, or be in the same set")
+	}
+	return err
+}

@@ -1,0 +1,213 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// String reads as a line for people.
+func (d Difference) String() string {
+	if d.Change == Missing {
+		return fmt.Sprintf("%s is missing", d.Object)
+	}
+	said := fmt.Sprintf("%s: %s was %s", d.Object, d.Field, d.Change)
+	if d.Manager != "" {
+		said += " by " + author(d.Manager, d.Operation, d.Subresource, d.At)
+	}
+	switch d.Change {
+	case Changed:
+		return said + ": " + d.Applied + " is now " + d.Live
+	case Removed:
+		return said + ": " + d.Applied
+	}
+	return said + ": " + d.Live
+}
+
+// Drift says what is live otherwise than in objects, which are those that were
+// applied: sorted, and without what Options.Ignore says. The server itself tells
+// what they come to, by a dry run, so that defaults and forms of writing are no
+// difference. Added are fields of the content alone, not of metadata and status,
+// and not by the cluster's own controllers or a subresource: a scale by an
+// autoscaler is none, and neither is a restart of pods. Kubernetes does not
+// record who removes a field.
+func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured, o Options) ([]Difference, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	r := &run{client: c, options: o, places: c.placesOf(objects)}
+	var err error
+	if r.objects, err = r.places.settle(ctx, objects, o); err != nil {
+		return nil, err
+	}
+	var all []Difference
+	errs := r.each(ctx, r.objects, func(ctx context.Context, object *unstructured.Unstructured) error {
+		differences, err := r.differences(ctx, object)
+		r.note(func() { all = append(all, differences...) })
+		return err
+	})
+	if o.Ignore != nil {
+		all = slices.DeleteFunc(all, o.Ignore)
+	}
+	slices.SortFunc(all, func(a, b Difference) int {
+		return cmp.Or(a.Object.compare(b.Object), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Manager, b.Manager))
+	})
+	return all, errors.Join(errs...)
+}
+
+func (r *run) differences(ctx context.Context, object *unstructured.Unstructured) ([]Difference, error) {
+	ref := ReferenceOf(object)
+	live, err := r.client.live(ctx, r.places.at(object), ref, r.options)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.GetDeletionTimestamp() != nil {
+		return []Difference{{Object: ref, Change: Missing}}, nil
+	}
+	applied, _, err := r.client.patch(ctx, r.places.at(object), object, patchOptions{dry: true, force: true}, r)
+	if err != nil {
+		return nil, fmt.Errorf("compare %s: %w", ref, told(err))
+	}
+	return compare(ref, live, applied), nil
+}
+
+// compare says how a live object differs from what applying it again comes to.
+func compare(ref Reference, live, applied *unstructured.Unstructured) []Difference {
+	ours := fieldpath.NewSet()
+	for _, entry := range applied.GetManagedFields() {
+		if entry.Manager == Manager && entry.Operation == metav1.ManagedFieldsOperationApply {
+			ours = ours.Union(fieldsOf(entry))
+		}
+	}
+	differences := added(ref, live, ours)
+	seen := map[string]bool{}
+	for path := range ours.Leaves().All() {
+		d, differs := compareField(ref, path, live, applied)
+		if differs && !seen[d.Field] {
+			seen[d.Field] = true
+			differences = append(differences, d)
+		}
+	}
+	return differences
+}
+
+func compareField(ref Reference, path fieldpath.Path, live, applied *unstructured.Unstructured) (Difference, bool) {
+	want, ok := lookup(applied, path)
+	if !ok {
+		return Difference{}, false
+	}
+	have, there := lookup(live, path)
+	if there && same(want.value, have.value) {
+		return Difference{}, false
+	}
+	if there {
+		d := Difference{Object: ref, Change: Changed, Field: path.String(), Applied: shown(ref, path, want.value), Live: shown(ref, path, have.value)}
+		return d.by(changer(live, path)), true
+	}
+	// The whole item of a list is one difference, not each of its fields.
+	for n := 1; n <= len(path); n++ {
+		if _, ok := lookup(live, path[:n]); !ok {
+			path = path[:n]
+			break
+		}
+	}
+	want, _ = lookup(applied, path)
+	return Difference{Object: ref, Change: Removed, Field: path.String(), Applied: shown(ref, path, want.value)}, true
+}
+
+func (d Difference) by(entry metav1.ManagedFieldsEntry) Difference {
+	d.Manager, d.Operation, d.Subresource = entry.Manager, string(entry.Operation), entry.Subresource
+	if entry.Time != nil {
+		d.At = entry.Time.UTC()
+	}
+	return d
+}
+
+// changer is who owns a field and wrote last; others come before ourselves.
+func changer(live *unstructured.Unstructured, path fieldpath.Path) metav1.ManagedFieldsEntry {
+	var last metav1.ManagedFieldsEntry
+	for _, entry := range live.GetManagedFields() {
+		if !fieldsOf(entry).Has(path) {
+			continue
+		}
+		switch {
+		case last.Manager == "", last.Manager == Manager && entry.Manager != Manager:
+			last = entry
+		case entry.Manager == Manager:
+		case last.Time.Before(entry.Time):
+			last = entry
+		}
+	}
+	return last
+}
+
+// restarted is what kubectl rollout restart writes.
+const restarted = "kubectl.kubernetes.io/restartedAt"
+
+// added are fields that others put beside ours.
+func added(ref Reference, live *unstructured.Unstructured, ours *fieldpath.Set) []Difference {
+	var all []Difference
+	seen := map[string]bool{}
+	for _, entry := range live.GetManagedFields() {
+		if entry.Manager == Manager || entry.Subresource != "" || controls(entry.Manager) {
+			continue
+		}
+		for path := range fieldsOf(entry).Leaves().All() {
+			path = beside(path, ours)
+			have, ok := lookup(live, path)
+			if !ok || seen[path.String()] {
+				continue
+			}
+			seen[path.String()] = true
+			d := Difference{Object: ref, Change: Added, Field: path.String(), Live: shown(ref, path, have.value), path: path}
+			all = append(all, d.by(entry))
+		}
+	}
+	return all
+}
+
+// beside is the highest part of a path that is not ours; empty if all of it is,
+// or if it is none of the content.
+func beside(path fieldpath.Path, ours *fieldpath.Set) fieldpath.Path {
+	if len(path) == 0 || path[0].FieldName == nil || slices.Contains([]string{"metadata", "status"}, *path[0].FieldName) {
+		return fieldpath.Path{}
+	}
+	if last := path[len(path)-1]; last.FieldName != nil && *last.FieldName == restarted {
+		return fieldpath.Path{}
+	}
+	for n := 1; n <= len(path); n++ {
+		if !covers(ours, path[:n]) {
+			return path[:n]
+		}
+	}
+	return fieldpath.Path{}
+}
+
+// controls reports whether a manager is part of the cluster's control plane,
+// which completes what users write.
+func controls(manager string) bool {
+	return strings.HasPrefix(manager, "kube-") || manager == "kubelet" || manager == "cloud-controller-manager"
+}
+
+// longest is how much of a value is shown, in bytes.
+const longest = 200
+
+// shown is a value for people. Those of a Secret are not, whatever the field is:
+// an annotation may repeat them.
+func shown(ref Reference, path fieldpath.Path, value any) string {
+	if ref.Group == "" && ref.Kind == "Secret" && path.String() != ".type" {
+		return Hidden
+	}
+	s := text(value)
+	if len(s) > longest {
+		return strings.ToValidUTF8(s[:longest], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,174 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Pruned is what Prune did, each list by namespace, kind and name.
+type Pruned struct {
+	Removed []Reference
+	// Left is in the inventory, and not in the set, and stays all the same.
+	Left []Left
+}
+
+// Left is an object that Prune left, and why.
+type Left struct {
+	Object Reference
+	Why    string
+}
+
+// Prune removes what the inventory has and the objects have not. It removes
+// nothing outside of Options.Namespace, nothing that Options.Keep names, no
+// Namespace and no definition, and nothing whose live object says that it is
+// another's: by its label, by its UID, or, where it was there before Slipway, by
+// fields that another manager owns. It returns when the server has begun to
+// remove; Kubernetes ends pods within their own time.
+func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Pruned, error) {
+	if err := o.validate(); err != nil {
+		return Pruned{}, err
+	}
+	have, err := c.readInventory(ctx, o)
+	if err != nil {
+		return Pruned{}, err
+	}
+	var pruned Pruned
+	var drop []Reference
+	var errs []error
+	for _, e := range superfluous(have.entries, objects, o) {
+		why, err := c.remove(ctx, e, o)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("remove %s: %w", e.Reference, err))
+		case why == gone:
+			drop = append(drop, e.identity())
+		case why != "":
+			pruned.Left = append(pruned.Left, Left{Object: e.Reference, Why: why})
+		default:
+			drop = append(drop, e.identity())
+			pruned.Removed = append(pruned.Removed, e.Reference)
+		}
+	}
+	sorted(pruned.Removed)
+	slices.SortFunc(pruned.Left, func(a, b Left) int { return a.Object.compare(b.Object) })
+	return pruned, errors.Join(append(errs, c.delist(ctx, drop, o))...)
+}
+
+// superfluous are the entries that the set has not, what was applied last first.
+func superfluous(entries []entry, objects []*unstructured.Unstructured, o Options) []entry {
+	in := map[Reference]bool{o.inventory().identity(): true}
+	for _, object := range objects {
+		r := ReferenceOf(object)
+		in[r.identity()] = true
+		if r.Namespace == "" {
+			// The set may leave the namespace to us, as Apply does.
+			r.Namespace = o.Namespace
+			in[r.identity()] = true
+		}
+	}
+	var found []entry
+	for _, e := range entries {
+		if !in[e.identity()] && (o.Keep == nil || !o.Keep(e.Reference)) {
+			found = append(found, e)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b entry) int { return int(stageOf(b.Kind)) - int(stageOf(a.Kind)) })
+	return found
+}
+
+// gone is why an object is not removed that is not there.
+const gone = "it is not there"
+
+// remove removes an object, or says why not.
+func (c *Client) remove(ctx context.Context, e entry, o Options) (why string, err error) {
+	if why := spared(e, o); why != "" {
+		return why, nil
+	}
+	at, err := c.place(ctx, e.kind(), o)
+	var no *noKind
+	if errors.As(err, &no) {
+		return gone, nil // its definition was removed, and it with it
+	}
+	if err != nil {
+		return "", err
+	}
+	live, err := c.live(ctx, at, e.Reference, o)
+	if err != nil {
+		return "", err
+	}
+	if live == nil || live.GetDeletionTimestamp() != nil {
+		return gone, nil
+	}
+	if why := others(live, e, o); why != "" {
+		return why, nil
+	}
+	return "", c.delete(ctx, at, e.Reference, live.GetUID(), o)
+}
+
+// spared says why an entry is left without a look at the object.
+func spared(e entry, o Options) string {
+	switch {
+	case shared(e.Kind):
+		return "a " + e.Kind + " is never removed by pruning: with it would go all that is in it"
+	case e.Namespace == "":
+		return "it belongs to the whole cluster"
+	case e.Namespace != o.Namespace:
+		return "it is in another namespace than " + o.Namespace
+	}
+	return ""
+}
+
+// others says why a live object is not ours to remove; empty if it is.
+func others(live *unstructured.Unstructured, e entry, o Options) string {
+	switch owner := live.GetLabels()[OwnerLabel]; {
+	case owner == "":
+		return "its label " + OwnerLabel + " was taken off"
+	case owner != o.Owner:
+		return "it belongs to " + owner
+	case e.UID != "" && e.UID != live.GetUID():
+		return "somebody has made it anew"
+	}
+	for _, entry := range live.GetManagedFields() {
+		if entry.Manager == Manager || entry.Subresource != "" {
+			continue
+		}
+		// Who applies it, as we do, has it in a set of its own. Who was there before
+		// us owns what it wrote.
+		if entry.Operation == metav1.ManagedFieldsOperationApply || e.Adopted && ownsContent(entry) {
+			return "fields of it are owned by " + author(entry.Manager, string(entry.Operation), "", heldBy(e.Reference, entry).Since)
+		}
+	}
+	return ""
+}
+
+// ownsContent reports whether a manager owns more than metadata and status.
+func ownsContent(entry metav1.ManagedFieldsEntry) bool {
+	for path := range fieldsOf(entry).All() {
+		if len(path) > 0 && path[0].FieldName != nil && *path[0].FieldName != "metadata" && *path[0].FieldName != "status" {
+			return true
+		}
+	}
+	return false
+}
+
+// delete removes exactly the object that was looked at.
+func (c *Client) delete(ctx context.Context, at place, r Reference, uid types.UID, o Options) error {
+	body := fmt.Appendf(nil, `{"apiVersion":"v1","kind":"DeleteOptions","propagationPolicy":"Background","preconditions":{"uid":%q}}`, uid)
+	return again(ctx, o.patience(), func(ctx context.Context) error {
+		err := once(c.rest.Delete()).AbsPath(at.path(r)...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
+		switch {
+		case absent(err):
+			return nil
+		case apierrors.IsConflict(err):
+			return &final{fmt.Errorf("it was made anew in between: %w", err)}
+		}
+		return err
+	})
+}

@@ -1,0 +1,123 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+// again calls one request until it is answered for good: while the server says
+// 409 because of a write in between, 429 or 5xx, or cannot be reached, for as
+// long as patience. The server's Retry-After is kept to; where it asks for more
+// than is left, its answer is the answer.
+func again(ctx context.Context, patience time.Duration, request func(context.Context) error) error {
+	ends := time.Now().Add(patience)
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = 100*time.Millisecond, 5*time.Second
+	for tries := 1; ; tries++ {
+		err := within(ctx, ends, request)
+		if err == nil || ctx.Err() != nil || !passing(err) {
+			return plain(err)
+		}
+		pause := pauses.NextBackOff()
+		if seconds, told := apierrors.SuggestsClientDelay(err); told {
+			pause = max(pause, time.Duration(seconds)*time.Second)
+		}
+		if time.Now().Add(pause).After(ends) {
+			return fmt.Errorf("tried %d times within %s: %w", tries, patience, plain(err))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted after %d tries: %w", tries, plain(err))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// within gives one try the time that is left, but a server that does not answer
+// one request may answer the next.
+func within(ctx context.Context, ends time.Time, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, max(min(time.Until(ends), 30*time.Second), time.Second))
+	defer cancel()
+	return request(ctx)
+}
+
+// final is an error that is not tried again, notYet one that is, whatever they
+// are of.
+type (
+	final  struct{ error }
+	notYet struct{ error }
+)
+
+// plain is an error without the mark of final or notYet.
+func plain(err error) error {
+	var f *final
+	var n *notYet
+	switch {
+	case errors.As(err, &f):
+		return f.error
+	case errors.As(err, &n):
+		return n.error
+	}
+	return err
+}
+
+// passing reports whether the same request may get another answer.
+func passing(err error) bool {
+	var f *final
+	if errors.As(err, &f) {
+		return false
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		// No answer of the server: it was not reached, or the connection broke. All
+		// that is asked for here may be asked for twice.
+		return true
+	}
+	s := status.Status()
+	switch {
+	case s.Code == 409:
+		return s.Reason == metav1.StatusReasonConflict && len(conflictCauses(err)) == 0
+	case s.Code == 429:
+		return true
+	case s.Code == 500:
+		// A webhook that refuses by mistake, or etcd that changes its leader.
+		return true
+	}
+	return s.Code >= 502 && s.Code <= 504
+}
+
+// conflictCauses are the fields that others own, if that is the error.
+func conflictCauses(err error) []metav1.StatusCause {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	var found []metav1.StatusCause
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type == metav1.CauseTypeFieldManagerConflict {
+			found = append(found, cause)
+		}
+	}
+	return found
+}
+
+// once keeps the library from trying again by itself: again does it, with a
+// limit in time.
+func once(r *rest.Request) *rest.Request { return r.MaxRetries(0) }
+
+// What the server says for which it has no reason of its own.
+var (
+	dryRunRefused = regexp.MustCompile(`does not support dry run`)
+	testFailed    = regexp.MustCompile(`(?i)test(ing)?( operation|.*) .*(resourceVersion|failed)`)
+	accessRefused = regexp.MustCompile(`cannot (patch|create|get|delete|list|watch|update) resource`)
+)
+
+func absent(err error) bool { return apierrors.IsNotFound(err) }
