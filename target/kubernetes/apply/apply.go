@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -30,7 +31,7 @@ func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured
 	if err := o.validate(); err != nil {
 		return Result{}, err
 	}
-	run := &run{client: c, options: o, places: c.placesOf(objects)}
+	run := &run{client: c, options: o, places: c.placesOf(objects), began: time.Now()}
 	var err error
 	if run.objects, err = run.places.settle(ctx, objects, o); err != nil {
 		return Result{}, err
@@ -51,6 +52,7 @@ type run struct {
 	places    *places
 	inventory inventory
 	objects   []*unstructured.Unstructured
+	began     time.Time
 
 	mu     sync.Mutex
 	asked  map[Reference]answer
@@ -75,15 +77,19 @@ func (r *run) ask(ctx context.Context) error {
 	return conflicts(r.each(ctx, r.objects, r.askOne))
 }
 
-// each calls a function for all objects, several at once, and gives all errors
-// in the order of the objects.
 func (r *run) each(ctx context.Context, objects []*unstructured.Unstructured, do func(context.Context, *unstructured.Unstructured) error) []error {
-	errs := make([]error, len(objects))
+	return each(ctx, r.options.parallel(), objects, do)
+}
+
+// each calls a function for all items, several at once, and gives all errors in
+// the order of the items.
+func each[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) []error {
+	errs := make([]error, len(items))
 	var all errgroup.Group
-	all.SetLimit(r.options.parallel())
-	for i, o := range objects {
+	all.SetLimit(parallel)
+	for i, item := range items {
 		all.Go(func() error {
-			errs[i] = do(ctx, o)
+			errs[i] = do(ctx, item)
 			return nil
 		})
 	}
@@ -226,13 +232,25 @@ func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error 
 		switch {
 		case created:
 			r.result.Created = append(r.result.Created, ref)
-		case got.GetResourceVersion() == a.version:
+		case got.GetResourceVersion() == a.version, appliedAt(got).Before(r.began.Add(-2 * time.Second)):
 			r.result.Unchanged = append(r.result.Unchanged, ref)
 		default:
 			r.result.Changed = append(r.result.Changed, ref)
 		}
 	})
 	return nil
+}
+
+// appliedAt is when our fields of an object last changed, by the server's clock.
+// It tells an object that we changed from one whose status a controller wrote to
+// meanwhile.
+func appliedAt(o *unstructured.Unstructured) time.Time {
+	for _, entry := range o.GetManagedFields() {
+		if entry.Manager == Manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Time != nil {
+			return entry.Time.Time
+		}
+	}
+	return time.Now()
 }
 
 // moved reports whether an object was written to between the dry run and now, in
@@ -358,7 +376,7 @@ func told(err error) error {
 		return deploy.Hinted(err, "the account that Slipway uses needs this permission; docs/kubernetes.md has the Role")
 	case apierrors.IsForbidden(err):
 		return deploy.Hinted(err, "a rule of the cluster (a quota, a limit or a policy) refuses it")
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), mistyped.MatchString(err.Error()):
 		return deploy.Hinted(err, "the manifest is at fault; a field that cannot be changed wants the object deleted first, or under a new name")
 	case apierrors.IsNotFound(err):
 		return deploy.Hinted(err, "a namespace must be there before, or be in the same set")

@@ -31,6 +31,7 @@ func New(config *rest.Config) (*Client, error) {
 	config.QPS, config.RateLimiter = -1, nil
 	// What the server warns of is in Result.Warnings, not on standard error.
 	config.WarningHandler, config.WarningHandlerWithContext = rest.NoWarnings{}, nil
+	config.Wrap(func(to http.RoundTripper) http.RoundTripper { return listener{to} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("open the cluster at %s: %w", config.Host, err)

@@ -162,11 +162,11 @@ func added(ref Reference, live *unstructured.Unstructured, ours *fieldpath.Set) 
 		for path := range fieldsOf(entry).Leaves().All() {
 			path = beside(path, ours)
 			have, ok := lookup(live, path)
-			if !ok || seen[path.String()] {
+			if len(path) == 0 || !ok || seen[path.String()] {
 				continue
 			}
 			seen[path.String()] = true
-			d := Difference{Object: ref, Change: Added, Field: path.String(), Live: shown(ref, path, have.value), path: path}
+			d := Difference{Object: ref, Change: Added, Field: path.String(), Live: shown(ref, path, have.value), path: path.Copy()}
 			all = append(all, d.by(entry))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,30 +40,37 @@ func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured
 	if err != nil {
 		return Pruned{}, err
 	}
+	var mu sync.Mutex
 	var pruned Pruned
 	var drop []Reference
 	var errs []error
-	for _, e := range superfluous(have.entries, objects, o) {
-		why, err := c.remove(ctx, e, o)
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("remove %s: %w", e.Reference, err))
-		case why == gone:
-			drop = append(drop, e.identity())
-		case why != "":
-			pruned.Left = append(pruned.Left, Left{Object: e.Reference, Why: why})
-		default:
-			drop = append(drop, e.identity())
-			pruned.Removed = append(pruned.Removed, e.Reference)
-		}
+	for _, in := range superfluous(have.entries, objects, o) {
+		errs = append(errs, each(ctx, o.parallel(), in, func(ctx context.Context, e entry) error {
+			why, err := c.remove(ctx, e, o)
+			if err != nil {
+				return fmt.Errorf("remove %s: %w", e.Reference, told(err))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch why {
+			case "":
+				pruned.Removed = append(pruned.Removed, e.Reference)
+				drop = append(drop, e.identity())
+			case gone:
+				drop = append(drop, e.identity())
+			default:
+				pruned.Left = append(pruned.Left, Left{Object: e.Reference, Why: why})
+			}
+			return nil
+		})...)
 	}
 	sorted(pruned.Removed)
 	slices.SortFunc(pruned.Left, func(a, b Left) int { return a.Object.compare(b.Object) })
 	return pruned, errors.Join(append(errs, c.delist(ctx, drop, o))...)
 }
 
-// superfluous are the entries that the set has not, what was applied last first.
-func superfluous(entries []entry, objects []*unstructured.Unstructured, o Options) []entry {
+// superfluous are the entries that the set has not, by stage, the last first.
+func superfluous(entries []entry, objects []*unstructured.Unstructured, o Options) [][]entry {
 	in := map[Reference]bool{o.inventory().identity(): true}
 	for _, object := range objects {
 		r := ReferenceOf(object)
@@ -73,13 +81,14 @@ func superfluous(entries []entry, objects []*unstructured.Unstructured, o Option
 			in[r.identity()] = true
 		}
 	}
-	var found []entry
+	found := make([][]entry, hooks+1)
 	for _, e := range entries {
 		if !in[e.identity()] && (o.Keep == nil || !o.Keep(e.Reference)) {
-			found = append(found, e)
+			s := stageOf(e.Kind)
+			found[s] = append(found[s], e)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b entry) int { return int(stageOf(b.Kind)) - int(stageOf(a.Kind)) })
+	slices.Reverse(found)
 	return found
 }
 
@@ -166,7 +175,7 @@ func (c *Client) delete(ctx context.Context, at place, r Reference, uid types.UI
 		switch {
 		case absent(err):
 			return nil
-		case apierrors.IsConflict(err):
+		case apierrors.IsConflict(err) && uidRefused.MatchString(err.Error()):
 			return &final{fmt.Errorf("it was made anew in between: %w", err)}
 		}
 		return err

@@ -65,7 +65,7 @@ func (c *Client) strip(ctx context.Context, at place, ref Reference, differences
 		}
 		err = once(c.rest.Patch(types.JSONPatchType)).AbsPath(at.path(ref)...).Param("fieldManager", Manager).Body(body).Do(ctx).Error()
 		if apierrors.IsInvalid(err) && testFailed.MatchString(err.Error()) {
-			// It was written to since it was read.
+			// It was written to since it was read: the server has no better words.
 			return &notYet{err}
 		}
 		return err

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,14 +25,13 @@ func again(ctx context.Context, patience time.Duration, request func(context.Con
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 100*time.Millisecond, 5*time.Second
 	for tries := 1; ; tries++ {
-		err := within(ctx, ends, request)
+		var asked asked
+		err := within(context.WithValue(ctx, askedKey{}, &asked), ends, request)
 		if err == nil || ctx.Err() != nil || !passing(err) {
 			return plain(err)
 		}
 		pause := pauses.NextBackOff()
-		if seconds, told := apierrors.SuggestsClientDelay(err); told {
-			pause = max(pause, time.Duration(seconds)*time.Second)
-		}
+		pause = max(pause, asked.pause())
 		if time.Now().Add(pause).After(ends) {
 			return fmt.Errorf("tried %d times within %s: %w", tries, patience, plain(err))
 		}
@@ -39,6 +41,32 @@ func again(ctx context.Context, patience time.Duration, request func(context.Con
 		case <-time.After(pause):
 		}
 	}
+}
+
+// asked is the pause that the server has asked for in answer to one try. The
+// library drops it where the answer is in proper form.
+type asked struct{ seconds atomic.Int64 }
+
+type askedKey struct{}
+
+func (a *asked) pause() time.Duration { return time.Duration(a.seconds.Load()) * time.Second }
+
+// listener passes on what servers ask for to who has asked in the request's
+// context.
+type listener struct{ to http.RoundTripper }
+
+// RoundTrip is that of the transport, and a look at Retry-After, which API
+// servers give in seconds.
+func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.to.RoundTrip(r)
+	if err != nil {
+		return response, err
+	}
+	seconds, wrong := strconv.ParseInt(response.Header.Get("Retry-After"), 10, 32)
+	if a, ok := r.Context().Value(askedKey{}).(*asked); ok && wrong == nil && seconds > 0 {
+		a.seconds.Store(seconds)
+	}
+	return response, nil
 }
 
 // within gives one try the time that is left, but a server that does not answer
@@ -87,11 +115,10 @@ func passing(err error) bool {
 		return s.Reason == metav1.StatusReasonConflict && len(conflictCauses(err)) == 0
 	case s.Code == 429:
 		return true
-	case s.Code == 500:
-		// A webhook that refuses by mistake, or etcd that changes its leader.
-		return true
 	}
-	return s.Code >= 502 && s.Code <= 504
+	// 500 is a webhook that cannot be reached, or etcd that changes its leader; it is
+	// also what is said of a field that does not exist.
+	return s.Code >= 500 && s.Code <= 504 && s.Code != 501 && !mistyped.MatchString(s.Message)
 }
 
 // conflictCauses are the fields that others own, if that is the error.
@@ -115,8 +142,10 @@ func once(r *rest.Request) *rest.Request { return r.MaxRetries(0) }
 
 // What the server says for which it has no reason of its own.
 var (
+	mistyped      = regexp.MustCompile(`failed to create typed (patch|live) object|field not declared in schema`)
+	uidRefused    = regexp.MustCompile(`(?i)precondition failed: uid`)
 	dryRunRefused = regexp.MustCompile(`does not support dry run`)
-	testFailed    = regexp.MustCompile(`(?i)test(ing)?( operation|.*) .*(resourceVersion|failed)`)
+	testFailed    = regexp.MustCompile(`the server rejected our request due to an error in our request|testing value /metadata/resourceVersion failed`)
 	accessRefused = regexp.MustCompile(`cannot (patch|create|get|delete|list|watch|update) resource`)
 )
 
