@@ -135,7 +135,7 @@ func TestBrokenConnectionsAreOutlasted(t *testing.T) {
 	once := &sometimes{seen: map[string]bool{}}
 	f := c.behind(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/namespaces/") && once.first(r) {
-			panic(http.ErrAbortHandler) //nolint:forbidigo // this is how a handler breaks a connection
+			panic(http.ErrAbortHandler) // this is how a handler breaks a connection
 		}
 		return false
 	})

@@ -110,10 +110,10 @@ func passing(err error) bool {
 		return true
 	}
 	s := status.Status()
-	switch {
-	case s.Code == 409:
+	switch s.Code {
+	case http.StatusConflict:
 		return s.Reason == metav1.StatusReasonConflict && len(conflictCauses(err)) == 0
-	case s.Code == 429:
+	case http.StatusTooManyRequests:
 		return true
 	}
 	// 500 is a webhook that cannot be reached, or etcd that changes its leader; it is

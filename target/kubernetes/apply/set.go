@@ -58,10 +58,7 @@ func (r Reference) compare(other Reference) int {
 		cmp.Compare(r.Kind, other.Kind), cmp.Compare(r.Name, other.Name), cmp.Compare(r.Version, other.Version))
 }
 
-func sorted(all []Reference) []Reference {
-	slices.SortFunc(all, Reference.compare)
-	return all
-}
+func sorted(all []Reference) { slices.SortFunc(all, Reference.compare) }
 
 // Stages are the steps in which kinds are applied, in order; Prune goes the
 // other way.
