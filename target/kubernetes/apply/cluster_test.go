@@ -3,10 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-ci/slipway/internal/clustertest"
 )
 
 // cluster is the real one that these tests work on, in a namespace of their own.
@@ -27,42 +25,14 @@ type cluster struct {
 	namespace string
 }
 
-// reach says once whether there is a cluster: asking one that is not there takes
-// time.
-var reach = sync.OnceValues(func() (*rest.Config, error) {
-	path := os.Getenv("KUBECONFIG")
-	if path == "" {
-		return nil, fmt.Errorf("KUBECONFIG is not set")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		return nil, err
-	}
-	c, err := New(config)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return config, once(c.rest.Get()).AbsPath("/readyz").Do(ctx).Error()
-})
-
 func open(t *testing.T) *cluster {
 	t.Helper()
-	config, err := reach()
-	switch {
-	case err != nil && os.Getenv("SLIPWAY_REQUIRE_KUBERNETES") != "":
-		t.Fatalf("no Kubernetes: %v", err)
-	case err != nil:
-		t.Skipf("no Kubernetes: %v", err)
-	}
+	config := clustertest.Config(t)
 	client, err := New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{T: t, config: config, client: client, namespace: fmt.Sprintf("kube-manifests-%08x", rand.Uint32())}
-	c.makeNamespace(c.namespace)
-	return c
+	return &cluster{T: t, config: config, client: client, namespace: clustertest.Namespace(t)}
 }
 
 func (c *cluster) makeNamespace(name string) {
