@@ -41,6 +41,9 @@ type Bake struct {
 	// History is what the previous version did in all the time that it had
 	// users.
 	History Traffic `json:"history"`
+	// Past is what it did by other metrics that count requests, in the order of
+	// their names.
+	Past []Recorded `json:"past,omitempty"`
 	// Before is what the candidate had counted at Since, Seen at the last look.
 	Before Traffic `json:"before"`
 	Seen   Traffic `json:"seen"`
@@ -48,6 +51,12 @@ type Bake struct {
 	Restarts int `json:"restarts,omitempty"`
 	// Looks are what was seen, in the order of time.
 	Looks []Look `json:"looks,omitempty"`
+}
+
+// Recorded is what was counted by one metric, without latency.
+type Recorded struct {
+	Metric  string  `json:"metric"`
+	Traffic Traffic `json:"traffic"`
 }
 
 // Look is what came in between a look and the one before.

@@ -213,12 +213,25 @@ func newClient(s Server) (*client, error) {
 	return &client{api: promapi.NewAPI(c), server: s, address: u.Redacted()}, nil
 }
 
-// ask has a query evaluated at the time of the server, so that its clock and
-// ours may differ.
-func (c *client) ask(ctx context.Context, metric, query string) (model.Value, error) {
+// ask has a query evaluated at a time. Zero is that of the server, so that its
+// clock and ours may differ.
+func (c *client) ask(ctx context.Context, metric, query string, at time.Time) (model.Value, error) {
+	return c.answer(ctx, metric, query, func(ctx context.Context) (model.Value, promapi.Warnings, error) {
+		return c.api.Query(ctx, query, at)
+	})
+}
+
+// askRange has a query evaluated at many times.
+func (c *client) askRange(ctx context.Context, metric, query string, r promapi.Range) (model.Value, error) {
+	return c.answer(ctx, metric, query, func(ctx context.Context) (model.Value, promapi.Warnings, error) {
+		return c.api.QueryRange(ctx, query, r)
+	})
+}
+
+func (c *client) answer(ctx context.Context, metric, query string, ask func(context.Context) (model.Value, promapi.Warnings, error)) (model.Value, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.server.Timeout)
 	defer cancel()
-	v, warnings, err := c.api.Query(ctx, query, time.Time{})
+	v, warnings, err := ask(ctx)
 	if err == nil && len(warnings) > 0 {
 		err = &partial{warnings}
 	}

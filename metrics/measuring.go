@@ -102,6 +102,12 @@ func (m *Measuring) Begin(ctx context.Context) (*Meter, error) {
 	return &Meter{w}, nil
 }
 
+// Recall asks the sources about a time that is over.
+func (m *Measuring) Recall(ctx context.Context, p Past) ([]Moment, error) {
+	p.Every = m.Every
+	return m.Sources.Recall(ctx, p)
+}
+
 // Meter is a Watcher whose readings go into samples.
 type Meter struct{ *Watcher }
 
@@ -135,7 +141,7 @@ func (m *Measuring) judge(metric deploy.Metric, kind Kind, warmUp time.Duration)
 func thresholds(metric deploy.Metric, measured string, kind Kind) (*analysis.Thresholds, error) {
 	c := metric.Conditions
 	t := &analysis.Thresholds{
-		Metric: metric.Name, Count: c.Count, Interval: c.Interval, InitialDelay: c.InitialDelay,
+		Metric: metric.Name, Measure: measured, Count: c.Count, Interval: c.Interval, InitialDelay: c.InitialDelay,
 		FailureLimit: c.FailureLimit, InconclusiveLimit: c.InconclusiveLimit,
 	}
 	var err error

@@ -34,6 +34,8 @@ type Prometheus struct {
 	counter *counter
 	// advanced is when something was last counted.
 	advanced time.Time
+	// recalled is the time that is told of; zero is now.
+	recalled time.Time
 }
 
 // selector is one query for raw samples.
@@ -149,10 +151,23 @@ func (p *Prometheus) Measure(ctx context.Context) (Reading, error) {
 	if len(p.values) > 0 {
 		return p.measureValue(ctx)
 	}
-	objects, err := p.fetch(ctx)
+	objects, err := p.fetch(ctx, p.lookBack(), time.Time{})
 	if err != nil {
 		return Reading{}, err
 	}
+	return p.read(objects)
+}
+
+// now is the time that is told of.
+func (p *Prometheus) now() time.Time {
+	if p.recalled.IsZero() {
+		return time.Now()
+	}
+	return p.recalled
+}
+
+// read is the reading of what was fetched, if nothing is wrong with it.
+func (p *Prometheus) read(objects map[side][]*object) (Reading, error) {
 	missing, err := p.incomplete(objects)
 	if err != nil {
 		return Reading{}, err
@@ -168,7 +183,7 @@ func (p *Prometheus) count(objects map[side][]*object) Reading {
 	began := p.counter.began
 	counts, told := p.counter.take(objects, func(o *object) bool { return p.chosen.match(o.labels) && len(p.chosen) > 0 })
 	if told != nothing || !began || len(objects[candidate]) == 0 {
-		p.advanced = time.Now()
+		p.advanced = p.now()
 	}
 	r := Reading{Missing: p.unseen(objects)}
 	switch told {
@@ -184,9 +199,9 @@ func (p *Prometheus) count(objects map[side][]*object) Reading {
 	return r
 }
 
-// fetch reads the raw samples of both sides.
-func (p *Prometheus) fetch(ctx context.Context) (map[side][]*object, error) {
-	back := p.lookBack()
+// fetch reads the raw samples of both sides up to a time; zero is the server's
+// own.
+func (p *Prometheus) fetch(ctx context.Context, back time.Duration, at time.Time) (map[side][]*object, error) {
 	answers := map[side][][]*object{}
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(atOnce)
@@ -198,7 +213,7 @@ func (p *Prometheus) fetch(ctx context.Context) (map[side][]*object, error) {
 		answers[s] = answer
 		for i, sel := range p.selectors[s] {
 			all.Go(func() (err error) {
-				answer[i], err = p.samples(ctx, sel, back)
+				answer[i], err = p.samples(ctx, sel, back, at)
 				return err
 			})
 		}
@@ -225,12 +240,12 @@ func (p *Prometheus) lookBack() time.Duration {
 	if slowest == 0 {
 		return firstRange
 	}
-	return min(time.Since(p.advanced)+leastGone+6*slowest, longestRange)
+	return min(p.now().Sub(p.advanced)+leastGone+6*slowest, longestRange)
 }
 
-func (p *Prometheus) samples(ctx context.Context, s selector, back time.Duration) ([]*object, error) {
+func (p *Prometheus) samples(ctx context.Context, s selector, back time.Duration, at time.Time) ([]*object, error) {
 	query := fmt.Sprintf("%s[%ds]", s.query, int(math.Ceil(back.Seconds())))
-	v, err := p.client.ask(ctx, p.query.Name, query)
+	v, err := p.client.ask(ctx, p.query.Name, query, at)
 	if err != nil {
 		return nil, err
 	}
@@ -338,7 +353,7 @@ func (p *Prometheus) unseen(objects map[side][]*object) []error {
 				"check the name and the labels; it is as it should be while no user has come to the version"))
 		}
 	}
-	if silent := time.Since(p.advanced); len(missing) == 0 && silent > p.patience() {
+	if silent := p.now().Sub(p.advanced); len(missing) == 0 && silent > p.patience() {
 		missing = append(missing, p.wrong(p.selectors[candidate][0].query,
 			fmt.Errorf("has had no new samples of both versions for %s", silent.Round(time.Second)),
 			"look at whether its targets are up; counting goes on when both versions have been scraped"))
@@ -382,7 +397,7 @@ func (p *Prometheus) measureValue(ctx context.Context) (Reading, error) {
 // number is the answer to a query that has one.
 func (p *Prometheus) number(ctx context.Context, s side) (n float64, missing, err error) {
 	query := p.values[s]
-	v, err := p.client.ask(ctx, p.query.Name, query)
+	v, err := p.client.ask(ctx, p.query.Name, query, time.Time{})
 	if err != nil {
 		return math.NaN(), nil, err
 	}

@@ -68,6 +68,8 @@ func TestAgainstAPrometheus(t *testing.T) {
 		"it is entered by a token or a password":   entered,
 		"a label that nobody has is no zero":       aLabelThatNobodyHas,
 		"a version without series is told missing": aVersionWithoutSeries,
+		"the past is counted":                      thePastIsCounted,
+		"the past is judged":                       thePastIsJudged,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -154,7 +154,7 @@ func (r *running) until(t *testing.T, query string, want float64) {
 	}
 	var last model.Value
 	for deadline := time.Now().Add(patienceOfTests); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if last, err = c.ask(context.Background(), "", query); err != nil {
+		if last, err = c.ask(context.Background(), "", query, time.Time{}); err != nil {
 			continue
 		}
 		if v, ok := last.(model.Vector); ok && len(v) == 1 && float64(v[0].Value) == want {

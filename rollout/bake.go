@@ -44,7 +44,7 @@ func (r *rollout) bakeOf(s deploy.State, lasts time.Duration) deploy.Bake {
 	now, running := r.readingsOf(s), r.running(s)
 	at := time.Now().UTC()
 	return deploy.Bake{
-		Since: at, Until: at.Add(lasts), History: counts(r.court.past(now.live)),
+		Since: at, Until: at.Add(lasts), History: counts(r.court.past(now.live)), Past: r.court.recorded(),
 		Before: counts(now.candidate), Seen: counts(now.candidate), Restarts: running.Restarts(),
 	}
 }
@@ -155,7 +155,7 @@ func (*watch) asAsked(context.Context) (over bool, err error) { return true, nil
 // watchOn judges what has come in since the last look. If nothing speaks against
 // the candidate, over says whether the watch ends.
 func (r *rollout) watchOn(ctx context.Context, state deploy.State, over func(*watch, context.Context) (bool, error)) Result {
-	w := r.rejoin(state)
+	w := r.rejoin(ctx, state)
 	r.tell(ctx, deploy.Event{
 		Kind: deploy.StageStarted, Environment: r.plan.Environment, Stage: w.n, Share: w.stage.Share, Message: Describe(w.stage),
 	})
@@ -192,18 +192,22 @@ func (r *rollout) watchOn(ctx context.Context, state deploy.State, over func(*wa
 
 // rejoin takes the watch up where the journal says it was: with a judge that
 // has seen what every look has.
-func (r *rollout) rejoin(state deploy.State) *watch {
+func (r *rollout) rejoin(ctx context.Context, state deploy.State) *watch {
 	bake, now := r.ledger.record.Bake, r.readingsOf(state)
 	r.court = r.Engine.court(r.plan, bake.History)
 	r.court.met = bake.Since
 	r.judged = readings{live: now.live, candidate: bake.Seen}
 	n := r.ledger.record.Stage
 	restarts := min(bake.Restarts, r.running(state).Restarts())
+	r.court.remind(bake.Past)
+	moments := r.recall(ctx, bake.Since)
 	for _, l := range bake.Looks {
+		moments = r.relive(moments, bake.Since, l.After)
 		r.court.recall(analysis.Sample{
-			At: l.After, Elapsed: l.After, Share: 100, Candidate: deploy.Traffic{Requests: l.Requests, Errors: l.Errors},
+			At: l.After, Elapsed: l.After, Part: r.court.part, Share: 100, Candidate: deploy.Traffic{Requests: l.Requests, Errors: l.Errors},
 		})
 	}
+	r.relive(moments, bake.Since, time.Since(bake.Since))
 	return &watch{
 		rollout: r, stage: r.plan.Stages[n-1], n: n, began: bake.Since, restarts: &restarts,
 		before: readings{live: now.live, candidate: bake.Before},
@@ -212,6 +216,20 @@ func (r *rollout) rejoin(state deploy.State) *watch {
 		// been started again.
 		grace: r.plan.Candidate.Config.StartTimeout + unreadyGrace,
 	}
+}
+
+// relive hands the judges what was measured up to so long after the watch began,
+// and returns what came later.
+func (r *rollout) relive(moments []Moment, since time.Time, until time.Duration) []Moment {
+	for len(moments) > 0 && moments[0].At.Sub(since) <= until {
+		m, after := moments[0], max(moments[0].At.Sub(since), 0)
+		r.court.measurement.seen(m.Others, m.Gauges)
+		r.court.recall(analysis.Sample{
+			At: after, Elapsed: after, Part: analysis.PartMetrics, Share: 100, Others: m.Others, Gauges: m.Gauges,
+		})
+		moments = moments[1:]
+	}
+	return moments
 }
 
 // begunAnew reports whether every replica of the candidate was started since the

@@ -3,6 +3,8 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -21,6 +23,8 @@ type court struct {
 	warned bool
 	// measurement is beside what the target counts; nil where nothing is.
 	measurement *measurement
+	// part is what the samples of this process tell of.
+	part analysis.Part
 	// met is when the first user could meet the candidate.
 	met time.Time
 }
@@ -62,6 +66,35 @@ func (c *court) past(counted deploy.Traffic) deploy.Traffic {
 	return counted
 }
 
+// recorded is what the live version is known to have done by other metrics that
+// count requests.
+func (c *court) recorded() []deploy.Recorded {
+	var all []deploy.Recorded
+	for _, j := range []analysis.Judge{c.judge, c.observer} {
+		if beside, ok := j.(*analysis.Rollout); ok {
+			for _, name := range slices.Sorted(maps.Keys(beside.Past)) {
+				all = append(all, deploy.Recorded{Metric: name, Traffic: beside.Past[name]})
+			}
+			return all
+		}
+	}
+	return nil
+}
+
+// remind tells the judges what another process has recorded.
+func (c *court) remind(past []deploy.Recorded) {
+	for _, j := range []analysis.Judge{c.judge, c.observer} {
+		beside, ok := j.(*analysis.Rollout)
+		if !ok {
+			continue
+		}
+		beside.Past = map[string]deploy.Traffic{}
+		for _, p := range past {
+			beside.Past[p.Metric] = p.Traffic
+		}
+	}
+}
+
 // limit is the share of errors that a rollout is held to which nobody compares.
 func limit(s deploy.Strategy) deploy.Percent {
 	if s.Errors >= deploy.NoLimit && s.Judged() {
@@ -95,6 +128,7 @@ func (w *watch) hear(ctx context.Context, s analysis.Sample) {
 	if !c.met.IsZero() {
 		s.At = w.began.Sub(c.met) + s.Elapsed
 	}
+	s.Part = c.part
 	w.verdict = c.judge.Observe(s)
 	if c.observer == nil {
 		return

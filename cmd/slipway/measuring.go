@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/metrics"
 	"github.com/slipway-ci/slipway/rollout"
+	"github.com/slipway-ci/slipway/rollout/analysis"
 )
 
 // measuring says what a rollout is judged by besides the requests that its
@@ -23,8 +27,26 @@ func (s *session) measuring(p deploy.Plan) (*rollout.Measuring, error) {
 	out := &rollout.Measuring{Names: m.Names, Judges: m.Judges, Rules: m.Rules}
 	if len(m.Sources) > 0 {
 		out.Begin = func(ctx context.Context) (rollout.Meter, error) { return m.Begin(ctx) }
+		out.Recall = func(ctx context.Context, began, since time.Time) ([]rollout.Moment, error) {
+			return recalled(m.Recall(ctx, metrics.Past{Began: began, Since: since}))
+		}
 	}
 	return out, nil
+}
+
+// recalled are moments in the words of a rollout. What is missing at the last of
+// them is not known now.
+func recalled(told []metrics.Moment, err error) ([]rollout.Moment, error) {
+	moments := make([]rollout.Moment, 0, len(told))
+	for i, m := range told {
+		var s analysis.Sample
+		m.AddTo(&s)
+		moments = append(moments, rollout.Moment{At: m.At, Others: s.Others, Gauges: s.Gauges})
+		if i == len(told)-1 {
+			err = errors.Join(append(slices.Clip(m.Missing), err)...)
+		}
+	}
+	return moments, err
 }
 
 // validMetric refuses a metric that could not be asked for, without asking.

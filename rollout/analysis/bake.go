@@ -13,6 +13,8 @@ import (
 // as Sequential may; what it cannot do is tell a bad version from a bad hour,
 // because nobody went through the same hour. Therefore it tolerates Margin.
 type Bake struct {
+	// Measure is whose errors, as Measure.Name; empty means all traffic.
+	Measure string
 	// History is what the version before did.
 	History deploy.Traffic
 	// Alpha is the chance of reverting a version that is worse by at most
@@ -73,9 +75,9 @@ func (b *Bake) prepare() {
 func (b *Bake) decide() Verdict {
 	p := b.past
 	log := p.worse()
-	v := Verdict{Decision: Continue, Metric: string(kindErrors), Evidence: evidence(log), ETA: Unknown}
-	tally := fmt.Sprintf("errors %s against %s on the version before, after %.0f requests in %s",
-		percent(p.trail.candidate[1], total(p.trail.candidate)), percent(p.failed, p.failed+p.good), total(p.trail.candidate), duration(seconds(p.trail.at-p.trail.began)))
+	v := Verdict{Decision: Continue, Metric: named(b.Measure, kindErrors), Evidence: evidence(log), ETA: Unknown}
+	tally := fmt.Sprintf("%s %s against %s on the version before, after %.0f requests in %s",
+		v.Metric, percent(p.trail.candidate[1], total(p.trail.candidate)), percent(p.failed, p.failed+p.good), total(p.trail.candidate), duration(seconds(p.trail.at-p.trail.began)))
 	switch {
 	case p.failed+p.good == 0:
 		v.Why = "not known yet: nothing is recorded of the version before"

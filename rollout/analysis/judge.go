@@ -18,6 +18,8 @@ type Sample struct {
 	At time.Duration
 	// Elapsed since the stage's share was reached.
 	Elapsed time.Duration
+	// Part is what the sample tells of.
+	Part Part
 	// Share that the candidate is meant to have.
 	Share           deploy.Percent
 	Live, Candidate deploy.Traffic
@@ -32,6 +34,19 @@ type Sample struct {
 	// present sample shows of it may be used for the sample.
 	Dispersion float64
 }
+
+// Part is what a sample tells of. What nobody asked about has not been nothing.
+type Part string
+
+// The parts.
+const (
+	// PartWhole tells of all.
+	PartWhole Part = ""
+	// PartCounts tells of Live and Candidate alone.
+	PartCounts Part = "counts"
+	// PartMetrics tells of Others and Gauges alone.
+	PartMetrics Part = "metrics"
+)
 
 // Measure is one more metric of a sample: the traffic of one route, or events
 // that nobody counts the occasions of, such as restarts or lines in a log.

@@ -20,9 +20,14 @@ type Rollout struct {
 	Limit deploy.Percent
 	// Others have a say in every stage, each by rules of its own.
 	Others []Judge
+	// Past is what the live version did by metrics besides all traffic that count
+	// requests, by their names: before the rollout, and beside the candidate.
+	Past map[string]deploy.Traffic
 
 	begun bool
 	alone Judge
+	// apart are like alone, each for one metric of Past.
+	apart map[string]*Bake
 	// at is when the last sample ended, since when that of the first one alone
 	// began.
 	at, since time.Duration
@@ -75,22 +80,58 @@ func (r *Rollout) judge(s Sample) Verdict {
 	if s.Share < 100 {
 		r.History.Requests += s.Live.Requests
 		r.History.Errors += s.Live.Errors
+		for _, o := range s.Others {
+			r.remember(o)
+		}
 		return r.Beside.Observe(s)
 	}
 	if r.alone == nil {
 		r.alone, r.since = r.last(), r.at
 	}
 	s.At -= r.since
-	return r.alone.Observe(s)
+	v := r.alone.Observe(s)
+	for _, o := range s.Others {
+		if b := r.apart[o.Name]; b != nil {
+			own := b.Observe(Sample{At: s.At, Elapsed: s.Elapsed, Share: s.Share, Candidate: o.Candidate})
+			if own.Decision == Revert && v.Decision != Revert {
+				v = own
+			}
+		}
+	}
+	return v
+}
+
+// remember adds to the past of a metric that counts requests.
+func (r *Rollout) remember(o Measure) {
+	if o.Name == "" || o.Live.Requests == 0 {
+		return
+	}
+	if r.Past == nil {
+		r.Past = map[string]deploy.Traffic{}
+	}
+	t := r.Past[o.Name]
+	t.Requests, t.Errors = t.Requests+o.Live.Requests, t.Errors+o.Live.Errors
+	r.Past[o.Name] = t
 }
 
 // last judges the stage in which all users are on the candidate.
 func (r *Rollout) last() Judge {
+	// Several tests share the chance of being wrong, as metrics share the evidence
+	// while both versions have users.
+	alpha := between(r.Beside.Alpha, DefaultAlpha) / float64(errorWeight+len(r.Past))
+	against := func(history deploy.Traffic, weight float64) *Bake {
+		return &Bake{
+			History: history, Alpha: weight * alpha, AlphaPromote: r.Beside.AlphaPromote,
+			Margin: max(r.Beside.Margin, aloneMargin), Dispersion: r.Beside.Dispersion,
+		}
+	}
+	r.apart = map[string]*Bake{}
+	for name, history := range r.Past {
+		r.apart[name] = against(history, 1)
+		r.apart[name].Measure = name
+	}
 	if r.History.Requests == 0 {
 		return NewErrorLimit(deploy.DefaultErrors)
 	}
-	return &Bake{
-		History: r.History, Alpha: r.Beside.Alpha, AlphaPromote: r.Beside.AlphaPromote,
-		Margin: max(r.Beside.Margin, aloneMargin), Dispersion: r.Beside.Dispersion,
-	}
+	return against(r.History, errorWeight)
 }

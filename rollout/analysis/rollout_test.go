@@ -17,6 +17,45 @@ func second(at int, share deploy.Percent, live, liveErrors, candidate, errors ui
 	}
 }
 
+// A metric that counts requests is held against what it has counted of the live
+// version, once nothing runs beside the candidate; what it never counted is not.
+func TestRolloutIsJudgedByOtherMetricsAlone(t *testing.T) {
+	beside := second(1, 50, 5000, 5, 5000, 5)
+	beside.Others = []Measure{{Name: "checkout", Live: deploy.Traffic{Requests: 5000, Errors: 5}, Candidate: deploy.Traffic{Requests: 5000, Errors: 5}}}
+	alone := func(name string, failed uint64) Sample {
+		return Sample{
+			At: 2 * time.Second, Share: 100, Part: PartMetrics,
+			Others: []Measure{{Name: name, Candidate: deploy.Traffic{Requests: 1000, Errors: failed}}},
+		}
+	}
+	for name, c := range map[string]struct {
+		past   map[string]deploy.Traffic
+		sample Sample
+		want   Decision
+		why    string
+	}{
+		"worse":                        {nil, alone("checkout", 100), Revert, "checkout errors 10% against 0.1% on the version before"},
+		"as before":                    {nil, alone("checkout", 1), Continue, ""},
+		"never counted before":         {nil, alone("search", 100), Continue, ""},
+		"recorded by somebody else":    {map[string]deploy.Traffic{"search": {Requests: 5000}}, alone("search", 100), Revert, "search errors 10% against 0%"},
+		"as bad as somebody else says": {map[string]deploy.Traffic{"search": {Requests: 5000, Errors: 500}}, alone("search", 100), Continue, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Rollout{Beside: &Sequential{Dwell: -1}, Limit: deploy.NoLimit, Past: c.past}
+			if v := r.Observe(beside); v.Decision == Revert {
+				t.Fatal(v.Why)
+			}
+			v := r.Observe(c.sample)
+			if v.Decision != c.want || !strings.Contains(v.Why, c.why) {
+				t.Errorf("%s: %s; want %s: …%s…", v.Decision, v.Why, c.want, c.why)
+			}
+			if c.want == Revert && !strings.HasPrefix(v.Why, v.Metric) {
+				t.Errorf("it is by %s", v.Metric)
+			}
+		})
+	}
+}
+
 func TestRolloutIsJudgedBesideAndAlone(t *testing.T) {
 	history := deploy.Traffic{Requests: 100_000, Errors: 100}
 	for name, c := range map[string]struct {

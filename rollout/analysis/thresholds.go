@@ -20,6 +20,9 @@ type Condition func(Sample) (bool, error)
 type Thresholds struct {
 	// Metric is the name it is told by.
 	Metric string
+	// Measure is what the conditions are about; empty means all traffic. Samples
+	// that tell nothing of it are no occasion to measure.
+	Measure string
 	// Success and Failure are conditions of a measurement. With one of them
 	// the other is its opposite; with both, a measurement that meets neither is
 	// inconclusive; with none, every measurement succeeds.
@@ -87,6 +90,9 @@ func (t *Thresholds) Observe(s Sample) Verdict {
 		return *t.end
 	}
 	_, at := t.clock.tick(s)
+	if s.Part == PartCounts && t.Measure != "" || s.Part == PartMetrics && t.Measure == "" {
+		return t.assess(at)
+	}
 	t.sum = joined(t.sum, s)
 	if !t.began {
 		t.began, t.next = true, t.InitialDelay.Seconds()

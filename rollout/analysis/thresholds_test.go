@@ -28,6 +28,24 @@ func (s *script) is(phase byte) Condition {
 	}
 }
 
+// What a sample does not tell of has not been measured by it.
+func TestThresholdsMeasureWhatIsTold(t *testing.T) {
+	for _, c := range []struct {
+		measure string
+		part    Part
+		times   int
+	}{{"", PartCounts, 6}, {"", PartMetrics, 0}, {"web", PartMetrics, 6}, {"web", PartCounts, 0}, {"web", PartWhole, 6}} {
+		asked := 0
+		j := &Thresholds{Metric: "m", Measure: c.measure, Interval: time.Second, Success: func(Sample) (bool, error) { asked++; return true, nil }}
+		for i := range 6 {
+			j.Observe(Sample{At: time.Duration(i+1) * time.Second, Share: 100, Part: c.part})
+		}
+		if asked != c.times {
+			t.Errorf("%+v: measured %d times", c, asked)
+		}
+	}
+}
+
 func TestThresholdsCountAsArgoRolloutsDoes(t *testing.T) {
 	two := 2
 	tests := []struct {
