@@ -4,7 +4,7 @@
 # The version that .ci/run pins.
 golangci_lint := $(shell sed -n 's/^golangci_lint=//p' .ci/run)
 
-.PHONY: test demo bench bench-images bench-judge bench-judge-long judge-pictures lint race build
+.PHONY: test demo bench bench-images bench-live bench-judge bench-judge-long judge-pictures lint race build
 
 test: ## All tests. Those of the sandbox are skipped where the system has no namespaces.
 	go test -timeout 14m ./...
@@ -17,6 +17,9 @@ bench: ## The figures that the README names. SHORT=1 is quick; MARKDOWN=FILE kee
 
 bench-images: ## Images beside crane, docker, buildah and regctl. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
 	@go run ./bench/images $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+
+bench-live: ## Bad versions under load, in the sandbox. SHORT=1 is a minute; MARKDOWN=FILE keeps the tables.
+	@go run ./bench/live $(if $(SHORT),-short) $(if $(ONLY),-only "$(ONLY)") $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
 bench-judge: ## Whether the judge reaches its goals, and how others' rules do. SHORT=1 is a minute of a processor.
 	@go run ./rollout/analysis/simulate $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))

@@ -62,6 +62,7 @@ var knows = map[string][]string{
 	"internal/complaint": nil,
 	"demo":               {"internal/workshop"},
 	"bench":              {"internal/workshop"},
+	"bench/live":         {"internal/workshop"},
 	// It copies images by our own code, which no command does alone.
 	"bench/images": {"deploy", "internal/workshop", "registry"},
 }

@@ -1,6 +1,7 @@
 package workshop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -16,8 +18,21 @@ import (
 type Build struct {
 	// Version is a semver.
 	Version string
-	// Fails is how many of a hundred requests it answers with an error.
+	// Fails is how many of a hundred requests it answers with an error, After is
+	// how long after its first request it begins with that.
 	Fails int
+	After time.Duration
+	// Slow is how many times as long as others it takes for a request; zero is
+	// as long.
+	Slow float64
+	// Leaks is how many KiB it keeps of each request.
+	Leaks int
+}
+
+// flags set it up by the linker.
+func (b Build) flags() string {
+	return fmt.Sprintf("-X main.version=%s -X main.fails=%d -X main.after=%s -X main.slow=%g -X main.leak=%d",
+		b.Version, b.Fails, b.After, cmp.Or(b.Slow, 1), b.Leaks)
 }
 
 // Build makes versions of the app, which Use can then bring into Dir.
@@ -25,15 +40,14 @@ func (w *Workshop) Build(ctx context.Context, builds ...Build) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2)
 	for _, b := range builds {
-		flags := fmt.Sprintf("-X main.version=%s -X main.fails=%d", b.Version, b.Fails)
-		g.Go(func() error { return w.build(ctx, w.App(b.Version), "testdata/hello", flags) })
+		g.Go(func() error { return w.build(ctx, w.App(b.Version), "testdata/hello", b.flags()) })
 	}
 	return g.Wait()
 }
 
 // App is the path of a version that was built.
 func (w *Workshop) App(version string) string {
-	return filepath.Join(w.top, "bin", "hello-"+version)
+	return filepath.Join(w.bin, "hello-"+version)
 }
 
 // Use makes a version the one that is released next.

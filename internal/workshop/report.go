@@ -12,15 +12,24 @@ type Report struct {
 		// Took is in seconds.
 		Took float64 `json:"took"`
 	} `json:"steps"`
-	Environments []struct {
-		Name   string `json:"name"`
-		URL    string `json:"url"`
-		Revert *struct {
-			At time.Time `json:"at"`
-			// TrafficBack is in seconds; nil where no user had been sent.
-			TrafficBack *float64 `json:"trafficBack"`
-		} `json:"revert"`
-	} `json:"environments"`
+	Environments []EnvironmentReport `json:"environments"`
+}
+
+// EnvironmentReport is what came of one environment.
+type EnvironmentReport struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	// Revert is nil where it did not go back.
+	Revert *Revert `json:"revert"`
+}
+
+// Revert is the way back.
+type Revert struct {
+	// At is when it was decided, Reason why, in one sentence.
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	// TrafficBack is in seconds; nil where no user had been sent.
+	TrafficBack *float64 `json:"trafficBack"`
 }
 
 // Step is how long a step took; zero where there was none of that name.
@@ -52,6 +61,16 @@ func (r *Report) Back(environment string) (decided time.Time, took time.Duration
 		}
 	}
 	return time.Time{}, 0, false
+}
+
+// Reason is why it went back in an environment; empty where it did not.
+func (r *Report) Reason(environment string) string {
+	for _, e := range r.Environments {
+		if e.Name == environment && e.Revert != nil {
+			return e.Revert.Reason
+		}
+	}
+	return ""
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -26,7 +26,15 @@ type Users struct {
 	mu        sync.Mutex
 	count     Count
 	latencies []time.Duration
+	// revisions are the versions by the names that the target has for them, and
+	// lost are requests that were sent to a revision and lost.
+	revisions map[string]string
+	lost      map[string]int
 }
+
+// revisionHeader names the revision that a request was sent to, also on the
+// answer of a proxy that had none from it.
+const revisionHeader = "Slipway-Revision"
 
 // Count is what users got.
 type Count struct {
@@ -41,10 +49,17 @@ type Count struct {
 	Lost int
 	// FirstLost says what became of the first of them.
 	FirstLost string
+	// LostBy are those of them that were sent to a version that has answered
+	// others.
+	LostBy map[string]int
+	// FirstFault is when the first request was sent that a version answered with
+	// an error.
+	FirstFault map[string]time.Time
 	// Slowest is the longest that any answer took.
 	Slowest time.Duration
-	// Last is when the last request was sent that a version answered.
-	Last map[string]time.Time
+	// First and Last are when the first and the last request were sent that a
+	// version answered.
+	First, Last map[string]time.Time
 }
 
 // Send lets users send requests to a URL, so many a second, until End.
@@ -52,7 +67,11 @@ func Send(url string, perSecond int) *Users {
 	u := &Users{
 		attacker: vegeta.NewAttacker(vegeta.Timeout(answerLimit)),
 		done:     make(chan struct{}),
-		count:    Count{Answered: map[string]int{}, Faults: map[string]int{}, Last: map[string]time.Time{}},
+		count: Count{
+			Answered: map[string]int{}, Faults: map[string]int{},
+			First: map[string]time.Time{}, FirstFault: map[string]time.Time{}, Last: map[string]time.Time{},
+		},
+		revisions: map[string]string{}, lost: map[string]int{},
 	}
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: url})
 	results := u.attacker.Attack(target, vegeta.Rate{Freq: perSecond, Per: time.Second}, 0, "")
@@ -73,18 +92,36 @@ func (u *Users) add(r *vegeta.Result) {
 	c.Slowest = max(c.Slowest, r.Latency)
 	u.latencies = append(u.latencies, r.Latency)
 	version, good := speaker(r)
+	revision := r.Headers.Get(revisionHeader)
 	switch {
 	case version == "":
 		c.Lost++
 		c.FirstLost = cmp.Or(c.FirstLost, fate(r))
+		u.lost[revision]++
 		return
 	case good:
 		c.Answered[version]++
 	default:
 		c.Faults[version]++
+		earliest(c.FirstFault, version, r.Timestamp)
 	}
-	if r.Timestamp.After(c.Last[version]) {
-		c.Last[version] = r.Timestamp
+	if revision != "" {
+		u.revisions[revision] = version
+	}
+	earliest(c.First, version, r.Timestamp)
+	latest(c.Last, version, r.Timestamp)
+}
+
+// earliest and latest keep a moment if there is none before it, or after it.
+func earliest(of map[string]time.Time, version string, at time.Time) {
+	if before, known := of[version]; !known || at.Before(before) {
+		of[version] = at
+	}
+}
+
+func latest(of map[string]time.Time, version string, at time.Time) {
+	if at.After(of[version]) {
+		of[version] = at
 	}
 }
 
@@ -111,7 +148,11 @@ func fate(r *vegeta.Result) string {
 func (u *Users) Count() Count {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.count.Since(Count{})
+	c := u.count.Since(Count{})
+	for revision, version := range u.revisions {
+		c.LostBy = more(c.LostBy, map[string]int{version: u.lost[revision]})
+	}
+	return c
 }
 
 // End lets the requests under way finish and sends no more.
@@ -128,12 +169,13 @@ func (u *Users) Latencies() []time.Duration {
 	return slices.Clone(u.latencies)
 }
 
-// Since is what was added to an earlier count. FirstLost, Slowest and Last are
+// Since is what was added to an earlier count. FirstLost, Slowest and moments are
 // of all.
 func (c Count) Since(before Count) Count {
 	c.Answered = less(c.Answered, before.Answered)
 	c.Faults = less(c.Faults, before.Faults)
-	c.Last = maps.Clone(c.Last)
+	c.LostBy = less(c.LostBy, before.LostBy)
+	c.First, c.FirstFault, c.Last = maps.Clone(c.First), maps.Clone(c.FirstFault), maps.Clone(c.Last)
 	c.Sent -= before.Sent
 	c.Lost -= before.Lost
 	return c
@@ -143,14 +185,9 @@ func (c Count) Since(before Count) Count {
 func (c Count) Plus(other Count) Count {
 	c.Answered = more(c.Answered, other.Answered)
 	c.Faults = more(c.Faults, other.Faults)
-	last := map[string]time.Time{}
-	maps.Copy(last, other.Last)
-	for version, at := range c.Last {
-		if at.After(last[version]) {
-			last[version] = at
-		}
-	}
-	c.Last = last
+	c.LostBy = more(c.LostBy, other.LostBy)
+	c.First, c.FirstFault = extreme(earliest, c.First, other.First), extreme(earliest, c.FirstFault, other.FirstFault)
+	c.Last = extreme(latest, c.Last, other.Last)
 	c.Sent += other.Sent
 	c.Lost += other.Lost
 	c.FirstLost = cmp.Or(c.FirstLost, other.FirstLost)
@@ -158,11 +195,24 @@ func (c Count) Plus(other Count) Count {
 	return c
 }
 
+// extreme are the moments that one of earliest and latest keeps of both.
+func extreme(keep func(map[string]time.Time, string, time.Time), of, and map[string]time.Time) map[string]time.Time {
+	kept := map[string]time.Time{}
+	for _, moments := range []map[string]time.Time{of, and} {
+		for version, at := range moments {
+			keep(kept, version, at)
+		}
+	}
+	return kept
+}
+
 func more(of, by map[string]int) map[string]int {
 	sum := map[string]int{}
 	for _, counts := range []map[string]int{of, by} {
 		for version, n := range counts {
-			sum[version] += n
+			if n != 0 {
+				sum[version] += n
+			}
 		}
 	}
 	return sum

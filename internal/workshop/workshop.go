@@ -23,7 +23,9 @@ type Workshop struct {
 	Slipway string
 
 	top, home string
-	environ   []string
+	// bin is where the builds are.
+	bin     string
+	environ []string
 }
 
 // Open makes a workshop in a temporary folder and builds slipway there. The
@@ -34,21 +36,39 @@ func Open(ctx context.Context, environ []string) (*Workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Workshop{
-		Dir: filepath.Join(top, "app"), Slipway: filepath.Join(top, "bin", "slipway"),
-		top: top, home: filepath.Join(top, "home"),
-	}
-	w.environ = append(slices.DeleteFunc(slices.Clone(environ), ofRunner), "SLIPWAY_HOME="+w.home)
+	w := within(top, filepath.Join(top, "bin"), slices.DeleteFunc(slices.Clone(environ), ofRunner))
 	if err := errors.Join(os.Mkdir(w.Dir, 0o755), w.build(ctx, w.Slipway, "cmd/slipway", "")); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
 }
 
-// ofRunner reports whether a variable is set by a GitHub runner, or names
-// another sandbox.
+// Beside opens a workshop that has the same builds, and a folder and a sandbox of
+// its own, so that both can work at once. It is closed before this one is; no
+// other has its name.
+func (w *Workshop) Beside(name string) (*Workshop, error) {
+	other := within(filepath.Join(w.top, name), w.bin, w.environ)
+	return other, os.MkdirAll(other.Dir, 0o755)
+}
+
+// within lays out a workshop in a folder.
+func within(top, bin string, environ []string) *Workshop {
+	home := filepath.Join(top, "home")
+	return &Workshop{
+		Dir: filepath.Join(top, "app"), Slipway: filepath.Join(bin, "slipway"),
+		top: top, home: home, bin: bin,
+		environ: append(slices.DeleteFunc(slices.Clone(environ), ofSandbox), sandboxHome+home),
+	}
+}
+
+const sandboxHome = "SLIPWAY_HOME="
+
+// ofSandbox reports whether a variable names a sandbox.
+func ofSandbox(variable string) bool { return strings.HasPrefix(variable, sandboxHome) }
+
+// ofRunner reports whether a variable is set by a GitHub runner.
 func ofRunner(variable string) bool {
-	return slices.ContainsFunc([]string{"GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "SLIPWAY_HOME="}, func(prefix string) bool {
+	return slices.ContainsFunc([]string{"GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_"}, func(prefix string) bool {
 		return strings.HasPrefix(variable, prefix)
 	})
 }

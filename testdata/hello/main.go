@@ -6,7 +6,8 @@
 //
 //	go build -ldflags "-X main.version=1.2.0 -X main.fails=10" ./testdata/hello
 //
-// Tests may make it behave worse by its environment; see settings.
+// Its environment says what kind of app it is, and may make it behave worse; see
+// settings.
 package main
 
 import (
@@ -15,11 +16,14 @@ import (
 	_ "embed"
 	"fmt"
 	"log"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,6 +36,12 @@ var (
 	// first one on. The health check stays green: this is the kind of bad
 	// version that only users notice.
 	fails = "0"
+	// after is how long after its first request that begins, such as 2m.
+	after = "0s"
+	// slow is how many times as long as DELAY says a request takes.
+	slow = "1"
+	// leak is how many KiB it never gives back of each request.
+	leak = "0"
 	// late makes it answer well until somebody has asked for /worsen, when not
 	// empty.
 	late = ""
@@ -69,21 +79,41 @@ func run() error {
 type settings struct {
 	// port is PORT, 8080 without one.
 	port string
-	// delay is DELAY: how long each request takes.
+	// delay is DELAY: how long a request takes.
 	delay time.Duration
+	// spread is SPREAD: the standard deviation of the logarithm of durations
+	// around DELAY, up to 2; with zero all take as long.
+	spread float64
+	// memory is MEMORY: how many MiB of data it may hold before the kernel
+	// refuses it more, from which it dies; zero is no limit.
+	memory uint64
 	// life is CRASH_AFTER: how long it lives before it exits with code 1; zero
 	// is for ever.
 	life time.Duration
 	// birth is START_AFTER: how long it takes before it listens.
 	birth time.Duration
-	// share of a hundred requests that fail.
+	// share of a hundred requests that fail, from so long after the first one on.
 	share uint64
+	after time.Duration
+	// slow multiplies the delay.
+	slow float64
+	// leak is in bytes for each request.
+	leak int
 }
 
 func read(getenv func(string) string) (settings, error) {
 	s := settings{port: cmp.Or(getenv("PORT"), "8080")}
 	if _, err := fmt.Sscanf(fails, "%d", &s.share); err != nil || s.share > 100 {
 		return s, fmt.Errorf("it was built with fails=%q, which is not between 0 and 100", fails)
+	}
+	if err := s.built(); err != nil {
+		return s, err
+	}
+	if _, err := fmt.Sscan(cmp.Or(getenv("SPREAD"), "0"), &s.spread); err != nil || !(s.spread >= 0 && s.spread <= 2) {
+		return s, fmt.Errorf("SPREAD is %q, which is not between 0 and 2", getenv("SPREAD"))
+	}
+	if _, err := fmt.Sscan(cmp.Or(getenv("MEMORY"), "0"), &s.memory); err != nil {
+		return s, fmt.Errorf("MEMORY is %q, which is not a number of MiB", getenv("MEMORY"))
 	}
 	for name, d := range map[string]*time.Duration{"DELAY": &s.delay, "CRASH_AFTER": &s.life, "START_AFTER": &s.birth} {
 		value := getenv(name)
@@ -98,12 +128,39 @@ func read(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
+// built reads what the linker has set, besides fails.
+func (s *settings) built() (err error) {
+	if s.after, err = time.ParseDuration(after); err != nil {
+		return fmt.Errorf("it was built with after=%q, which is not a duration such as 2m", after)
+	}
+	if _, err := fmt.Sscan(slow, &s.slow); err != nil || !(s.slow > 0) {
+		return fmt.Errorf("it was built with slow=%q, which is not above 0", slow)
+	}
+	if _, err := fmt.Sscan(leak, &s.leak); err != nil || s.leak < 0 {
+		return fmt.Errorf("it was built with leak=%q, which is not a number of KiB", leak)
+	}
+	s.leak <<= 10
+	return nil
+}
+
+// takes is how long one request takes.
+func (s settings) takes() time.Duration {
+	d := s.slow * float64(s.delay)
+	if s.spread > 0 {
+		d *= math.Exp(s.spread * rand.NormFloat64()) //nolint:gosec // nobody has to be unable to guess it
+	}
+	return time.Duration(d)
+}
+
 // serve answers until ctx ends, then lets the requests under way finish.
 func serve(ctx context.Context, s settings) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-time.After(s.birth):
+	}
+	if err := limitMemory(s.memory << 20); err != nil {
+		return fmt.Errorf("limit the memory to %d MiB: %w", s.memory, err)
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", s.port))
 	if err != nil {
@@ -136,16 +193,21 @@ func handler(s settings) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
+	mux.HandleFunc("GET /metrics", metrics)
 	var asked atomic.Uint64
 	var worse atomic.Bool
+	var kept waste
+	first := sync.OnceValue(time.Now)
 	worse.Store(late == "")
 	mux.HandleFunc("GET /worsen", func(w http.ResponseWriter, _ *http.Request) {
 		worse.Store(true)
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(s.delay)
-		if worse.Load() && due(asked.Add(1), s.share) {
+		bad := worse.Load() && time.Since(first()) >= s.after
+		time.Sleep(s.takes())
+		kept.add(s.leak)
+		if bad && due(asked.Add(1), s.share) {
 			http.Error(w, "error from "+version, http.StatusInternalServerError)
 			return
 		}
