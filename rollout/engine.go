@@ -26,7 +26,8 @@ type Engine struct {
 	// Measure says what a rollout is judged by besides the requests that the
 	// target counts; nil, or a nil Measuring, is nothing.
 	Measure func(deploy.Plan) (*Measuring, error)
-	// Poll is how often a gate looks; zero means 100 ms.
+	// Poll is how often a gate looks; zero means 100 ms. In the first two seconds
+	// after users were moved it looks four times as often.
 	Poll time.Duration
 	// RevertBudget bounds the way back, which has its own time because it also
 	// goes on when the run is cancelled; zero means 2 minutes.

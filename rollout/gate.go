@@ -17,6 +17,14 @@ const (
 	blindGrace   = 10 * time.Second
 )
 
+// A version that is broken shows that to the first users who are sent to it, and
+// each of them counts: so a gate is eager at first, when it looks that many times
+// as often.
+const (
+	eagerFor   = 2 * time.Second
+	eagerTimes = 4
+)
+
 // readings is the traffic of both sides at one moment.
 type readings struct{ live, candidate deploy.Traffic }
 
@@ -51,7 +59,7 @@ func (r *rollout) gate(ctx context.Context, n int, s deploy.Stage, before readin
 	checks := r.startChecks(ctx, n, s, w.url)
 	defer func() { cancel(); <-checks.done }()
 
-	hold, tick := time.NewTimer(s.Hold), time.NewTicker(r.poll())
+	hold, tick := time.NewTimer(s.Hold), time.NewTimer(w.pace())
 	defer hold.Stop()
 	defer tick.Stop()
 	held, checked := false, checks.failed
@@ -70,6 +78,7 @@ func (r *rollout) gate(ctx context.Context, n int, s deploy.Stage, before readin
 			if err := w.look(ctx); err != nil {
 				return err
 			}
+			tick.Reset(w.pace())
 		}
 	}
 	return w.end(ctx)
@@ -260,10 +269,18 @@ func (w *watch) end(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := pause(ctx, w.poll()); err != nil {
+		if err := pause(ctx, w.pace()); err != nil {
 			return err
 		}
 	}
+}
+
+// pace is how long it is until the next look.
+func (w *watch) pace() time.Duration {
+	if w.stage.Share > 0 && time.Since(w.began) < eagerFor {
+		return w.poll() / eagerTimes
+	}
+	return w.poll()
 }
 
 // pause waits, unless the run is interrupted.

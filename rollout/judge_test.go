@@ -240,3 +240,16 @@ func TestTheJudgesTimeBeginsWithTheFirstUser(t *testing.T) {
 		}
 	})
 }
+
+func TestAGateIsEagerOnceUsersWereMoved(t *testing.T) {
+	for _, c := range []struct {
+		share deploy.Percent
+		since time.Duration
+		want  time.Duration
+	}{{10, 0, 25 * time.Millisecond}, {10, time.Minute, 100 * time.Millisecond}, {0, 0, 100 * time.Millisecond}} {
+		w := &watch{rollout: &rollout{Engine: &Engine{}}, stage: deploy.Stage{Share: c.share}, began: time.Now().Add(-c.since)}
+		if got := w.pace(); got != c.want {
+			t.Errorf("at %s, %s after it began, it looks each %s, not %s", c.share, c.since, got, c.want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ const insideEnv = "SANDBOX_TEST_INSIDE"
 // TestInADefaultContainer holds the sandbox to its contract where there are no
 // namespaces, and looks whether it leaves anything behind there.
 func TestInADefaultContainer(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(insideEnv) != "" {
 		t.Fatal(enter("TestIsolationIsTold", "TestTarget", "TestAKilledSandboxComesBack", "TestDownEndsAllAndUpBringsItBack", "TestKilledReplicasComeBack"))
 	}

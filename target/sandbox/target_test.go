@@ -14,7 +14,10 @@ import (
 	"github.com/slipway-ci/slipway/target/targettest"
 )
 
+// TestTarget waits more than it works, as TestInADefaultContainer does, and both
+// have a sandbox of their own: so they run at the same time.
 func TestTarget(t *testing.T) {
+	t.Parallel()
 	b := up(t)
 	spoil := mistakes[os.Getenv(mistakeEnv)]
 	targettest.Run(t, targettest.Driver{

@@ -226,7 +226,7 @@ func command(isolation Isolation, id string) *exec.Cmd {
 	cmd := &exec.Cmd{
 		Path:        "/proc/self/exe",
 		Args:        []string{childName, id},
-		Env:         []string{"GOMAXPROCS=1", "GOGC=20"},
+		Env:         childEnv,
 		Dir:         "/",
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // a Ctrl-C at the caller's terminal is not for replicas
 	}
