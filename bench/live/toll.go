@@ -20,10 +20,7 @@ environments: {production: {target: sandbox, strategy: {canary: {steps: [10%, 50
 )
 
 // toll is what a version that fails all requests costs, release by release.
-type toll struct {
-	failed []int
-	took   []time.Duration
-}
+type toll struct{ failed []int }
 
 // failAll releases it time and again.
 func (b *bench) failAll(ctx context.Context) (t toll, err error) {
