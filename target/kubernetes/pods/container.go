@@ -81,10 +81,12 @@ func (l Limits) ended(t *corev1.ContainerStateTerminated, times int, waits strin
 	}
 	long := ran(t) >= steady
 	switch {
-	case cannotRun(t):
-		v.State, v.Cause = Doomed, CannotRun
-		v.Told = "cannot be started" + because("", t.Message)
+	case notBegun(t):
+		v.Cause, v.Told = CannotRun, "cannot be started"+runs(times)+because("", t.Message)
 		v.Hint = "look at entrypoint and platform of the image, and at command and volumes of the container"
+		if final(t) || times > l.restarts() {
+			v.State = Doomed
+		}
 	case t.Reason == "OOMKilled":
 		v.Cause = OutOfMemory
 		v.Told = "was killed for using more memory than its limit" + after(t) + runs(times)
@@ -98,16 +100,15 @@ func (l Limits) ended(t *corev1.ContainerStateTerminated, times int, waits strin
 	return v
 }
 
-// cannotRun reports whether the container could not even be begun, for a reason
-// that stays. Runtimes use exit code 128 for both; what they say tells which.
-func cannotRun(t *corev1.ContainerStateTerminated) bool {
-	switch t.Reason {
-	case "ContainerCannotRun":
-		return t.ExitCode != 128 || stays(t.Message)
-	case "StartError":
-		return stays(t.Message)
-	}
-	return false
+// notBegun reports whether not even the first instruction was run.
+func notBegun(t *corev1.ContainerStateTerminated) bool {
+	return t.Reason == "ContainerCannotRun" || t.Reason == "StartError"
+}
+
+// final reports whether a container that was not begun never will be. Runtimes
+// use exit code 128 also for what goes away; what they say tells which it is.
+func final(t *corev1.ContainerStateTerminated) bool {
+	return t.Reason == "ContainerCannotRun" && t.ExitCode != 128 || stays(t.Message)
 }
 
 // stays reports whether what keeps a runtime from starting a container is in

@@ -65,9 +65,10 @@ func (f feed) follow(ctx context.Context, tell func(news)) {
 		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 			version = "" // at once: the server answers, and says to begin anew
 			continue
-		case err != nil:
-			tell(news{trouble: fmt.Errorf("watch %s: %w", f.what, err)})
+		case err == nil:
+			err = errEnded
 		}
+		tell(news{trouble: fmt.Errorf("watch %s: %w", f.what, err)})
 		if version = next; time.Since(began) > longestPause {
 			pause = firstPause // it worked for a while
 		}
@@ -77,6 +78,9 @@ func (f feed) follow(ctx context.Context, tell func(news)) {
 		pause = min(2*pause, longestPause)
 	}
 }
+
+// errEnded is trouble for a moment as a rule: servers end watches now and then.
+var errEnded = errors.New("the server has ended it")
 
 // asked is how long the server wants to be left alone.
 func asked(err error) time.Duration {

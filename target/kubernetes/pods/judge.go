@@ -108,18 +108,18 @@ func (v Verdict) rank() int {
 	switch {
 	case v.State == Doomed:
 		return 6
-	case v.State == Ready:
-		return 0
-	case v.State == Gone:
-		return 1
 	case v.Cause == Crash || v.Cause == OutOfMemory || v.Cause == CannotRun:
 		return 5
-	case v.Cause != "" && v.Cause != NotReady:
-		return 4
-	case v.Cause == NotReady:
+	case v.Cause == Disrupted:
 		return 3
+	case v.Cause == NotReady:
+		return 2
+	case v.Cause != "":
+		return 4
+	case v.State == Waiting:
+		return 1
 	}
-	return 2
+	return 0
 }
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -56,8 +57,8 @@ func (v *view) take(from int, n news) error {
 		return refused(n.final)
 	}
 	s := &v.sources[from]
-	if v.log != nil && (n.trouble == nil) != (s.trouble == nil) {
-		v.log.Info("listen to the cluster", "error", n.trouble)
+	if v.log != nil && n.trouble != nil && s.trouble == nil {
+		v.log.Debug("listen to the cluster", "error", n.trouble)
 	}
 	s.trouble = n.trouble
 	if n.whole {
@@ -227,12 +228,18 @@ func (v *view) again(now time.Time) time.Time {
 // trouble is why nothing is heard; nil where all is.
 func (v *view) trouble() error {
 	for _, s := range v.sources {
-		if s.trouble != nil {
+		switch {
+		case s.trouble != nil:
 			return s.trouble
+		case !s.listed:
+			return errSilent
 		}
 	}
 	return nil
 }
+
+// errSilent is why nothing is known of what was never listed.
+var errSilent = errors.New("the cluster has not answered yet")
 
 // late is what is known when the time is over.
 func (v *view) late(now time.Time, limit time.Duration) finding {

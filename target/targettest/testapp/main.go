@@ -14,12 +14,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +44,8 @@ type app struct {
 	port       string
 	startAfter time.Duration
 	ignoreTerm bool
+	eat        int
+	unless     string
 	sick       atomic.Bool
 }
 
@@ -55,6 +59,8 @@ func parse() *app {
 	flag.StringVar(&a.port, "port", os.Getenv("PORT"), "listen here, whatever PORT says")
 	flag.DurationVar(&a.startAfter, "start-after", 0, "listen only after this time")
 	flag.BoolVar(&a.ignoreTerm, "ignore-term", false, "do not end on SIGTERM")
+	flag.IntVar(&a.eat, "eat", 0, "take so many MiB of memory at the start")
+	flag.StringVar(&a.unless, "exit-unless", "", "exit with code 1, unless this file is there, and make it")
 	sick := flag.Bool("sick", false, "answer the health check with 503")
 	flag.Parse()
 	a.sick.Store(*sick)
@@ -72,8 +78,31 @@ func run() error {
 	if a.exit >= 0 {
 		os.Exit(a.exit)
 	}
+	if err := a.firstTime(); err != nil {
+		return err
+	}
+	eaten := make([]byte, a.eat<<20)
+	for i := range eaten {
+		eaten[i] = 1 // memory counts once it is written to
+	}
 	time.Sleep(a.startAfter)
+	defer runtime.KeepAlive(eaten)
 	return a.serve()
+}
+
+// firstTime fails where the app is started for the first time and that shall
+// not do.
+func (a *app) firstTime() error {
+	if a.unless == "" {
+		return nil
+	}
+	if _, err := os.Stat(a.unless); err == nil {
+		return nil
+	}
+	if err := os.WriteFile(a.unless, nil, 0o644); err != nil {
+		return err
+	}
+	return errors.New("the database is not there yet")
 }
 
 // serve listens until SIGTERM, and then finishes what is under way.
