@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/clustertest"
 	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 	"github.com/slipway-ci/slipway/target/targettest"
 )
@@ -38,30 +37,11 @@ type cluster struct {
 
 func open(t *testing.T) *cluster {
 	t.Helper()
-	path := os.Getenv("KUBECONFIG")
-	if path == "" {
-		if os.Getenv("SLIPWAY_REQUIRE_KUBERNETES") != "" {
-			t.Fatal("no cluster: KUBECONFIG names none")
-		}
-		t.Skip("no cluster: KUBECONFIG names none")
+	c := &cluster{
+		config: clustertest.Config(t), client: clustertest.Client(t),
+		namespace: clustertest.Namespace(t), registry: clustertest.Registry(t),
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS, config.Burst = 100, 200
-	c := &cluster{config: config, client: kubernetes.NewForConfigOrDie(config), registry: os.Getenv("REGISTRY")}
-	if c.registry == "" {
-		t.Fatal("REGISTRY does not say where the cluster pulls from")
-	}
-	made, err := c.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "kube-pods-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.namespace = made.Name
-	t.Cleanup(func() {
-		_ = c.client.CoreV1().Namespaces().Delete(context.Background(), made.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
-	})
+	c.config.QPS, c.config.Burst = 100, 200
 	return c
 }
 
@@ -240,15 +220,13 @@ func evict(t *testing.T, c *cluster, name string) {
 }
 
 func TestHowPodsFareInARealCluster(t *testing.T) {
+	t.Parallel()
 	c := open(t)
-	t.Run("all", func(t *testing.T) {
-		for _, l := range lives() {
-			t.Run(l.name, func(t *testing.T) {
-				t.Parallel()
-				l.lead(t, c)
-			})
-		}
-	})
+	all := map[string]life{}
+	for _, l := range lives() {
+		all[l.name] = l
+	}
+	together(t, all, func(t *testing.T, l life) { l.lead(t, c) })
 }
 
 // lead deploys and waits.

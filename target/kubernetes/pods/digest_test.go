@@ -44,10 +44,10 @@ func (c *cluster) index(t *testing.T, flags ...string) string {
 
 // TestWhatPodsReallyRun compares what was asked for with what the node tells.
 func TestWhatPodsReallyRun(t *testing.T) {
+	t.Parallel()
 	c := open(t)
 	for kind, image := range map[string]string{"image": c.image(t, "-name", "digest"), "index": c.index(t, "-name", "index")} {
 		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
 			if _, err := c.client.AppsV1().Deployments(c.namespace).Create(t.Context(), app(kind, image), metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}

@@ -84,10 +84,10 @@ func (c *cluster) through(t *testing.T, answers ...answer) (kubernetes.Interface
 	t.Helper()
 	between := &counting{answers: answers}
 	config := rest.CopyConfig(c.config)
-	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		between.next = next
 		return between
-	}
+	})
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +116,10 @@ func status(code int, reason metav1.StatusReason) string {
 }
 
 func TestWatchesThatBreakAreTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	c := open(t)
 	gone := status(http.StatusGone, metav1.StatusReasonExpired)
-	for name, answers := range map[string][]answer{
+	together(t, map[string][]answer{
 		"told to wait": {
 			{to: "list pods", status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {"1"}}, body: status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)},
 			{to: "watch deployments", status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {"1"}}, body: status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)},
@@ -138,47 +139,46 @@ func TestWatchesThatBreakAreTakenUpAgain(t *testing.T) {
 			{to: "watch pods", status: http.StatusOK, body: `{"type":"MODI`},
 			{to: "watch deployments", status: http.StatusOK},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			app := strings.ReplaceAll(name, " ", "-")
-			o := c.deploy(t, app, "-start-after", "4s")
-			client, between := c.through(t, answers...)
-			if err := pods.Wait(t.Context(), client, c.namespace, "app="+app, 1, o); err != nil {
-				t.Error(err)
-			}
-			if len(between.answers) > 0 {
-				t.Errorf("never given: %+v", between.answers)
-			}
-			t.Log(between.requests())
-		})
-	}
+	}, func(t *testing.T, answers []answer) {
+		_, name, _ := strings.Cut(t.Name(), "/")
+		name = strings.ReplaceAll(name, "_", "-")
+		o := c.deploy(t, name, "-start-after", "4s")
+		client, between := c.through(t, answers...)
+		if err := pods.Wait(t.Context(), client, c.namespace, "app="+name, 1, o); err != nil {
+			t.Error(err)
+		}
+		if len(between.answers) > 0 {
+			t.Errorf("never given: %+v", between.answers)
+		}
+		t.Log(between.requests())
+	})
 }
 
 func TestRequestsAreFew(t *testing.T) {
+	t.Parallel()
 	c := open(t)
-	t.Run("good", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "few", "-start-after", "3s")
-		client, between := c.through(t)
-		if err := pods.Wait(t.Context(), client, c.namespace, "app=few", 1, o); err != nil {
-			t.Error(err)
-		}
-		if n := len(between.requests()); n != 4 {
-			t.Errorf("%d requests, not a list and a watch of pods and of the Deployment: %q", n, between.requests())
-		}
-	})
-	t.Run("doomed", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "few-words", "-exit", "5")
-		client, between := c.through(t)
-		var doomed *deploy.Doomed
-		if err := pods.Wait(t.Context(), client, c.namespace, "app=few-words", 1, o); !errors.As(err, &doomed) {
-			t.Error(err)
-		}
-		if n := len(between.requests()); n > 7 {
-			t.Errorf("%d requests: %q", n, between.requests())
-		}
+	each(t, map[string]func(t *testing.T){
+		"good": func(t *testing.T) {
+			o := c.deploy(t, "few", "-start-after", "3s")
+			client, between := c.through(t)
+			if err := pods.Wait(t.Context(), client, c.namespace, "app=few", 1, o); err != nil {
+				t.Error(err)
+			}
+			if n := len(between.requests()); n != 4 {
+				t.Errorf("%d requests, not a list and a watch of pods and of the Deployment: %q", n, between.requests())
+			}
+		},
+		"doomed": func(t *testing.T) {
+			o := c.deploy(t, "few-words", "-exit", "5")
+			client, between := c.through(t)
+			var doomed *deploy.Doomed
+			if err := pods.Wait(t.Context(), client, c.namespace, "app=few-words", 1, o); !errors.As(err, &doomed) {
+				t.Error(err)
+			}
+			if n := len(between.requests()); n > 7 {
+				t.Errorf("%d requests: %q", n, between.requests())
+			}
+		},
 	})
 }
 
@@ -296,96 +296,97 @@ func (c *cluster) ready(t *testing.T, name string) bool {
 }
 
 func TestAServerThatIsGoneForAWhile(t *testing.T) {
+	t.Parallel()
 	c := open(t)
-	t.Run("comes back", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "back", "-start-after", "3s")
-		d, client := c.door(t)
-		told := make(chan error, 1)
-		go func() { told <- pods.Wait(t.Context(), client, c.namespace, "app=back", 1, o) }()
-		until(t, func() bool { d.lock.Lock(); defer d.lock.Unlock(); return len(d.open) > 0 })
-		d.set(true)
-		// All that is waited for happens meanwhile.
-		until(t, func() bool { return c.ready(t, "back") })
-		time.Sleep(10 * time.Second)
-		d.set(false)
-		began := time.Now()
-		if err := <-told; err != nil {
-			t.Error(err)
-		}
-		t.Logf("told %s after the server was back, having been turned away %d times", time.Since(began).Round(10*time.Millisecond), d.turned)
-		if d.turned == 0 {
-			t.Error("nobody found the server gone")
-		}
-	})
-	t.Run("stays away", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "away")
-		o.Timeout = 8 * time.Second
-		d, client := c.door(t)
-		d.set(true)
-		var doomed *deploy.Doomed
-		err := pods.Wait(t.Context(), client, c.namespace, "app=away", 1, o)
-		if err == nil || errors.As(err, &doomed) || !strings.Contains(err.Error(), "it is not known whether") || deploy.HintOf(err) == "" {
-			t.Errorf("a cluster that says nothing has not said that it is doomed: %v", err)
-		}
+	each(t, map[string]func(t *testing.T){
+		"comes back": func(t *testing.T) {
+			o := c.deploy(t, "back", "-start-after", "3s")
+			d, client := c.door(t)
+			told := make(chan error, 1)
+			go func() { told <- pods.Wait(t.Context(), client, c.namespace, "app=back", 1, o) }()
+			until(t, func() bool { d.lock.Lock(); defer d.lock.Unlock(); return len(d.open) > 0 })
+			d.set(true)
+			// All that is waited for happens meanwhile.
+			until(t, func() bool { return c.ready(t, "back") })
+			time.Sleep(10 * time.Second)
+			d.set(false)
+			began := time.Now()
+			if err := <-told; err != nil {
+				t.Error(err)
+			}
+			t.Logf("told %s after the server was back, having been turned away %d times", time.Since(began).Round(10*time.Millisecond), d.turned)
+			if d.turned == 0 {
+				t.Error("nobody found the server gone")
+			}
+		},
+		"stays away": func(t *testing.T) {
+			o := c.deploy(t, "away")
+			o.Timeout = 8 * time.Second
+			d, client := c.door(t)
+			d.set(true)
+			var doomed *deploy.Doomed
+			err := pods.Wait(t.Context(), client, c.namespace, "app=away", 1, o)
+			if err == nil || errors.As(err, &doomed) || !strings.Contains(err.Error(), "it is not known whether") || deploy.HintOf(err) == "" {
+				t.Errorf("a cluster that says nothing has not said that it is doomed: %v", err)
+			}
+		},
 	})
 }
 
 func TestWaitsThatEnd(t *testing.T) {
+	t.Parallel()
 	c := open(t)
-	t.Run("interrupted", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "interrupted", "-sick")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, errors.New("the run was cancelled"))
-		defer cancel()
-		err := pods.Wait(ctx, c.client, c.namespace, "app=interrupted", 1, o)
-		if err == nil || !strings.Contains(err.Error(), "interrupted while") || !strings.Contains(err.Error(), "the run was cancelled") {
-			t.Error(err)
-		}
-	})
-	t.Run("not allowed", func(t *testing.T) {
-		t.Parallel()
-		config := rest.CopyConfig(c.config)
-		config.Impersonate = rest.ImpersonationConfig{UserName: "nobody-in-particular"}
-		client, err := kubernetes.NewForConfig(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = pods.Wait(t.Context(), client, c.namespace, "app=x", 1, pods.Options{Timeout: patience})
-		if err == nil || !strings.Contains(err.Error(), `cannot list resource "pods"`) || deploy.HintOf(err) == "" {
-			t.Error(err)
-		}
-	})
-	t.Run("no such workload", func(t *testing.T) {
-		t.Parallel()
-		err := pods.Wait(t.Context(), c.client, c.namespace, "app=x", 1, pods.Options{Timeout: patience, Workload: pods.Workload{Kind: "Deployment", Name: "x"}})
-		if err == nil || err.Error() != "Deployment x is not there" {
-			t.Error(err)
-		}
-	})
-	t.Run("no such kind", func(t *testing.T) {
-		err := pods.Wait(t.Context(), c.client, c.namespace, "app=x", 1, pods.Options{Workload: pods.Workload{Kind: "CronJob", Name: "x"}})
-		if err == nil || !strings.Contains(err.Error(), "Deployment") {
-			t.Error(err)
-		}
-	})
-	t.Run("removed meanwhile", func(t *testing.T) {
-		t.Parallel()
-		o := c.deploy(t, "removed", "-sick")
-		told := make(chan error, 1)
-		go func() { told <- pods.Wait(t.Context(), c.client, c.namespace, "app=removed", 1, o) }()
-		if err := c.client.AppsV1().Deployments(c.namespace).Delete(t.Context(), "removed", metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-		if err := <-told; err == nil || err.Error() != "Deployment removed is not there" {
-			t.Error(err)
-		}
+	each(t, map[string]func(t *testing.T){
+		"interrupted": func(t *testing.T) {
+			o := c.deploy(t, "interrupted", "-sick")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, errors.New("the run was cancelled"))
+			defer cancel()
+			err := pods.Wait(ctx, c.client, c.namespace, "app=interrupted", 1, o)
+			if err == nil || !strings.Contains(err.Error(), "interrupted while") || !strings.Contains(err.Error(), "the run was cancelled") {
+				t.Error(err)
+			}
+		},
+		"not allowed": func(t *testing.T) {
+			config := rest.CopyConfig(c.config)
+			config.Impersonate = rest.ImpersonationConfig{UserName: "nobody-in-particular"}
+			client, err := kubernetes.NewForConfig(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = pods.Wait(t.Context(), client, c.namespace, "app=x", 1, pods.Options{Timeout: patience})
+			if err == nil || !strings.Contains(err.Error(), `cannot list resource "pods"`) || deploy.HintOf(err) == "" {
+				t.Error(err)
+			}
+		},
+		"no such workload": func(t *testing.T) {
+			err := pods.Wait(t.Context(), c.client, c.namespace, "app=x", 1, pods.Options{Timeout: patience, Workload: pods.Workload{Kind: "Deployment", Name: "x"}})
+			if err == nil || err.Error() != "Deployment x is not there" {
+				t.Error(err)
+			}
+		},
+		"no such kind": func(t *testing.T) {
+			err := pods.Wait(t.Context(), c.client, c.namespace, "app=x", 1, pods.Options{Workload: pods.Workload{Kind: "CronJob", Name: "x"}})
+			if err == nil || !strings.Contains(err.Error(), "Deployment") {
+				t.Error(err)
+			}
+		},
+		"removed meanwhile": func(t *testing.T) {
+			o := c.deploy(t, "removed", "-sick")
+			told := make(chan error, 1)
+			go func() { told <- pods.Wait(t.Context(), c.client, c.namespace, "app=removed", 1, o) }()
+			if err := c.client.AppsV1().Deployments(c.namespace).Delete(t.Context(), "removed", metav1.DeleteOptions{}); err != nil {
+				t.Error(err)
+			}
+			if err := <-told; err == nil || err.Error() != "Deployment removed is not there" {
+				t.Error(err)
+			}
+		},
 	})
 }
 
 // TestPodsThatTheClusterRefuses has a namespace in which no pod like ours may be.
 func TestPodsThatTheClusterRefuses(t *testing.T) {
+	t.Parallel()
 	c := open(t)
 	_, err := c.client.CoreV1().Namespaces().Patch(t.Context(), c.namespace, "application/merge-patch+json",
 		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
@@ -401,6 +402,7 @@ func TestPodsThatTheClusterRefuses(t *testing.T) {
 }
 
 func TestNoSecretIsShown(t *testing.T) {
+	t.Parallel()
 	c := open(t)
 	o := c.deploy(t, "indiscreet", "-exit", "6", "-say", "my token is hunter2-hunter2, and the other one is s3cr3t!")
 	o.Revision.Secrets = []deploy.Secret{deploy.KnownSecret("TOKEN", "1", "hunter2-hunter2")}

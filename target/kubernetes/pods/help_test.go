@@ -112,3 +112,20 @@ func newServer(t *testing.T, h http.Handler) string {
 func (c *cluster) evict(ctx context.Context, pod string) error {
 	return c.client.PolicyV1().Evictions(c.namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod, Namespace: c.namespace}})
 }
+
+// together runs tests at the same time, however many processors there are: they
+// wait for the cluster, and use none.
+func together[T any](t *testing.T, all map[string]T, run func(t *testing.T, one T)) {
+	t.Helper()
+	var running sync.WaitGroup
+	defer running.Wait()
+	for name, one := range all {
+		running.Go(func() { t.Run(name, func(t *testing.T) { run(t, one) }) })
+	}
+}
+
+// each runs tests that have nothing but a body.
+func each(t *testing.T, all map[string]func(t *testing.T)) {
+	t.Helper()
+	together(t, all, func(t *testing.T, body func(*testing.T)) { body(t) })
+}
