@@ -43,9 +43,11 @@ var knows = map[string][]string{
 	},
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
-	"target/kubernetes/access":    {"deploy"},
-	"target/kubernetes/apply":     {"deploy"},
-	"target/kubernetes/manifests": {"deploy"},
+	"target/kubernetes/access": {"deploy", "target/kubernetes/access/cloud"},
+	// As in registry/cloud: large libraries that read the environment by themselves.
+	"target/kubernetes/access/cloud": {"deploy"},
+	"target/kubernetes/apply":        {"deploy"},
+	"target/kubernetes/manifests":    {"deploy"},
 	// What a pod's status means is needed by whoever drives a cluster.
 	"target/kubernetes/pods":    {"deploy"},
 	"target/targettest":         {"deploy"},

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/access/cloud"
 )
 
 // String names the cluster for people: "https://10.0.0.1:6443 (context staging)".
@@ -128,17 +129,22 @@ func (c *Cluster) ranOut(now time.Time) string {
 	return ": its token ran out at " + end.UTC().Format(time.RFC3339)
 }
 
-// pluginIsThere holds a context against the programs of this machine.
-func pluginIsThere(login *api.AuthInfo, context, source string) error {
+// stands holds how a context logs in against the programs of this machine. Where
+// the one that it names is missing, a cloud's library may stand in for it, and else
+// that is an error.
+func stands(login *api.AuthInfo, context, source, server string) (*cloud.Login, error) {
 	if login == nil || login.Exec == nil {
-		return nil
+		return nil, nil
 	}
 	if _, err := exec.LookPath(login.Exec.Command); err == nil {
-		return nil
+		return nil, nil
 	}
-	hint := "install it on the runner"
+	if instead := cloud.For(login.Exec, server); instead != nil {
+		return instead, nil
+	}
+	hint := "install it on the runner, or give a kubeconfig that logs in without it"
 	if login.Exec.InstallHint != "" {
 		hint = strings.TrimSpace(login.Exec.InstallHint)
 	}
-	return deploy.Usage(hint, "context %q of %s logs in by the program %q, which is not on this machine", context, source, filepath.Base(login.Exec.Command))
+	return nil, deploy.Usage(hint, "context %q of %s logs in by the program %q, which is not on this machine", context, source, filepath.Base(login.Exec.Command))
 }

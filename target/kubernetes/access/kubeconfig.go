@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/transport"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -48,16 +49,40 @@ func choose(o Options) (chosen, error) {
 		return chosen{}, err
 	}
 	c := chosen{context: name, source: source, login: config.AuthInfos[config.Contexts[name].AuthInfo]}
-	if err := pluginIsThere(c.login, name, source); err != nil {
+	if err := whole(config, name, source); err != nil {
 		return chosen{}, err
+	}
+	login, err := stands(c.login, name, source, config.Clusters[config.Contexts[name].Cluster].Server)
+	if err != nil {
+		return chosen{}, err
+	}
+	if login != nil {
+		c.cloud = login.Name
+		c.login.Exec = nil
 	}
 	client := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, nil)
 	if c.config, err = client.ClientConfig(); err != nil {
 		return chosen{}, deploy.Usage("correct the kubeconfig; kubectl config view --minify --context "+name+" shows this part of it",
 			"%s, context %q: %w", source, name, err)
 	}
+	if login != nil {
+		c.config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedTokenSource(login)))
+	}
 	c.namespace = first(o.Namespace, config.Contexts[name].Namespace, "default")
 	return c, nil
+}
+
+// whole says whether what a context names is there.
+func whole(config *api.Config, name, source string) error {
+	context := config.Contexts[name]
+	hint := "see it with: kubectl config view --minify --context " + name
+	if config.Clusters[context.Cluster] == nil {
+		return deploy.Usage(hint, "context %q of %s is on the cluster %q, which is not described there", name, source, context.Cluster)
+	}
+	if context.AuthInfo != "" && config.AuthInfos[context.AuthInfo] == nil {
+		return deploy.Usage(hint, "context %q of %s logs in as %q, which is not described there", name, source, context.AuthInfo)
+	}
+	return nil
 }
 
 // kubeconfig reads what the options name, and says where that was. Without any it
