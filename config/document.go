@@ -134,10 +134,11 @@ type blueGreen struct {
 }
 
 type canary struct {
-	Steps   steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
-	Pace    *pace      `yaml:"pace" jsonschema_description:"What makes the next step: time (each is watched for hold), or evidence (as soon as it is proved that the new version is not worse). Left out: time."`
-	Hold    *pause     `yaml:"hold" jsonschema_description:"How long each step is watched, with pace: evidence at least. Left out: 30s, and 15s with pace: evidence."`
-	Bake    *bake      `yaml:"bake" jsonschema_description:"How long the new version is watched on after the last step, against what the old one did, which stays up without users meanwhile. Left out: not at all."`
-	Errors  *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass, whatever the old version does. Left out: what the judge says."`
-	Approve approvals  `yaml:"approve" jsonschema_description:"The shares at which, once they have passed, a person has to say resume, ascending: 0% (before the first user) and steps below 100%. Left out: nowhere."`
+	Steps    steps      `yaml:"steps" jsonschema_description:"The shares of the users, ascending, the last one 100%. Left out: 10%, 50%, 100%."`
+	Pace     *pace      `yaml:"pace" jsonschema_description:"What makes the next step: time (each is watched for hold), or evidence (as soon as it is proved that the new version is not worse). Left out: time."`
+	Baseline *baseline  `yaml:"baseline" jsonschema_description:"What the new version is compared with: live (the users of what is live), or fresh (those of as many fresh replicas of it, with as large a share). Left out: live."`
+	Hold     *pause     `yaml:"hold" jsonschema_description:"How long each step is watched, with pace: evidence at least. Left out: 30s, and 15s with pace: evidence."`
+	Bake     *bake      `yaml:"bake" jsonschema_description:"How long the new version is watched on after the last step, against what the old one did, which stays up without users meanwhile. Left out: not at all."`
+	Errors   *tolerance `yaml:"errors" jsonschema_description:"The largest share of 5xx answers that is let pass, whatever the old version does. Left out: what the judge says."`
+	Approve  approvals  `yaml:"approve" jsonschema_description:"The shares at which, once they have passed, a person has to say resume, ascending: 0% (before the first user) and steps below 100%. Left out: nowhere."`
 }

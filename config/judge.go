@@ -108,12 +108,16 @@ func (r *reader) lay(j *judge, over *deploy.Judging) {
 type (
 	onUnknown string
 	pace      string
+	baseline  string
 )
 
 func (v *onUnknown) read(r *reader, p place) bool {
 	return readWord(r, p, v, wordsOf(deploy.OnUnknowns))
 }
 func (v *pace) read(r *reader, p place) bool { return readWord(r, p, v, wordsOf(deploy.Paces)) }
+func (v *baseline) read(r *reader, p place) bool {
+	return readWord(r, p, v, wordsOf(deploy.Baselines))
+}
 
 func wordsOf[T ~string](list []T) []string {
 	words := make([]string, len(list))

@@ -121,6 +121,7 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"blue-green": "blue-green: {keep: 30s}",
 	"canary":     "canary: {steps: [10%, 50%, 100%], hold: 30s}",
 	"pace":       "pace: evidence",
+	"baseline":   "baseline: fresh",
 	"bake":       "bake: 30m",
 	"by":         "by: schedule",
 	"hold":       "hold: 30s",

@@ -279,6 +279,7 @@ func (bake) JSONSchema() *jsonschema.Schema {
 func (baker) JSONSchema() *jsonschema.Schema     { return wordSchema(wordsOf(deploy.Bakers)) }
 func (onUnknown) JSONSchema() *jsonschema.Schema { return wordSchema(wordsOf(deploy.OnUnknowns)) }
 func (pace) JSONSchema() *jsonschema.Schema      { return wordSchema(wordsOf(deploy.Paces)) }
+func (baseline) JSONSchema() *jsonschema.Schema  { return wordSchema(wordsOf(deploy.Baselines)) }
 
 func wordSchema(words []string) *jsonschema.Schema {
 	s := &jsonschema.Schema{Type: "string"}

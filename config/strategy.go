@@ -27,6 +27,7 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 	if e.Strategy != nil {
 		s, at = e.Strategy.compile(), e.Strategy.mark
 		r.approvable(e.Strategy, s.Steps)
+		r.beside(e.Strategy, s)
 	}
 	kind, known := r.rules.Targets[e.Target.kind]
 	if !known || s.Kind == "" || slices.Contains(kind.Strategies, s.Kind) {
@@ -74,6 +75,9 @@ func (v *strategy) compile() deploy.Strategy {
 		if len(set.Canary.Steps) > 0 {
 			s.Steps = percents(set.Canary.Steps)
 		}
+		if set.Canary.Baseline != nil {
+			s.Baseline = deploy.Baseline(*set.Canary.Baseline)
+		}
 		put(&s.Hold, set.Canary.Hold)
 		set.Canary.Bake.into(&s)
 		put(&s.Errors, set.Canary.Errors)
@@ -114,6 +118,17 @@ func (r *reader) approvable(v *strategy, steps []deploy.Percent) {
 		stops := append([]deploy.Percent{0}, steps[:len(steps)-1]...)
 		r.stopsAt(set.Canary.Approve, stops, "choose 0%, before the first user, or a step below 100%")
 	}
+}
+
+// beside refuses a baseline that no step leaves any users for.
+func (r *reader) beside(v *strategy, s deploy.Strategy) {
+	if s.Baseline != deploy.BaselineFresh || s.Steps[0] < 100 {
+		return
+	}
+	r.add(r.at(v.set.Canary.Baseline).keyMark(), Error{
+		Message: "baseline: no step leaves users for it: the first one is 100%",
+		Hint:    "add a step below 100%, such as steps: [10%, 100%], or remove baseline",
+	})
 }
 
 // stopsAt refuses approvals at other shares than these.

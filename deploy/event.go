@@ -133,7 +133,10 @@ const (
 
 // Observation is what a gate saw in its stage so far.
 type Observation struct {
-	Share     Percent `json:"share"`
+	Share Percent `json:"share"`
+	// Baseline is the share of the baseline, whose traffic Live is then; zero
+	// where there is none.
+	Baseline  Percent `json:"baseline,omitempty"`
 	Live      Traffic `json:"live"`
 	Candidate Traffic `json:"candidate"`
 	// Ready of Replicas candidate replicas can serve.

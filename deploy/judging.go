@@ -63,6 +63,22 @@ const (
 // Paces are all, in the order in which help texts list them.
 var Paces = []Pace{PaceTime, PaceEvidence}
 
+// Baseline is what the users of a canary's candidate are compared with.
+type Baseline string
+
+// The baselines.
+const (
+	// BaselineLive are the users of the live version. It is the default.
+	BaselineLive Baseline = "live"
+	// BaselineFresh are the users of replicas of the live version that were
+	// started for the purpose: as many and as fresh as the candidate's, and with
+	// as large a share of the users. It needs a Baseliner.
+	BaselineFresh Baseline = "fresh"
+)
+
+// Baselines are all, in the order in which help texts list them.
+var Baselines = []Baseline{BaselineLive, BaselineFresh}
+
 // Baker is who watches a version on that has passed its stages.
 type Baker string
 

@@ -10,7 +10,20 @@ type Plan struct {
 	// Live is what users have now; zero on an empty environment.
 	Live      Revision `json:"live"`
 	Candidate Revision `json:"candidate"`
-	Stages    []Stage  `json:"stages"`
+	// Baseline is what the candidate is compared with, where that is not Live
+	// itself: Live once more, with as many replicas as the candidate; see
+	// Revision.AsBaseline. It runs from its ActBaseline until all users are on
+	// one side.
+	Baseline Revision `json:"baseline,omitzero"`
+	Stages   []Stage  `json:"stages"`
+}
+
+// Reference is what the candidate is compared with while users are on both.
+func (p Plan) Reference() Revision {
+	if p.Baseline.IsZero() {
+		return p.Live
+	}
+	return p.Baseline
 }
 
 // Stage is one movement of traffic and the watch over it.
@@ -18,6 +31,9 @@ type Stage struct {
 	Act Act `json:"act"`
 	// Share is what the candidate has of the users when the stage is reached.
 	Share Percent `json:"share"`
+	// Baseline is what the plan's Baseline has of them: as much as Share, or all
+	// that is left above 50%. Live has the rest.
+	Baseline Percent `json:"baseline,omitempty"`
 	// Batch is set for ActRoll.
 	Batch Batch `json:"batch,omitzero"`
 	// Hold is how long the gate watches before the next stage.
@@ -39,7 +55,10 @@ type Act string
 const (
 	// ActStart runs the candidate without traffic.
 	ActStart Act = "start"
-	// ActSplit gives the candidate its share of the users.
+	// ActBaseline runs the plan's Baseline without traffic.
+	ActBaseline Act = "baseline"
+	// ActSplit gives the candidate its share of the users, and the baseline its
+	// own where there is one.
 	ActSplit Act = "split"
 	// ActRoll replaces replicas up to the stage's batch.
 	ActRoll Act = "roll"

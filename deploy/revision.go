@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -86,6 +87,23 @@ func (r Revision) identity() string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:6])
 }
+
+// baselineSuffix tells the ID of a baseline from that of the revision that it is.
+const baselineSuffix = "-baseline"
+
+// AsBaseline is the revision once more, to run beside itself in a number of
+// replicas: the same image, configuration and secrets under an ID of its own.
+func (r Revision) AsBaseline(replicas int) Revision {
+	r.ID += baselineSuffix
+	r.Config.Replicas = replicas
+	return r
+}
+
+// IsBaseline reports whether the revision was made by AsBaseline.
+func (r Revision) IsBaseline() bool { return strings.HasSuffix(r.ID, baselineSuffix) }
+
+// IsBaselineOf reports whether the revision is the other one once more.
+func (r Revision) IsBaselineOf(other Revision) bool { return r.ID == other.ID+baselineSuffix }
 
 // IsZero reports whether there is no revision.
 func (r Revision) IsZero() bool { return r.ID == "" }

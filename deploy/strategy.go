@@ -35,6 +35,8 @@ type Strategy struct {
 	Steps []Percent `json:"steps,omitempty"`
 	// Pace is what makes a canary take its next step; empty means PaceTime.
 	Pace Pace `json:"pace,omitempty"`
+	// Baseline is what a canary is compared with; empty means BaselineLive.
+	Baseline Baseline `json:"baseline,omitempty"`
 	// Hold is how long each step of a canary, batch of a rolling or new
 	// version of a recreate is watched before the next.
 	Hold time.Duration `json:"hold,omitempty"`

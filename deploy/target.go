@@ -38,6 +38,23 @@ type Splitter interface {
 	Split(ctx context.Context, candidate Revision, share Percent) error
 }
 
+// Baseliner is a Splitter that can run the live revision once more beside a
+// candidate, as fresh as that and with a share of the users of its own: what the
+// candidate is then compared with. Stop removes it as it removes any revision.
+type Baseliner interface {
+	Splitter
+	// StartBaseline is Start for a baseline of the live revision, made by
+	// Revision.AsBaseline; of anything else it is refused. What was started is
+	// the State's Baseline, and none is a candidate.
+	StartBaseline(ctx context.Context, baseline Revision) error
+	// SplitBeside is Split with a share for the started baseline, too; together
+	// they are at most 100, and the live revision gets the rest. Users of the
+	// candidate stay while the shares grow; those of the baseline stay until the
+	// candidate gets them. Split, Switch and a Stop of the candidate leave the
+	// baseline without users.
+	SplitBeside(ctx context.Context, candidate Revision, share, baseline Percent) error
+}
+
 // Roller is a Target that can replace replicas in place.
 type Roller interface {
 	// Roll brings about the batch and returns when its replicas are ready, or
@@ -102,11 +119,15 @@ type Witness interface {
 type State struct {
 	// URL is the stable address of the environment.
 	URL string `json:"url,omitempty"`
-	// Live gets the users, less Share; nil when the environment is empty.
+	// Live gets the users, less Share and BaselineShare; nil when the environment is empty.
 	Live *Revision `json:"live,omitempty"`
 	// Candidate is started and not live; nil when there is none.
 	Candidate *Revision `json:"candidate,omitempty"`
 	Share     Percent   `json:"share"`
+	// Baseline is Live once more, to compare Candidate with; nil when there is
+	// none.
+	Baseline      *Revision `json:"baseline,omitempty"`
+	BaselineShare Percent   `json:"baselineShare,omitempty"`
 	// Running are the revisions of which any replica exists, in no order.
 	Running []Running `json:"running,omitempty"`
 	// Record is the journal's last entry; its zero value on a new environment.

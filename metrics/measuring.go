@@ -72,7 +72,7 @@ func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Durat
 		m.Names = append(m.Names, metric.Name)
 	}
 	m.compare(metric, kind)
-	return m.judge(metric, kind, warmUp)
+	return m.judge(metric, kind, subject.told(live), warmUp)
 }
 
 // compare demands what both versions are compared by.
@@ -112,9 +112,11 @@ func (m *Measuring) Recall(ctx context.Context, p Past) ([]Moment, error) {
 type Meter struct{ *Watcher }
 
 // judge adds who judges by the metric's own rules.
-func (m *Measuring) judge(metric deploy.Metric, kind Kind, warmUp time.Duration) error {
+func (m *Measuring) judge(metric deploy.Metric, kind Kind, against string, warmUp time.Duration) error {
 	if metric.Ratio > 0 || metric.AtMost > 0 {
-		limit := &analysis.ResourceLimit{Gauge: metric.Name, Ratio: metric.Ratio, Limit: metric.AtMost, Least: metric.Least, For: metric.For, WarmUp: warmUp}
+		limit := &analysis.ResourceLimit{
+			Gauge: metric.Name, Ratio: metric.Ratio, Limit: metric.AtMost, Least: metric.Least, For: metric.For, WarmUp: warmUp, Against: against,
+		}
 		if err := limit.Validate(); err != nil {
 			return err
 		}

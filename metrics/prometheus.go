@@ -349,7 +349,7 @@ func (p *Prometheus) unseen(objects map[side][]*object) []error {
 			if sel.role == failures || slices.ContainsFunc(objects[s], func(o *object) bool { return o.role == sel.role }) {
 				continue
 			}
-			missing = append(missing, p.wrong(sel.query, fmt.Errorf("finds no series of %s", s.told()),
+			missing = append(missing, p.wrong(sel.query, fmt.Errorf("finds no series of %s", p.subject.told(s)),
 				"check the name and the labels; it is as it should be while no user has come to the version"))
 		}
 	}
@@ -406,7 +406,7 @@ func (p *Prometheus) number(ctx context.Context, s side) (n float64, missing, er
 		n = float64(v.Value)
 	case model.Vector:
 		if len(v) == 0 {
-			return math.NaN(), p.wrong(query, fmt.Errorf("finds nothing for %s", s.told()), "check the names and the labels; no data is not zero"), nil
+			return math.NaN(), p.wrong(query, fmt.Errorf("finds nothing for %s", p.subject.told(s)), "check the names and the labels; no data is not zero"), nil
 		}
 		if len(v) > 1 || v[0].Histogram != nil {
 			return math.NaN(), nil, p.wrong(query, fmt.Errorf("gives %d series, not one number", len(v)), "put sum(…) or avg(…) around it")
@@ -416,7 +416,7 @@ func (p *Prometheus) number(ctx context.Context, s side) (n float64, missing, er
 		return math.NaN(), nil, p.wrong(query, fmt.Errorf("gives a %s, not a number", v.Type()), "put rate(…) around a range, and sum(…) around that")
 	}
 	if math.IsNaN(n) || math.IsInf(n, 0) {
-		return math.NaN(), p.wrong(query, fmt.Errorf("gives %v for %s", n, s.told()), "it divides by zero while there are no requests; no data is not zero"), nil
+		return math.NaN(), p.wrong(query, fmt.Errorf("gives %v for %s", n, p.subject.told(s)), "it divides by zero while there are no requests; no data is not zero"), nil
 	}
 	return n, nil, nil
 }

@@ -14,8 +14,9 @@ type Subject struct {
 	App, Environment string
 	// Namespace is where the app runs, as a cluster calls it; may be empty.
 	Namespace string
-	// Live and Candidate are the versions. Without a Live one nothing can be
-	// compared: only gauges of the candidate are measured.
+	// Live and Candidate are the versions. A baseline takes the place of Live
+	// where there is one. Without a Live one nothing can be compared: only gauges
+	// of the candidate are measured.
 	Live, Candidate deploy.Revision
 }
 
@@ -36,12 +37,23 @@ func (s side) String() string {
 	return "candidate"
 }
 
-// told is what people call it.
-func (s side) told() string {
-	if s == live {
-		return "the live version"
+// sideOf is what queries call a side.
+func (s Subject) sideOf(which side) string {
+	if which == live && s.Live.IsBaseline() {
+		return "baseline"
 	}
-	return "the new version"
+	return which.String()
+}
+
+// told is what people call a side.
+func (s Subject) told(which side) string {
+	switch {
+	case which == candidate:
+		return "the new version"
+	case s.Live.IsBaseline():
+		return "the baseline"
+	}
+	return "the live version"
 }
 
 // value is text that comes from outside of a query. It prints as it has to be
@@ -74,7 +86,7 @@ func (v value) String() string {
 // fields are what a query can speak of.
 type fields struct {
 	App, Environment, Namespace value
-	// Side is "live" or "candidate".
+	// Side is "live", "baseline" or "candidate".
 	Side string
 	// Version is the image's version, Revision the revision's name, Digest the
 	// image's digest.
@@ -88,7 +100,7 @@ type fields struct {
 }
 
 // Fields tell a person what a query can speak of.
-const Fields = "{{.App}}, {{.Environment}}, {{.Namespace}}, {{.Side}} (live or candidate), {{.Version}}, {{.Revision}}, {{.Digest}}, {{.Backend}}; {{.App | regex}} for a regular expression"
+const Fields = "{{.App}}, {{.Environment}}, {{.Namespace}}, {{.Side}} (live, baseline or candidate), {{.Version}}, {{.Revision}}, {{.Digest}}, {{.Backend}}; {{.App | regex}} for a regular expression"
 
 // fieldsOf one version.
 func (s Subject) fieldsOf(which side, plain bool) fields {
@@ -99,7 +111,7 @@ func (s Subject) fieldsOf(which side, plain bool) fields {
 	}
 	return fields{
 		App: of(s.App), Environment: of(s.Environment), Namespace: of(s.Namespace),
-		Side: which.String(), Version: of(r.Image.Version), Revision: of(r.ID), Digest: of(r.Image.Digest),
+		Side: s.sideOf(which), Version: of(r.Image.Version), Revision: of(r.ID), Digest: of(r.Image.Digest),
 	}
 }
 

@@ -84,12 +84,16 @@ func chart(e *Environment) []string {
 	if e.Candidate == nil || e.Previous == nil || len(e.Rates) < 2 {
 		return nil
 	}
+	old := e.Previous.Version
+	if e.Baseline != nil {
+		old += " (baseline)"
+	}
 	sides := []struct {
 		name string
 		of   func(Rate) Traffic
 	}{
 		{e.Candidate.Version, func(r Rate) Traffic { return r.Candidate }},
-		{e.Previous.Version, func(r Rate) Traffic { return r.Live }},
+		{old, func(r Rate) Traffic { return r.Live }},
 	}
 	highest := 0.0
 	for _, side := range sides {

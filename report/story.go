@@ -213,6 +213,9 @@ type Environment struct {
 	Candidate *Version `json:"candidate,omitempty"`
 	// Previous was live before; absent on a first deployment.
 	Previous *Version `json:"previous,omitempty"`
+	// Baseline is Previous once more, in fresh replicas that Candidate is compared
+	// with; absent where it is compared with Previous itself.
+	Baseline *Version `json:"baseline,omitempty"`
 	// Share is the percentage of the users that the candidate has.
 	Share deploy.Percent `json:"share"`
 	// Queued is when it was known that the run would come to it; absent where
@@ -287,7 +290,11 @@ func (s Stage) Took() time.Duration {
 type Observation struct {
 	// Share is the percentage of the users that the candidate had.
 	Share deploy.Percent `json:"share"`
-	// Live is what the users of the old version got.
+	// Baseline is the percentage of the users that the baseline had; absent where
+	// there is none.
+	Baseline deploy.Percent `json:"baseline,omitempty"`
+	// Live is what the users of the old version got: those of the baseline, where
+	// there is one.
 	Live Traffic `json:"live"`
 	// Candidate is what the users of the new version got.
 	Candidate Traffic `json:"candidate"`

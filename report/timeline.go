@@ -191,7 +191,7 @@ func (e *Environment) begin(event deploy.Event) {
 
 func (e *Environment) plan(p deploy.Plan) {
 	e.Strategy = p.Strategy.Kind
-	e.Candidate, e.Previous = version(p.Candidate), version(p.Live)
+	e.Candidate, e.Previous, e.Baseline = version(p.Candidate), version(p.Live), version(p.Baseline)
 	e.acts = nil
 	for _, s := range p.Stages {
 		e.acts = append(e.acts, s.Act)
@@ -228,7 +228,7 @@ func (e *Environment) observe(event deploy.Event) {
 	e.Share = o.Share
 	before := s.Observation
 	s.Observation = &Observation{
-		Share: o.Share, Live: traffic(o.Live), Candidate: traffic(o.Candidate), Ready: o.Ready, Replicas: o.Replicas,
+		Share: o.Share, Baseline: o.Baseline, Live: traffic(o.Live), Candidate: traffic(o.Candidate), Ready: o.Ready, Replicas: o.Replicas,
 		Elapsed: seconds(o.Elapsed), Hold: seconds(o.Hold), Verdict: event.Message, Judge: judged(o.Verdict),
 	}
 	e.follow(event.At, before, s.Observation)

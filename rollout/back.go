@@ -79,13 +79,13 @@ func (r *rollout) returnUsers(ctx context.Context) error {
 		return r.restart(ctx)
 	case live == nil || live.ID != r.plan.Live.ID:
 		return r.swap(ctx, r.target, r.plan.Live)
-	case state.Share == 0:
+	case state.Share == 0 && state.BaselineShare == 0:
 		return nil
 	case r.plan.Strategy.Kind == deploy.Rolling:
 		b := deploy.Batch{Candidate: replicas(state, r.plan.Candidate), Serving: 0, Live: running, Total: running}
 		return r.roll(ctx, b)
 	}
-	return r.split(ctx, 0)
+	return r.split(ctx, 0, 0)
 }
 
 func replicas(s deploy.State, r deploy.Revision) int {
@@ -105,14 +105,17 @@ func (r *rollout) restart(ctx context.Context) error {
 	return r.swap(ctx, r.target, r.plan.Live)
 }
 
-// clear removes the candidate, completes the old version, and reads back that
-// everything is as it was.
+// clear removes the candidate and the baseline, completes the old version, and
+// reads back that everything is as it was.
 func (r *rollout) clear(ctx context.Context) error {
 	return insist(ctx, func() error {
 		if err := r.complement(ctx); err != nil {
 			return err
 		}
 		if err := r.stop(ctx, r.target, r.plan.Candidate); err != nil {
+			return err
+		}
+		if err := r.stopBaseline(ctx); err != nil {
 			return err
 		}
 		return r.restored(ctx)

@@ -41,11 +41,11 @@ func (r *rollout) leave(ctx context.Context, n int, s deploy.Stage) Result {
 
 // bakeOf is what both versions have counted when the watch begins.
 func (r *rollout) bakeOf(s deploy.State, lasts time.Duration) deploy.Bake {
-	now, running := r.readingsOf(s), r.running(s)
+	now, running := traffic(s, r.plan.Candidate), r.running(s)
 	at := time.Now().UTC()
 	return deploy.Bake{
-		Since: at, Until: at.Add(lasts), History: counts(r.court.past(now.live)), Past: r.court.recorded(),
-		Before: counts(now.candidate), Seen: counts(now.candidate), Restarts: running.Restarts(),
+		Since: at, Until: at.Add(lasts), History: counts(r.court.past(traffic(s, r.plan.Live))), Past: r.court.recorded(),
+		Before: counts(now), Seen: counts(now), Restarts: running.Restarts(),
 	}
 }
 
@@ -209,7 +209,7 @@ func (r *rollout) rejoin(ctx context.Context, state deploy.State) *watch {
 	}
 	r.relive(moments, bake.Since, time.Since(bake.Since))
 	return &watch{
-		rollout: r, stage: r.plan.Stages[n-1], n: n, began: bake.Since, restarts: &restarts,
+		rollout: r, stage: r.plan.Stages[n-1], n: n, began: bake.Since, crew: crew{restarts: &restarts},
 		before: readings{live: now.live, candidate: bake.Before},
 		deaf:   r.begunAnew(state),
 		// Since when they are unready nobody knows: the machine may just have
@@ -255,7 +255,7 @@ func (w *watch) steady(ctx context.Context) error {
 		if err := w.look(ctx); err != nil {
 			return err
 		}
-		if w.blind.IsZero() && w.unready.IsZero() {
+		if w.calm() {
 			return nil
 		}
 		if err := pause(ctx, w.poll()); err != nil {
@@ -269,7 +269,7 @@ func (r *rollout) note(ctx context.Context, w *watch) Result {
 	err := r.ledger.write(ctx, func(rec *deploy.Record) {
 		b := &rec.Bake
 		b.Add(deploy.Look{After: time.Since(b.Since), Requests: w.heard.Requests, Errors: w.heard.Errors})
-		b.Before, b.Seen, b.Restarts = counts(w.before.candidate), counts(w.judged.candidate), *w.restarts
+		b.Before, b.Seen, b.Restarts = counts(w.before.candidate), counts(w.judged.candidate), *w.crew.restarts
 	})
 	if err != nil {
 		return failed(fmt.Errorf("%s is watched on: %w", r.plan.Candidate, err))

@@ -110,7 +110,7 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 	if err != nil {
 		return failed(err)
 	}
-	if err := Supports(d.Target, d.Strategy.Kind); err != nil {
+	if err := Supports(d.Target, d.Strategy); err != nil {
 		return failed(err)
 	}
 	h, err := e.hold(ctx, s, d.Owner)
@@ -210,7 +210,7 @@ func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 		}},
 	}
 	r.judged = r.readingsOf(state)
-	r.court = e.court(plan, r.judged.live)
+	r.court = e.court(plan, traffic(state, live))
 	return r
 }
 

@@ -33,8 +33,14 @@ var (
 		deploy.Rolling:   {Kind: deploy.Rolling, Batch: 1, Hold: 2 * time.Second, Errors: 1},
 		deploy.BlueGreen: {Kind: deploy.BlueGreen, Keep: 3 * time.Second, Errors: 1},
 		deploy.Canary:    {Kind: deploy.Canary, Steps: []deploy.Percent{10, 50, 100}, Hold: 5 * time.Second, Errors: 1},
+		baselined: {
+			Kind: deploy.Canary, Steps: []deploy.Percent{10, 75, 100}, Hold: 5 * time.Second, Errors: deploy.NoLimit, Baseline: deploy.BaselineFresh,
+		},
 	}
 )
+
+// baselined is a canary beside a baseline.
+const baselined deploy.Kind = "canary beside a baseline"
 
 // serving is a fake on which the old version is live.
 func serving() *fake {
@@ -72,6 +78,10 @@ func TestGoodVersionIsPromoted(t *testing.T) {
 		deploy.Rolling:   {"roll 1.1.0 1/0/2", "roll 1.1.0 1/1/2", "roll 1.1.0 2/2/1", "switch 1.1.0", "stop 1.0.0"},
 		deploy.BlueGreen: {"start 1.1.0", "switch 1.1.0", "stop 1.0.0"},
 		deploy.Canary:    {"start 1.1.0", "split 1.1.0 10%", "split 1.1.0 50%", "switch 1.1.0", "stop 1.0.0"},
+		baselined: {
+			"start 1.1.0", "start the baseline of 1.0.0", "split 1.1.0 10% beside 10%", "split 1.1.0 75% beside 25%",
+			"switch 1.1.0", "stop the baseline", "stop the baseline", "stop 1.0.0",
+		},
 	}
 	for kind, acts := range want {
 		t.Run(string(kind), func(t *testing.T) {
@@ -105,6 +115,9 @@ func wholeAndFree(t *testing.T, f *fake, live deploy.Revision) {
 	}
 	if f.state.Share != 0 || f.state.Candidate != nil {
 		t.Errorf("candidate %s with %s", show(f.state.Candidate), f.state.Share)
+	}
+	if f.state.BaselineShare != 0 || f.state.Baseline != nil {
+		t.Errorf("baseline %s with %s", show(f.state.Baseline), f.state.BaselineShare)
 	}
 	if f.state.Record.Phase != deploy.PhaseSettled {
 		t.Errorf("journal is in phase %q", f.state.Record.Phase)
@@ -167,7 +180,7 @@ func TestBadVersionGoesBack(t *testing.T) {
 			spoil: func(f *fake, _ *Deployment, _ *Engine) {
 				f.errors[newOne.ID] = 0.1
 			},
-			reason:  "errors 12% against 0% on the live version",
+			reason:  "% against 0% on the ",
 			limited: "failed on the new version",
 		},
 		{
@@ -208,7 +221,7 @@ func TestBadVersionGoesBack(t *testing.T) {
 			name: "the state cannot be read",
 			spoil: func(f *fake, d *Deployment, _ *Engine) {
 				d.Strategy.Hold, d.Strategy.Keep = time.Minute, time.Minute
-				for _, act := range []string{"switch 1.1.0", "split 1.1.0 10%", "roll 1.1.0 1/1/2"} {
+				for _, act := range []string{"switch 1.1.0", "split 1.1.0 10%", "split 1.1.0 10% beside 10%", "roll 1.1.0 1/1/2"} {
 					f.trouble[act] = func(context.Context) error {
 						f.mu.Lock()
 						defer f.mu.Unlock()
@@ -231,9 +244,9 @@ func TestBadVersionGoesBack(t *testing.T) {
 					tt.spoil(f, &d, e)
 					r := e.Deploy(t.Context(), d)
 					f.digest = ""
-					want, named := tt.outcome[kind]
+					want, named := tt.outcome[d.Strategy.Kind]
 					why := tt.reason
-					if tt.limited != "" && kind != deploy.Canary {
+					if tt.limited != "" && d.Strategy.Kind != deploy.Canary {
 						why = tt.limited
 					}
 					switch {
@@ -270,7 +283,7 @@ func TestCancelAtEveryMoment(t *testing.T) {
 						return nil
 					}
 				}
-				for _, act := range []string{"start 1.1.0", "switch 1.1.0", "stop 1.0.0", "split 1.1.0 10%", "roll 1.1.0 1/0/2"} {
+				for _, act := range []string{"start 1.1.0", "switch 1.1.0", "stop 1.0.0", "split 1.1.0 10%", "roll 1.1.0 1/0/2", "start the baseline of 1.0.0", "split 1.1.0 10% beside 10%", "stop the baseline"} {
 					f.trouble[act] = slow
 				}
 				ctx, cancel := context.WithCancelCause(t.Context())

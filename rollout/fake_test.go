@@ -43,6 +43,7 @@ var (
 	_ deploy.Roller   = (*fake)(nil)
 	_ deploy.Witness  = (*fake)(nil)
 
+	_ deploy.Baseliner = (*fake)(nil)
 	_ deploy.Signaller = (*fake)(nil)
 )
 
@@ -82,9 +83,12 @@ func (f *fake) do(ctx context.Context, act string, change func()) error {
 func (f *fake) count() {
 	requests := time.Since(f.read).Seconds() * f.rate
 	f.read = time.Now()
-	share := f.state.Share.Fraction()
+	share, baseline := f.state.Share.Fraction(), f.state.BaselineShare.Fraction()
 	if f.state.Live != nil {
-		f.serve(f.state.Live.ID, requests*(1-share))
+		f.serve(f.state.Live.ID, requests*(1-share-baseline))
+	}
+	if f.state.Baseline != nil {
+		f.serve(f.state.Baseline.ID, requests*baseline)
 	}
 	if f.state.Candidate != nil {
 		f.serve(f.state.Candidate.ID, requests*share)
@@ -165,21 +169,41 @@ func (f *fake) Start(ctx context.Context, r deploy.Revision) error {
 
 func (f *fake) Switch(ctx context.Context, r deploy.Revision) error {
 	return f.do(ctx, "switch "+r.Image.Version, func() {
-		f.state.Live, f.state.Candidate, f.state.Share = &r, nil, 0
+		f.state.Live, f.state.Candidate, f.state.Share, f.state.BaselineShare = &r, nil, 0, 0
 	})
 }
 
 func (f *fake) Stop(ctx context.Context, r deploy.Revision) error {
-	return f.do(ctx, "stop "+r.Image.Version, func() {
+	act := "stop " + r.Image.Version
+	if r.IsBaseline() {
+		act = "stop the baseline"
+	}
+	return f.do(ctx, act, func() {
 		f.scale(r, 0)
 		if f.state.Candidate != nil && f.state.Candidate.ID == r.ID {
-			f.state.Candidate, f.state.Share = nil, 0
+			f.state.Candidate, f.state.Share, f.state.BaselineShare = nil, 0, 0
+		}
+		if f.state.Baseline != nil && f.state.Baseline.ID == r.ID {
+			f.state.Baseline, f.state.BaselineShare = nil, 0
 		}
 	})
 }
 
 func (f *fake) Split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
-	return f.do(ctx, fmt.Sprintf("split %s %s", r.Image.Version, share), func() { f.state.Share = share })
+	return f.do(ctx, fmt.Sprintf("split %s %s", r.Image.Version, share), func() { f.state.Share, f.state.BaselineShare = share, 0 })
+}
+
+func (f *fake) StartBaseline(ctx context.Context, r deploy.Revision) error {
+	return f.do(ctx, "start the baseline of "+r.Image.Version, func() {
+		f.scale(r, r.Config.Replicas)
+		f.state.Baseline = &r
+	})
+}
+
+func (f *fake) SplitBeside(ctx context.Context, r deploy.Revision, share, baseline deploy.Percent) error {
+	return f.do(ctx, fmt.Sprintf("split %s %s beside %s", r.Image.Version, share, baseline), func() {
+		f.state.Share, f.state.BaselineShare = share, baseline
+	})
 }
 
 func (f *fake) Roll(ctx context.Context, r deploy.Revision, b deploy.Batch) error {

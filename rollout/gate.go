@@ -25,7 +25,8 @@ const (
 	eagerTimes = 4
 )
 
-// readings is the traffic of both sides at one moment.
+// readings is the traffic of both sides at one moment: of the candidate, and of
+// what it is compared with.
 type readings struct{ live, candidate deploy.Traffic }
 
 func (r *rollout) readings(ctx context.Context) (readings, error) {
@@ -37,7 +38,7 @@ func (r *rollout) readings(ctx context.Context) (readings, error) {
 }
 
 func (r *rollout) readingsOf(s deploy.State) readings {
-	return readings{traffic(s, r.plan.Live), traffic(s, r.plan.Candidate)}
+	return readings{traffic(s, r.plan.Reference()), traffic(s, r.plan.Candidate)}
 }
 
 func traffic(s deploy.State, r deploy.Revision) deploy.Traffic {
@@ -136,16 +137,16 @@ type watch struct {
 	longer bool
 	// url is the candidate's own route.
 	url string
-	// restarts is the candidate's count at the first look.
-	restarts *int
+	// crew are the candidate's replicas, other those of the baseline.
+	crew, other crew
 	// grace is how long replicas may be unready; zero means unreadyGrace.
 	grace time.Duration
 	// deaf: what comes in is not judged yet. heard is what has been, of the
 	// candidate.
 	deaf  bool
 	heard deploy.Traffic
-	// unready and blind are since when, zero when all is well.
-	unready, blind time.Time
+	// blind is since when, zero when all is well.
+	blind time.Time
 	// observation is the last one, told when it was reported.
 	observation deploy.Observation
 	told        time.Time
@@ -171,6 +172,9 @@ func (w *watch) look(ctx context.Context) error {
 	if err := w.replicas(running); err != nil {
 		return err
 	}
+	if err := w.baseline(state); err != nil {
+		return err
+	}
 	if w.verdict.Decision == analysis.Revert {
 		return fmt.Errorf("%s", w.verdict.Why)
 	}
@@ -193,22 +197,35 @@ func (w *watch) unseen(ctx context.Context, err error) error {
 
 // replicas fails when the candidate's replicas die or stay unready.
 func (w *watch) replicas(running deploy.Running) error {
-	restarts := running.Restarts()
-	if w.restarts == nil {
-		w.restarts = &restarts
-	}
-	want, grace := w.wanted(), cmp.Or(w.grace, unreadyGrace)
-	switch ready := running.Ready(); {
-	case restarts > *w.restarts:
-		return fmt.Errorf("a replica of %s died while it was watched", w.plan.Candidate)
-	case len(running.Replicas) == 0 && w.grace == 0:
+	if len(running.Replicas) == 0 && w.grace == 0 {
 		return fmt.Errorf("no replica of %s is left", w.plan.Candidate)
+	}
+	return w.crew.muster(w.plan.Candidate, running, w.wanted(), cmp.Or(w.grace, unreadyGrace))
+}
+
+// crew is what a gate remembers of the replicas of one revision.
+type crew struct {
+	// restarts is their count at the first look.
+	restarts *int
+	// unready is since when, zero when all is well.
+	unready time.Time
+}
+
+// muster fails when replicas have died, or have been unready for too long.
+func (c *crew) muster(r deploy.Revision, running deploy.Running, want int, grace time.Duration) error {
+	restarts := running.Restarts()
+	if c.restarts == nil {
+		c.restarts = &restarts
+	}
+	switch ready := running.Ready(); {
+	case restarts > *c.restarts:
+		return fmt.Errorf("a replica of %s died while it was watched", r)
 	case ready >= want:
-		w.unready = time.Time{}
-	case w.unready.IsZero():
-		w.unready = time.Now()
-	case time.Since(w.unready) >= grace:
-		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, w.plan.Candidate, grace)
+		c.unready = time.Time{}
+	case c.unready.IsZero():
+		c.unready = time.Now()
+	case time.Since(c.unready) >= grace:
+		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, r, grace)
 	}
 	return nil
 }
@@ -229,7 +246,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	}
 	elapsed := time.Since(w.began)
 	sample := analysis.Sample{
-		Elapsed: elapsed, Share: w.stage.Share,
+		Elapsed: elapsed, Share: w.stage.Share, LiveShare: w.stage.Baseline,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	}
 	w.court.measurement.take(&sample)
@@ -237,7 +254,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	w.hear(ctx, sample)
 	w.judged = now
 	w.observation = deploy.Observation{
-		Share: w.stage.Share, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
+		Share: w.stage.Share, Baseline: w.stage.Baseline, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
 		Ready: running.Ready(), Replicas: w.wanted(), Elapsed: elapsed, Hold: w.stage.Hold,
 	}
 }
@@ -263,7 +280,7 @@ func (w *watch) end(ctx context.Context) error {
 		if err := w.look(ctx); err != nil {
 			return err
 		}
-		if w.blind.IsZero() && w.unready.IsZero() {
+		if w.calm() {
 			if over, err := w.conclude(ctx); over {
 				w.report(ctx, true)
 				return err
@@ -281,6 +298,11 @@ func (w *watch) pace() time.Duration {
 		return w.poll() / eagerTimes
 	}
 	return w.poll()
+}
+
+// calm reports whether everything can be seen and is ready.
+func (w *watch) calm() bool {
+	return w.blind.IsZero() && w.crew.unready.IsZero() && w.other.unready.IsZero()
 }
 
 // pause waits, unless the run is interrupted.

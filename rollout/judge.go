@@ -111,6 +111,9 @@ func compare(p deploy.Plan, history deploy.Traffic) analysis.Judge {
 		Alpha: j.Alpha.Fraction(), Margin: j.Margin, LatencyRatio: j.LatencyRatio, WarmUp: j.WarmUp,
 		Dwell: -1, // the gate's own
 	}
+	if !p.Baseline.IsZero() {
+		beside.Against = "the baseline"
+	}
 	for _, stage := range p.Stages {
 		if stage.Share > 0 && stage.Act != deploy.ActBake {
 			beside.Steps = append(beside.Steps, stage.Share)

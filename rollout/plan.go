@@ -23,11 +23,15 @@ func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
 		p.Stages = rolling(s, live.Config.Replicas, candidate.Config.Replicas)
 	case s.Kind == deploy.Canary:
 		p.Stages = append(canary(s), bake(s)...)
+		if slices.ContainsFunc(p.Stages, func(s deploy.Stage) bool { return s.Act == deploy.ActBaseline }) {
+			p.Baseline = live.AsBaseline(candidate.Config.Replicas)
+		}
 	default:
 		p.Stages = append([]deploy.Stage{start(), toAll(s.Keep)}, bake(s)...)
 	}
 	for i, stage := range p.Stages {
-		p.Stages[i].Approval = !live.IsZero() && slices.Contains(s.Approve, stage.Share)
+		last := i+1 == len(p.Stages) || p.Stages[i+1].Share != stage.Share // at this share
+		p.Stages[i].Approval = last && !live.IsZero() && slices.Contains(s.Approve, stage.Share)
 	}
 	return p
 }
@@ -47,9 +51,15 @@ func canary(s deploy.Strategy) []deploy.Stage {
 		if share == 100 {
 			break
 		}
-		stages = append(stages, deploy.Stage{
-			Act: deploy.ActSplit, Share: share, Hold: s.Hold, Proof: s.Pace == deploy.PaceEvidence,
-		})
+		stage := deploy.Stage{Act: deploy.ActSplit, Share: share, Hold: s.Hold, Proof: s.Pace == deploy.PaceEvidence}
+		if s.Baseline == deploy.BaselineFresh {
+			// Above a half, as large a share is not there any more.
+			stage.Baseline = min(share, 100-share)
+			if len(stages) == 1 {
+				stages = append(stages, deploy.Stage{Act: deploy.ActBaseline})
+			}
+		}
+		stages = append(stages, stage)
 	}
 	return append(stages, toAll(s.Hold))
 }
@@ -96,16 +106,41 @@ func Capable(t deploy.Target) []deploy.Kind {
 
 // Supports refuses a strategy that the target cannot do, before anything is
 // built or changed.
-func Supports(t deploy.Target, k deploy.Kind) error {
-	can := Capable(t)
+func Supports(t deploy.Target, s deploy.Strategy) error {
+	can, k := Capable(t), s.Kind
 	if slices.Contains(can, k) {
-		return nil
+		return supportsBaseline(t, s)
 	}
 	names := make([]string, len(can))
 	for i, c := range can {
 		names[i] = string(c)
 	}
 	return deploy.Usage("it can do "+strings.Join(names, ", "), "%s cannot do the strategy %q", t, k)
+}
+
+func supportsBaseline(t deploy.Target, s deploy.Strategy) error {
+	if _, can := t.(deploy.Baseliner); can || s.Kind != deploy.Canary || s.Baseline != deploy.BaselineFresh {
+		return nil
+	}
+	return deploy.Usage("write baseline: live, which compares with the users of what is live, or leave it out",
+		"%s cannot run what is live a second time, as baseline: %s of a canary needs it", t, s.Baseline)
+}
+
+// Compared says in one line what a plan's candidate is compared with; empty where
+// that is the live version itself, or nothing.
+func Compared(p deploy.Plan) string {
+	if p.Baseline.IsZero() {
+		return ""
+	}
+	replicas := "1 fresh replica"
+	if n := p.Baseline.Config.Replicas; n != 1 {
+		replicas = fmt.Sprintf("%d fresh replicas", n)
+	}
+	text := fmt.Sprintf("the baseline: %s of %s, with as large a share of the users as the candidate", replicas, p.Live)
+	if slices.ContainsFunc(p.Stages, func(s deploy.Stage) bool { return s.Baseline > 0 && s.Share > 50 }) {
+		text += "; above 50% it has what is left, and the live replicas stand by"
+	}
+	return text
 }
 
 // Describe says in one line what a stage does, for plans and consoles.
@@ -115,7 +150,9 @@ func Describe(s deploy.Stage) string {
 	case deploy.ActStart:
 		act = "start without users"
 	case deploy.ActSplit:
-		act = fmt.Sprintf("%s of the users", s.Share)
+		act = describeSplit(s)
+	case deploy.ActBaseline:
+		act = "start the baseline without users"
 	case deploy.ActRoll:
 		act = describeBatch(s)
 	case deploy.ActSwitch:
@@ -138,6 +175,13 @@ func Describe(s deploy.Stage) string {
 		act += ", wait for a person"
 	}
 	return act
+}
+
+func describeSplit(s deploy.Stage) string {
+	if s.Baseline == 0 {
+		return fmt.Sprintf("%s of the users", s.Share)
+	}
+	return fmt.Sprintf("%s of the users, %s on the baseline", s.Share, s.Baseline)
 }
 
 func describeBake(s deploy.Stage) string {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 func TestPlans(t *testing.T) {
 	baked, left := strategies[deploy.Canary], strategies[deploy.BlueGreen]
 	baked.Bake, left.Bake, left.BakeBy = time.Hour, 30*time.Minute, deploy.BakeBySchedule
+	asking, atOnce := strategies[baselined], strategies[baselined]
+	asking.Approve, atOnce.Steps = []deploy.Percent{0, 10}, []deploy.Percent{100}
 	tests := []struct {
 		name     string
 		strategy deploy.Strategy
@@ -38,6 +41,22 @@ func TestPlans(t *testing.T) {
 			"start without users, run the checks",
 			"10% of the users, watch for 5s", "50% of the users, watch for 5s",
 			"all users, run the checks, watch for 5s",
+		}},
+		{"canary beside a baseline", strategies[baselined], oldOne, []string{
+			"start without users, run the checks", "start the baseline without users",
+			"10% of the users, 10% on the baseline, watch for 5s", "75% of the users, 25% on the baseline, watch for 5s",
+			"all users, run the checks, watch for 5s",
+		}},
+		{"canary beside a baseline that asks", asking, oldOne, []string{
+			"start without users, run the checks", "start the baseline without users, wait for a person",
+			"10% of the users, 10% on the baseline, watch for 5s, wait for a person", "75% of the users, 25% on the baseline, watch for 5s",
+			"all users, run the checks, watch for 5s",
+		}},
+		{"first, with a baseline", strategies[baselined], deploy.Revision{}, []string{
+			"start without users, run the checks", "all users, run the checks",
+		}},
+		{"a baseline that nobody is left for", atOnce, oldOne, []string{
+			"start without users, run the checks", "all users, run the checks, watch for 5s",
 		}},
 		{"canary with a bake", baked, oldOne, []string{
 			"start without users, run the checks",
@@ -94,14 +113,37 @@ type plainTarget struct{ deploy.Target }
 
 func (plainTarget) String() string { return "plain" }
 
+// splittingTarget can split, and run nothing a second time.
+type splittingTarget struct{ plainTarget }
+
+func (splittingTarget) Split(context.Context, deploy.Revision, deploy.Percent) error { return nil }
+
 func TestStrategyThatTheTargetCannotDo(t *testing.T) {
 	for _, k := range []deploy.Kind{deploy.Canary, deploy.Rolling, "flag"} {
-		err := Supports(plainTarget{}, k)
+		err := Supports(plainTarget{}, deploy.Strategy{Kind: k})
 		if err == nil || !deploy.IsUsage(err) || !strings.Contains(deploy.HintOf(err), "recreate, blue-green") {
 			t.Errorf("%s: %v (%s)", k, err, deploy.HintOf(err))
 		}
 	}
-	if err := Supports(newFake(), deploy.Canary); err != nil {
+	if err := Supports(newFake(), deploy.Strategy{Kind: deploy.Canary}); err != nil {
 		t.Error(err)
+	}
+	fresh := deploy.Strategy{Kind: deploy.Canary, Baseline: deploy.BaselineFresh}
+	if err := Supports(splittingTarget{}, fresh); !deploy.IsUsage(err) || !strings.Contains(err.Error(), "plain cannot run what is live a second time") ||
+		!strings.Contains(deploy.HintOf(err), "baseline: live") {
+		t.Errorf("%v (%s)", err, deploy.HintOf(err))
+	}
+	for name, can := range map[string]struct {
+		target   deploy.Target
+		strategy deploy.Strategy
+	}{
+		"a baseline":      {newFake(), fresh},
+		"none":            {splittingTarget{}, deploy.Strategy{Kind: deploy.Canary, Baseline: deploy.BaselineLive}},
+		"no canary":       {plainTarget{}, deploy.Strategy{Kind: deploy.BlueGreen, Baseline: deploy.BaselineFresh}},
+		"nothing is said": {splittingTarget{}, deploy.Strategy{Kind: deploy.Canary}},
+	} {
+		if err := Supports(can.target, can.strategy); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

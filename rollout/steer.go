@@ -80,7 +80,7 @@ func (e *Engine) Resume(ctx context.Context, d Deployment) Result {
 			return r.watchOn(ctx, state, (*watch).asAsked)
 		}
 		r.checks, r.judged = d.Checks, r.readingsOf(state)
-		r.court = e.court(r.plan, r.judged.live)
+		r.court = e.court(r.plan, traffic(state, r.plan.Live))
 		stop, err := r.measure(ctx)
 		if err != nil {
 			return failed(err)

@@ -48,6 +48,9 @@ func (r *rollout) walk(ctx context.Context, passed int) Result {
 		if err != nil {
 			return r.back(ctx, err)
 		}
+		if s.Act == deploy.ActSwitch {
+			r.endBaseline(ctx)
+		}
 		if s.Approval {
 			return r.rest(ctx, i+1, fmt.Sprintf("%s passed; the strategy asks for a person here", Describe(s)))
 		}
@@ -102,7 +105,9 @@ func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
 	case deploy.ActStart:
 		return r.start(ctx, r.target, c)
 	case deploy.ActSplit:
-		return r.split(ctx, s.Share)
+		return r.split(ctx, s.Share, s.Baseline)
+	case deploy.ActBaseline:
+		return r.startBaseline(ctx)
 	case deploy.ActRoll:
 		return r.roll(ctx, s.Batch)
 	case deploy.ActReplace:
@@ -116,10 +121,18 @@ func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
 	return r.swap(ctx, r.target, c)
 }
 
-func (r *rollout) split(ctx context.Context, share deploy.Percent) error {
-	splitter := r.target.(deploy.Splitter) // Supports has seen to it
+// split gives the candidate its share, and the baseline its own; what has none
+// need not be there.
+func (r *rollout) split(ctx context.Context, share, baseline deploy.Percent) error {
 	return within(ctx, moveLimit, fmt.Sprintf("send %s of the users of %s to %s", share, r.target, r.plan.Candidate),
-		func(ctx context.Context) error { return splitter.Split(ctx, r.plan.Candidate, share) })
+		func(ctx context.Context) error {
+			if baseline > 0 {
+				beside := r.target.(deploy.Baseliner) // Supports has seen to it
+				return beside.SplitBeside(ctx, r.plan.Candidate, share, baseline)
+			}
+			splitter := r.target.(deploy.Splitter) // the same
+			return splitter.Split(ctx, r.plan.Candidate, share)
+		})
 }
 
 func (r *rollout) roll(ctx context.Context, b deploy.Batch) error {
@@ -151,11 +164,14 @@ func (r *rollout) promote(ctx context.Context) Result {
 // complete removes the old version and closes the journal.
 func (r *rollout) complete(ctx context.Context) Result {
 	p := r.plan
-	if !p.Live.IsZero() {
-		if err := insist(ctx, func() error { return r.stop(ctx, r.target, p.Live) }); err != nil {
+	for _, old := range []deploy.Revision{p.Baseline, p.Live} {
+		if old.IsZero() {
+			continue
+		}
+		if err := insist(ctx, func() error { return r.stop(ctx, r.target, old) }); err != nil {
 			r.tell(ctx, deploy.Event{
 				Kind: deploy.Warning, Environment: p.Environment,
-				Message: fmt.Sprintf("the old version %s could not be removed and runs on without users: %v", p.Live, err),
+				Message: fmt.Sprintf("the old version %s could not be removed and runs on without users: %v", old, err),
 				Hint:    "the next deployment removes it",
 			})
 		}
@@ -239,13 +255,17 @@ func (r *rollout) evidence(ctx context.Context, cause error) *deploy.Evidence {
 	if doomed, ok := errors.AsType[*deploy.Doomed](cause); ok {
 		return &doomed.Evidence
 	}
+	about := r.plan.Candidate
+	if _, ok := errors.AsType[*unfair](cause); ok {
+		about = r.plan.Baseline
+	}
 	witness, ok := r.target.(deploy.Witness)
 	if !ok {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	e, err := witness.Evidence(ctx, r.plan.Candidate)
+	e, err := witness.Evidence(ctx, about)
 	if err != nil || e.Reason == "" && len(e.Log) == 0 {
 		return nil
 	}

@@ -51,7 +51,7 @@ func openTargets(ctx context.Context, w *Work) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
-		if err := rollout.Supports(target, env.Strategy.Kind); err != nil {
+		if err := rollout.Supports(target, env.Strategy); err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
 		w.Targets[env.Name] = target
@@ -206,6 +206,9 @@ func describe(p deploy.Plan, state deploy.State) []string {
 	lines = append(lines, differences(p.Live, p.Candidate)...)
 	for i, s := range p.Stages {
 		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
+	}
+	if compared := rollout.Compared(p); compared != "" {
+		lines = append(lines, compared)
 	}
 	if state.Record.Baking() {
 		lines = append(lines, "before that, the watch ends: "+rollout.Watched(state.Record))

@@ -55,6 +55,10 @@ type environmentStatus struct {
 	Candidate *versionStatus `json:"candidate"`
 	// Share of the users that the candidate has, in percent.
 	Share float64 `json:"share"`
+	// Baseline is what the candidate is compared with, where that is not Live
+	// itself, and BaselineShare what it has of the users, in percent.
+	Baseline      *versionStatus `json:"baseline,omitempty"`
+	BaselineShare float64        `json:"baselineShare,omitempty"`
 	// Outcome of the last deployment that has ended, and the run that made it.
 	Outcome deploy.Outcome `json:"outcome"`
 	Run     string         `json:"run"`
@@ -134,6 +138,7 @@ func summarize(n named) environmentStatus {
 	s := n.state
 	e := environmentStatus{Name: n.name, URL: s.URL, Share: float64(s.Share), Lock: s.Lock}
 	e.Live, e.Candidate = versionOf(s, s.Live), versionOf(s, s.Candidate)
+	e.Baseline, e.BaselineShare = versionOf(s, s.Baseline), float64(s.BaselineShare)
 	if s.Record.Unfinished() {
 		e.Phase = s.Record.Phase
 	}
@@ -178,6 +183,9 @@ func (c *CLI) printStatus(all appStatus) error {
 		candidate := "-"
 		if e.Candidate != nil {
 			candidate = fmt.Sprintf("%s at %s", e.Candidate.Version, deploy.Percent(e.Share))
+		}
+		if e.Baseline != nil {
+			candidate += fmt.Sprintf(", baseline at %s", deploy.Percent(e.BaselineShare))
 		}
 		last := "-"
 		if e.Since != nil {

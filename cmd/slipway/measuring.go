@@ -16,7 +16,7 @@ import (
 // target counts; nil where there is nothing.
 func (s *session) measuring(p deploy.Plan) (*rollout.Measuring, error) {
 	judging := p.Strategy.Judging
-	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Live, Candidate: p.Candidate}
+	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Reference(), Candidate: p.Candidate}
 	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), func(name string) (string, bool) {
 		value := s.secretValue(name)
 		return value, value != ""

@@ -197,7 +197,7 @@ func (c *claim) of(m *metric) string {
 	p := fmt.Sprintf("p%.0f of %s", 100*c.quantile, m.name)
 	switch b := c.within; {
 	case b.alone:
-		return fmt.Sprintf("%s is within %ss as on the live version", p, number(m.le[0]))
+		return fmt.Sprintf("%s is within %ss as on %s", p, number(m.le[0]), m.against)
 	case b.gain > 0 && m.le[b.live] > 0:
 		return fmt.Sprintf("%s is at most %s times as long", p, ratio(m.le[b.candidate]/m.le[b.live]))
 	}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -63,6 +64,9 @@ func (m *metric) soFar() string {
 	return m.compared(t)
 }
 
+// against is what people call what a candidate is compared with.
+func against(name string) string { return cmp.Or(name, "the live version") }
+
 // worthTelling is after how many seconds it is said since when.
 const worthTelling = 30
 
@@ -80,10 +84,10 @@ func (m *metric) compared(t trail) string {
 	n, during := total(t.candidate), duration(seconds(t.at-t.began))
 	switch m.kind {
 	case kindErrors:
-		return fmt.Sprintf("%s %s against %s on the live version, after %.0f requests in %s",
-			m.name, percent(t.candidate[1], n), percent(t.live[1], total(t.live)), n, during)
+		return fmt.Sprintf("%s %s against %s on %s, after %.0f requests in %s",
+			m.name, percent(t.candidate[1], n), percent(t.live[1], total(t.live)), m.against, n, during)
 	case kindEvents:
-		return fmt.Sprintf("%s: %.0f against %.0f on the live version in %s", m.name, n, total(t.live), during)
+		return fmt.Sprintf("%s: %.0f against %.0f on %s in %s", m.name, n, total(t.live), m.against, during)
 	}
 	if len(m.le) == 0 {
 		return fmt.Sprintf("%s of %.0f requests in %s", m.name, n, during)
@@ -91,8 +95,8 @@ func (m *metric) compared(t trail) string {
 	bound := m.widest(t)
 	slow, _ := above(t.candidate, bound)
 	liveSlow, _ := above(t.live, bound)
-	return fmt.Sprintf("%s: %s took longer than %ss against %s on the live version, after %.0f requests in %s",
-		m.name, percent(slow, n), number(m.le[bound]), percent(liveSlow, total(t.live)), n, during)
+	return fmt.Sprintf("%s: %s took longer than %ss against %s on %s, after %.0f requests in %s",
+		m.name, percent(slow, n), number(m.le[bound]), percent(liveSlow, total(t.live)), m.against, n, during)
 }
 
 // widest is the bound at which the versions differ most, in units of what

@@ -21,7 +21,9 @@ type Sample struct {
 	// Part is what the sample tells of.
 	Part Part
 	// Share that the candidate is meant to have.
-	Share           deploy.Percent
+	Share deploy.Percent
+	// LiveShare is that of Live; zero means all that the candidate has not.
+	LiveShare       deploy.Percent
 	Live, Candidate deploy.Traffic
 	// Others are metrics besides the traffic as a whole, in any order.
 	Others []Measure
@@ -33,6 +35,14 @@ type Sample struct {
 	// spread over replicas says nothing of how many there are, so that what the
 	// present sample shows of it may be used for the sample.
 	Dispersion float64
+}
+
+// split is the candidate's part of the users of both sides, between 0 and 1.
+func (s Sample) split() float64 {
+	if both := s.Share + s.LiveShare; s.LiveShare > 0 && both > 0 {
+		return float64(s.Share / both)
+	}
+	return s.Share.Fraction()
 }
 
 // Part is what a sample tells of. What nobody asked about has not been nothing.

@@ -32,6 +32,8 @@ type metric struct {
 	name string
 	// measure that it belongs to; empty for all traffic.
 	measure string
+	// against is what people call the side that is compared with.
+	against string
 	kind    kind
 	rule    Rule
 	// part of all evidence that is this metric's, as a logarithm. It changes

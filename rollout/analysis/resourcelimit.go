@@ -35,6 +35,9 @@ type ResourceLimit struct {
 	WarmUp time.Duration
 	// Unit is said behind readings, such as "cores"; may be empty.
 	Unit string
+	// Against is what people call what the candidate is compared with; empty
+	// means the live version.
+	Against string
 
 	clock clock
 	last  Gauge
@@ -155,7 +158,7 @@ func (j *ResourceLimit) told() string {
 	if !finiteNumber(j.last.Live) {
 		return fmt.Sprintf("%s %s on the new version", j.Gauge, j.amount(j.last.Candidate))
 	}
-	return fmt.Sprintf("%s %s against %s on the live version", j.Gauge, j.amount(j.last.Candidate), j.amount(j.last.Live))
+	return fmt.Sprintf("%s %s against %s on %s", j.Gauge, j.amount(j.last.Candidate), j.amount(j.last.Live), against(j.Against))
 }
 
 // amount is a reading with its unit; large ones with a prefix.

@@ -61,6 +61,9 @@ type Sequential struct {
 	WarmUp time.Duration
 	// Dispersion is used while samples have none.
 	Dispersion float64
+	// Against is what people call what the candidate is compared with; empty
+	// means the live version.
+	Against string
 	// Rules are for single metrics, by their names.
 	Rules []Rule
 
@@ -123,7 +126,7 @@ func (j *Sequential) Observe(s Sample) Verdict {
 	j.dispersion = j.dispersed(s.Dispersion)
 	for _, m := range j.metrics {
 		m.wealth.until(began)
-		m.settle(began, at, s.Share.Fraction(), j.dispersion)
+		m.settle(began, at, s.split(), j.dispersion)
 	}
 	v := j.decide(s, at)
 	if v.Decision == Revert {
@@ -246,7 +249,7 @@ func (j *Sequential) metric(measure string, k kind, le []float64) *metric {
 		}
 	}
 	m := newMetric(named(measure, k), k, j.clock.began)
-	m.measure = measure
+	m.measure, m.against = measure, against(j.Against)
 	m.bind(j.rule(m.name), j.Steps, le)
 	j.admit(m)
 	return m

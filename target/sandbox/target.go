@@ -26,6 +26,7 @@ var (
 	_ deploy.Witness  = (*Target)(nil)
 	_ deploy.Remover  = (*Target)(nil)
 
+	_ deploy.Baseliner = (*Target)(nil)
 	_ deploy.Signaller = (*Target)(nil)
 )
 
@@ -68,6 +69,18 @@ func (t *Target) Stop(ctx context.Context, r deploy.Revision) error {
 // Split gives the candidate a share of the users.
 func (t *Target) Split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
 	return t.act(ctx, wire.ActSplit, wire.Request{Revision: r, Share: share}, nil, "give %s of the users of %s to %s", share, t, r)
+}
+
+// StartBaseline runs the live revision once more, without traffic, until it can
+// serve.
+func (t *Target) StartBaseline(ctx context.Context, r deploy.Revision) error {
+	return t.act(ctx, wire.ActBaseline, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start the baseline %s in %s", r, t)
+}
+
+// SplitBeside gives the candidate a share of the users, and the baseline one.
+func (t *Target) SplitBeside(ctx context.Context, r deploy.Revision, share, baseline deploy.Percent) error {
+	return t.act(ctx, wire.ActSplit, wire.Request{Revision: r, Share: share, Baseline: baseline}, nil,
+		"give %s of the users of %s to %s and %s to its baseline", share, t, r, baseline)
 }
 
 // Roll brings about a batch of a rolling replacement, and returns when what is

@@ -12,19 +12,34 @@ import (
 // errTimeUp is the cause of a context that a revision's StartTimeout ended.
 var errTimeUp = errors.New("the time to start is over")
 
-// start runs a revision without traffic and waits until it can serve.
-func (e *environment) start(ctx context.Context, port int, r deploy.Revision, values map[string]string) error {
+// start runs a revision without traffic and waits until it can serve. What is
+// not live takes up its part in the environment.
+func (e *environment) start(ctx context.Context, port int, r deploy.Revision, values map[string]string, part func(*document, deploy.Revision)) error {
 	ctx, cancel := startTime(ctx, r)
 	defer cancel()
 	defer e.images.pin(r.Image.Digest)()
 	if err := e.prepare(ctx, r, r.Config.Replicas); err != nil {
 		return err
 	}
-	if err := e.begin(port, r, values); err != nil {
+	if err := e.begin(port, r, values, part); err != nil {
 		return err
 	}
 	err := e.await(ctx, func() (bool, error) { return e.complete(r, r.Config.Replicas) })
 	return e.overdue(err, r)
+}
+
+// startBaseline runs the live revision once more.
+func (e *environment) startBaseline(ctx context.Context, port int, r deploy.Revision, values map[string]string) error {
+	e.mu.Lock()
+	live := e.doc.Live
+	e.mu.Unlock()
+	switch {
+	case live == nil:
+		return fmt.Errorf("nothing is live in %s, so there is nothing to be a baseline", e.key)
+	case !r.IsBaselineOf(*live):
+		return fmt.Errorf("%s is live in %s, and %s is no baseline of that", live, e.key, r)
+	}
+	return e.start(ctx, port, r, values, (*document).baseline)
 }
 
 // startTime bounds a context by the revision's StartTimeout.
@@ -61,7 +76,7 @@ func (e *environment) fetch(ctx context.Context, r deploy.Revision) error {
 }
 
 // begin remembers that the revision is to run, and starts its replicas.
-func (e *environment) begin(port int, r deploy.Revision, values map[string]string) error {
+func (e *environment) begin(port int, r deploy.Revision, values map[string]string, part func(*document, deploy.Revision)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.admit(port, r, values); err != nil {
@@ -70,7 +85,7 @@ func (e *environment) begin(port int, r deploy.Revision, values map[string]strin
 	if err := e.change(func(d *document) {
 		d.wantAtLeast(r, r.Config.Replicas)
 		if !d.isLive(r.ID) {
-			d.candidate(r)
+			part(d, r)
 		}
 	}); err != nil {
 		return err
@@ -95,7 +110,7 @@ func (e *environment) admit(port int, r deploy.Revision, values map[string]strin
 	if err := e.open(port); err != nil {
 		return err
 	}
-	if d := e.doc; d.Share > 0 && d.Candidate != nil && !d.isCandidate(r.ID) && !d.isLive(r.ID) {
+	if d := e.doc; d.Share > 0 && d.Candidate != nil && !d.isCandidate(r.ID) && !d.isLive(r.ID) && !r.IsBaselineOf(e.doc.live()) {
 		return deploy.Hinted(fmt.Errorf("%s already gives %s of its users to %s", e.key, d.Share, d.Candidate),
 			"slipway settle --environment %s finishes that first", e.key.name)
 	}
@@ -107,6 +122,14 @@ func (d *document) candidate(r deploy.Revision) {
 	if !d.isCandidate(r.ID) {
 		d.Candidate, d.Share = &r, 0
 		d.Serving = nil
+		d.BaselineShare = 0
+	}
+}
+
+// baseline makes a revision the baseline.
+func (d *document) baseline(r deploy.Revision) {
+	if !d.isBaseline(r.ID) {
+		d.Baseline, d.BaselineShare = &r, 0
 	}
 }
 
@@ -209,6 +232,7 @@ func (e *environment) makeLive(port int, r deploy.Revision) error {
 			d.Candidate = nil
 		}
 		d.Live, d.Share, d.Serving = &live, 0, nil
+		d.BaselineShare = 0
 		d.wantAtLeast(live, live.Config.Replicas)
 	}); err != nil {
 		return err
@@ -221,10 +245,13 @@ func (e *environment) makeLive(port int, r deploy.Revision) error {
 	return nil
 }
 
-// split gives the candidate its share.
-func (e *environment) split(port int, r deploy.Revision, share deploy.Percent) error {
-	if !(share >= 0 && share <= 100) {
-		return deploy.Usage("use a share between 0% and 100%", "%v is not a share of the users", float64(share))
+// split gives the candidate its share, and the baseline its own.
+func (e *environment) split(port int, r deploy.Revision, share, baseline deploy.Percent) error {
+	const hair = 1e-9 // thirds do not add up
+	for _, p := range []deploy.Percent{share, baseline, share + baseline - hair} {
+		if !(p >= -hair && p <= 100) {
+			return deploy.Usage("use shares between 0% and 100%, together too", "%v is not a share of the users", float64(p))
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -236,6 +263,8 @@ func (e *environment) split(port int, r deploy.Revision, share deploy.Percent) e
 		return fmt.Errorf("nothing is live in %s yet, so %s cannot share users with it", e.key, r)
 	case e.doc.isLive(r.ID):
 		return fmt.Errorf("%s is live in %s already, so it cannot get a share as candidate", r, e.key)
+	case baseline > 0 && e.doc.Baseline == nil:
+		return fmt.Errorf("no baseline is started in %s, so it can get no users", e.key)
 	}
 	if err := e.open(port); err != nil {
 		return err
@@ -243,6 +272,7 @@ func (e *environment) split(port int, r deploy.Revision, share deploy.Percent) e
 	if err := e.move(share < e.doc.Share, func(d *document) {
 		d.candidate(w.Revision)
 		d.Share, d.Serving = share, nil
+		d.BaselineShare = baseline
 	}); err != nil {
 		return err
 	}

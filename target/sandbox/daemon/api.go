@@ -23,13 +23,17 @@ type act func(ctx context.Context, e *environment, r wire.Request) (any, error)
 var acts = map[string]act{
 	wire.ActStart: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
 		e.images.logIn(r.Login)
-		return nil, e.start(ctx, r.Port, r.Revision, r.Secrets)
+		return nil, e.start(ctx, r.Port, r.Revision, r.Secrets, (*document).candidate)
+	},
+	wire.ActBaseline: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
+		e.images.logIn(r.Login)
+		return nil, e.startBaseline(ctx, r.Port, r.Revision, r.Secrets)
 	},
 	wire.ActSwitch: func(_ context.Context, e *environment, r wire.Request) (any, error) {
 		return nil, e.makeLive(r.Port, r.Revision)
 	},
 	wire.ActSplit: func(_ context.Context, e *environment, r wire.Request) (any, error) {
-		return nil, e.split(r.Port, r.Revision, r.Share)
+		return nil, e.split(r.Port, r.Revision, r.Share, r.Baseline)
 	},
 	wire.ActRoll: func(ctx context.Context, e *environment, r wire.Request) (any, error) {
 		e.images.logIn(r.Login)

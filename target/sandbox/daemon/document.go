@@ -23,9 +23,12 @@ type document struct {
 	Live      *deploy.Revision `json:"live,omitempty"`
 	Candidate *deploy.Revision `json:"candidate,omitempty"`
 	Share     deploy.Percent   `json:"share"`
+	// Baseline is the live revision once more.
+	Baseline      *deploy.Revision `json:"baseline,omitempty"`
+	BaselineShare deploy.Percent   `json:"baselineShare,omitempty"`
 	// Serving limits how many replicas of each side serve, after a Roll.
 	Serving *serving `json:"serving,omitempty"`
-	// Runs are the revisions that are to run, live and candidate among them.
+	// Runs are the revisions that are to run, those above among them.
 	Runs    []wanted        `json:"runs,omitempty"`
 	Record  deploy.Record   `json:"record"`
 	History []deploy.Record `json:"history,omitempty"`
@@ -57,8 +60,19 @@ func (d document) clone() document {
 // isLive reports whether the revision is the live one.
 func (d document) isLive(id string) bool { return d.Live != nil && d.Live.ID == id }
 
+// live is the live revision; zero where there is none.
+func (d document) live() deploy.Revision {
+	if d.Live == nil {
+		return deploy.Revision{}
+	}
+	return *d.Live
+}
+
 // isCandidate reports whether the revision is the candidate.
 func (d document) isCandidate(id string) bool { return d.Candidate != nil && d.Candidate.ID == id }
+
+// isBaseline reports whether the revision is the baseline.
+func (d document) isBaseline(id string) bool { return d.Baseline != nil && d.Baseline.ID == id }
 
 // find is what is wanted of a revision.
 func (d document) find(id string) (wanted, bool) {
@@ -88,12 +102,15 @@ func (d *document) wantAtLeast(r deploy.Revision, replicas int) {
 	d.want(r, max(w.Replicas, replicas))
 }
 
-// drop takes a revision out of what runs, and out of traffic if it was the
-// candidate.
+// drop takes a revision out of what runs, and out of traffic if it was not live.
 func (d *document) drop(id string) {
 	d.Runs = slices.DeleteFunc(d.Runs, func(w wanted) bool { return w.Revision.ID == id })
 	if d.isCandidate(id) {
 		d.Candidate, d.Share, d.Serving = nil, 0, nil
+		d.BaselineShare = 0
+	}
+	if d.isBaseline(id) {
+		d.Baseline, d.BaselineShare = nil, 0
 	}
 	if d.isLive(id) {
 		d.Serving = nil

@@ -15,6 +15,7 @@ func (e *environment) state() deploy.State {
 	d := e.doc
 	s := deploy.State{
 		Live: d.Live, Candidate: d.Candidate, Share: d.Share, URL: e.url(),
+		Baseline: d.Baseline, BaselineShare: d.BaselineShare,
 		Record: d.Record, History: slices.Clone(d.History), Signal: d.Signal,
 	}
 	if d.Lock.holds(now()) {

@@ -18,8 +18,9 @@ func (e *environment) apply() {
 	}
 }
 
-// table is who gets which share. The candidate comes first; revisions that
-// stand by are there for their own routes.
+// table is who gets which share. The candidate comes first and the baseline
+// last, so that both grow at the live version's expense and nobody moves back and
+// forth; revisions that stand by are there for their own routes.
 func (e *environment) table() proxy.Table {
 	var t proxy.Table
 	d := e.doc
@@ -30,11 +31,15 @@ func (e *environment) table() proxy.Table {
 	if d.Candidate != nil {
 		t.Arms = append(t.Arms, e.arm(d.Candidate.ID, d.Share, candidates))
 	}
+	baseline := min(d.BaselineShare, 100-d.Share)
 	if d.Live != nil {
-		t.Arms = append(t.Arms, e.arm(d.Live.ID, 100-d.Share, lives))
+		t.Arms = append(t.Arms, e.arm(d.Live.ID, max(0, 100-d.Share-baseline), lives))
+	}
+	if d.Baseline != nil {
+		t.Arms = append(t.Arms, e.arm(d.Baseline.ID, baseline, everyone))
 	}
 	for _, w := range d.Runs {
-		if id := w.Revision.ID; !d.isLive(id) && !d.isCandidate(id) {
+		if id := w.Revision.ID; !d.isLive(id) && !d.isCandidate(id) && !d.isBaseline(id) {
 			t.Arms = append(t.Arms, e.arm(id, 0, everyone))
 		}
 	}

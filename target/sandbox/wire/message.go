@@ -28,6 +28,7 @@ const (
 	ActSwitch   = "switch"
 	ActStop     = "stop"
 	ActSplit    = "split"
+	ActBaseline = "baseline"
 	ActRoll     = "roll"
 	ActWrite    = "write"
 	ActLock     = "lock"
@@ -52,17 +53,18 @@ type Hello struct {
 type Request struct {
 	// Port is what the environment's file asks for; 0 leaves it to the sandbox.
 	Port int `json:"port,omitempty"`
-	// Revision: start, switch, stop, split, roll, evidence.
+	// Revision: start, baseline, switch, stop, split, roll, evidence.
 	Revision deploy.Revision `json:"revision"`
 	// Secrets are the values of the revision's secrets by name, as far as the
-	// client has them: start, roll. They travel beside the revision because a
+	// client has them: start, baseline, roll. They travel beside the revision because a
 	// deploy.Secret never prints its value.
 	Secrets map[string]string `json:"secrets,omitempty"`
-	// Login opens the registry of the revision's image: start, roll. It is kept
+	// Login opens the registry of the revision's image: start, baseline, roll. It is kept
 	// in memory alone.
 	Login *Login `json:"login,omitempty"`
-	// Share: split.
-	Share deploy.Percent `json:"share,omitempty"`
+	// Share, and Baseline for that of the baseline: split.
+	Share    deploy.Percent `json:"share,omitempty"`
+	Baseline deploy.Percent `json:"baseline,omitempty"`
 	// Batch: roll.
 	Batch deploy.Batch `json:"batch,omitzero"`
 	// Record: write.
