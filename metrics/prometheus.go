@@ -76,6 +76,10 @@ func NewPrometheus(server Server, q Query, s Subject) (*Prometheus, error) {
 			return nil, err
 		}
 	}
+	if same := p.selectors[candidate]; s.Live.IsBaseline() && len(same) > 0 && slices.Equal(p.selectors[live], same) {
+		return nil, deploy.Usage("select by {{.Revision}}, or by {{.Side}}, which is baseline here and not live",
+			"%s: %s is the same for the baseline and for the new version", q.label(), shortened(same[0].query))
+	}
 	return p, nil
 }
 

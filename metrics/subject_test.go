@@ -40,6 +40,33 @@ func TestQueriesAreFilledIn(t *testing.T) {
 	}
 }
 
+// A baseline takes the place of the live version, and is told from it.
+func TestQueriesOfABaseline(t *testing.T) {
+	s := versions()
+	s.Live = s.Live.AsBaseline(2)
+	p, err := NewPrometheus(Server{Address: "http://127.0.0.1:1"}, Query{Name: "n", Value: `r{r="{{.Revision}}",s="{{.Side}}",b="{{.Backend}}",v="{{.Version}}"}`}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `r{r="aaa-baseline",s="baseline",b="` + s.App + `-aaa-baseline",v="1"}`; p.values[live] != want {
+		t.Errorf("it became %s, not %s", p.values[live], want)
+	}
+	if want := `r{r="bbb",s="candidate",b="` + s.App + `-bbb",v="2"}`; p.values[candidate] != want {
+		t.Errorf("it became %s, not %s", p.values[candidate], want)
+	}
+	if s.told(live) != "the baseline" || versions().told(live) != "the live version" || s.told(candidate) != "the new version" {
+		t.Errorf("they are called %s, %s and %s", s.told(live), versions().told(live), s.told(candidate))
+	}
+	// One that takes the baseline for the candidate would hold it against itself.
+	q := Query{Name: "n", Requests: `r{v="{{if eq .Side "live"}}stable{{else}}canary{{end}}"}`, Errors: `code="500"`}
+	if _, err := NewPrometheus(Server{Address: "http://127.0.0.1:1"}, q, s); !deploy.IsUsage(err) || !strings.Contains(err.Error(), `r{v="canary"} is the same for the baseline and for the new version`) {
+		t.Errorf("compared with itself: %v", err)
+	}
+	if _, err := NewPrometheus(Server{Address: "http://127.0.0.1:1"}, q, versions()); err != nil {
+		t.Error(err)
+	}
+}
+
 // What was escaped has to be the same text again for a Prometheus.
 func TestEscapesMeanTheText(t *testing.T) {
 	for _, text := range []string{nasty().App, "plain", `\`, `\\n`, "日本", "", "\x00\x7f"} {

@@ -16,6 +16,9 @@ var walks = map[string][]moment{
 	"{canary: {steps: [10%, 50%, 100%], hold: 300ms}}": {
 		{deploy.PhaseStarting, 1}, {deploy.PhaseHolding, 2}, {deploy.PhaseHolding, 3}, {deploy.PhaseHolding, 4}, {deploy.PhasePromoting, 4},
 	},
+	"{canary: {steps: [10%, 60%, 100%], hold: 300ms, baseline: fresh}}": {
+		{deploy.PhaseStarting, 2}, {deploy.PhaseHolding, 3}, {deploy.PhaseHolding, 4}, {deploy.PhaseHolding, 5},
+	},
 	"{blue-green: {keep: 300ms}}": {
 		{deploy.PhaseStarting, 1}, {deploy.PhaseHolding, 2}, {deploy.PhasePromoting, 2},
 	},

@@ -259,7 +259,7 @@ func firstMissing(ts *testscript.TestScript, state deploy.State, facts []string)
 }
 
 // fact is one thing that can be said of an environment: the versions live and
-// candidate, the candidate's share, phase and stage of the journal, how many
+// candidate, the shares of the candidate and of the baseline, phase and stage of the journal, how many
 // replicas of the live version are ready, how many revisions run, and whether
 // somebody holds it.
 func fact(s deploy.State, name string) (value string, known bool) {
@@ -270,6 +270,11 @@ func fact(s deploy.State, name string) (value string, known bool) {
 		return versionIn(s.Candidate), true
 	case "share":
 		return s.Share.String(), true
+	case "baseline":
+		if s.Baseline == nil {
+			return "none", true
+		}
+		return s.BaselineShare.String(), true
 	case "phase":
 		return string(s.Record.Phase), true
 	case "stage":

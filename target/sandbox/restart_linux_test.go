@@ -78,7 +78,8 @@ func memory(t testing.TB, s deploy.State) string {
 	return text(t, s) + text(t, replicas)
 }
 
-// midway is an environment in the middle of a canary, with a past.
+// midway is an environment in the middle of a canary beside a baseline, with a
+// past.
 func (b *box) midway(name string) place {
 	b.Helper()
 	p := b.place(name)
@@ -88,7 +89,8 @@ func (b *box) midway(name string) place {
 	c := p.revision("1.1.0", 1)
 	p.write(deploy.PhaseStarting, a, c)
 	p.must(p.target().Start(p.limited(), c))
-	p.must(p.target().Split(p.limited(), c, 30))
+	p.must(p.target().StartBaseline(p.limited(), a.AsBaseline(1)))
+	p.must(p.target().SplitBeside(p.limited(), c, 30, 30))
 	p.write(deploy.PhaseHolding, a, c)
 	return p
 }
@@ -147,7 +149,7 @@ func TestDownEndsAllAndUpBringsItBack(t *testing.T) {
 	b := up(t)
 	p := b.midway("production")
 	before, pids := memory(t, p.state()), family(t, b.status().PID)
-	if len(pids) < 1+3*2 { // with an init and an app a replica
+	if len(pids) < 1+4*2 { // with an init and an app a replica
 		t.Errorf("the family is too small: %v", pids)
 	}
 	b.down()

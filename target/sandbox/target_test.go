@@ -48,6 +48,8 @@ var mistakes = map[string]struct {
 	"doom is an error as others": {"an app that exits is doomed", func(t *sandbox.Target) deploy.Target { return vague{t} }},
 	"switch does nothing":        {"switch gives all users at once and keeps the old side", func(t *sandbox.Target) deploy.Target { return idle{t} }},
 	"switch stops the old first": {"no request is lost from one version to the next and back", func(t *sandbox.Target) deploy.Target { return gap{t} }},
+	"the baseline gets nobody":   {"candidate and baseline get their shares, and nobody else's", func(t *sandbox.Target) deploy.Target { return shy{t} }},
+	"the baseline is another":    {"a baseline that cannot be is refused", func(t *sandbox.Target) deploy.Target { return lax{t} }},
 	"split gives half":           {"a split is read back and followed", func(t *sandbox.Target) deploy.Target { return mean{t} }},
 	"the last writer wins":       {"the journal refuses who is behind", func(t *sandbox.Target) deploy.Target { return deaf{t} }},
 	"everybody gets the lock":    {"a lock is refused with who holds it", func(t *sandbox.Target) deploy.Target { return open{t} }},
@@ -59,6 +61,8 @@ type (
 	idle  struct{ *sandbox.Target }
 	gap   struct{ *sandbox.Target }
 	mean  struct{ *sandbox.Target }
+	shy   struct{ *sandbox.Target }
+	lax   struct{ *sandbox.Target }
 	deaf  struct{ *sandbox.Target }
 	open  struct{ *sandbox.Target }
 )
@@ -98,6 +102,12 @@ func (g gap) Switch(ctx context.Context, r deploy.Revision) error {
 func (m mean) Split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
 	return m.Target.Split(ctx, r, share/2)
 }
+
+func (s shy) SplitBeside(ctx context.Context, r deploy.Revision, share, _ deploy.Percent) error {
+	return s.Split(ctx, r, share)
+}
+
+func (l lax) StartBaseline(ctx context.Context, r deploy.Revision) error { return l.Start(ctx, r) }
 
 func (d deaf) Write(ctx context.Context, r deploy.Record) error {
 	s, err := d.State(ctx)

@@ -20,8 +20,8 @@ func summary(s deploy.State) string {
 	if s.Lock != nil {
 		lock = s.Lock.Owner.Run
 	}
-	return fmt.Sprintf("live %s, candidate %s at %s, running [%s], record %d %q, %d in history, held by %s, at %s",
-		id(s.Live), id(s.Candidate), s.Share, strings.Join(running, "; "), s.Record.Version, s.Record.Phase, len(s.History), lock, s.URL)
+	return fmt.Sprintf("live %s, candidate %s at %s, baseline %s at %s, running [%s], record %d %q, %d in history, held by %s, at %s",
+		id(s.Live), id(s.Candidate), s.Share, id(s.Baseline), s.BaselineShare, strings.Join(running, "; "), s.Record.Version, s.Record.Phase, len(s.History), lock, s.URL)
 }
 
 func id(r *deploy.Revision) string {

@@ -77,6 +77,12 @@ var cases = []struct {
 	{"a split that cannot be is refused", splitRefused},
 	{"users stay on their side while the share grows", sticky},
 	{"no request is lost by splits and by taking them back", nothingLostBySplit},
+	// Baseliner
+	{"a baseline is what is live once more, and has no users", baselineStarted},
+	{"candidate and baseline get their shares, and nobody else's", baselineFollowed},
+	{"a baseline that cannot be is refused", baselineRefused},
+	{"users stay on their side while the shares of both grow", baselineSticky},
+	{"no request is lost by a baseline that comes and goes", nothingLostByBaseline},
 	// Roller
 	{"batches replace replicas, and bring them back", rolled},
 	{"a batch of a doomed revision is refused and can be taken back", rollDoomed},

@@ -178,6 +178,16 @@ func repeated(w *world) {
 			}
 		})
 	}
+	if beside, can := w.target.(deploy.Baseliner); can {
+		copied := a.AsBaseline(1)
+		thrice("start a baseline", func() { w.startBaseline(copied) })
+		thrice("split beside it", func() {
+			if err := beside.SplitBeside(w.limited(), b, 25, 25); err != nil {
+				w.Fatal(err)
+			}
+		})
+		thrice("stop the baseline", func() { w.stop(copied) })
+	}
 	thrice("switch on", func() { w.makeLive(b) })
 	thrice("stop", func() { w.stop(a) })
 	w.runs(b, 1)
@@ -239,6 +249,9 @@ func contextsEnd(w *world) {
 	}
 	if t, can := w.target.(deploy.Splitter); can {
 		errs["split"] = t.Split(ctx, b, 50)
+	}
+	if t, can := w.target.(deploy.Baseliner); can {
+		errs["start a baseline"] = t.StartBaseline(ctx, a.AsBaseline(1))
 	}
 	if t, can := w.target.(deploy.Roller); can {
 		errs["roll"] = t.Roll(ctx, b, deploy.Batch{Candidate: 1, Serving: 1, Live: 1, Total: 1})

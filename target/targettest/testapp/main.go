@@ -4,6 +4,7 @@
 //
 //	GET /              its name
 //	GET /healthz       200, or 503 when it is sick
+//	GET /me            its name, and a word that no other process has
 //	GET /env?NAME      the value of an environment variable
 //	GET /slow?DURATION headers and name at once, the end of the body after that
 //	GET /say?LINES     its name, after it has printed so many lines of 100 bytes
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -134,6 +136,8 @@ func (a *app) serve() error {
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, a.name) })
+	me := fmt.Sprintf("%s %016x", a.name, rand.Uint64()) //nolint:gosec // G404: it tells processes apart, and keeps nobody out
+	mux.HandleFunc("/me", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, me) })
 	mux.HandleFunc("/healthz", a.health)
 	mux.HandleFunc("/slow", a.slow)
 	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getenv(r.URL.RawQuery)) })
