@@ -12,8 +12,8 @@ type Plan struct {
 	Candidate Revision `json:"candidate"`
 	// Baseline is what the candidate is compared with, where that is not Live
 	// itself: Live once more, with as many replicas as the candidate; see
-	// Revision.AsBaseline. It runs from its ActBaseline until all users are on
-	// one side.
+	// Revision.AsBaseline. It runs from its ActBaseline to the end, or
+	// to an ActBake by others.
 	Baseline Revision `json:"baseline,omitzero"`
 	Stages   []Stage  `json:"stages"`
 }

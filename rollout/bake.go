@@ -14,6 +14,7 @@ import (
 // runs to watch on: what they need for it is in the journal. The old version
 // stays up. What cannot be written down must not be left alone: it goes back.
 func (r *rollout) leave(ctx context.Context, n int, s deploy.Stage) Result {
+	r.endBaseline(ctx)
 	if err := r.verify(ctx); err != nil {
 		return r.back(ctx, err)
 	}

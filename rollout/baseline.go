@@ -30,8 +30,8 @@ func (r *rollout) stopBaseline(ctx context.Context) error {
 	return r.stop(ctx, r.target, r.plan.Baseline)
 }
 
-// endBaseline removes it when all users are on the candidate, so that it takes up
-// no room while that is watched on. Whoever ends the rollout tries again.
+// endBaseline removes it before a candidate is left to scheduled runs, so that it
+// takes up no room for hours. Whoever ends the rollout tries again.
 func (r *rollout) endBaseline(ctx context.Context) {
 	if err := r.stopBaseline(ctx); err != nil && ctx.Err() == nil {
 		r.tell(ctx, deploy.Event{

@@ -144,8 +144,8 @@ func TestBaselineThatFails(t *testing.T) {
 	}
 }
 
-// The baseline does not outlive the last step: what is baked on has all users,
-// and there is nothing to compare it with.
+// What is left to scheduled runs has all users, and nothing to compare it with.
+// Their metrics speak of what was live, which stands by.
 func TestBakeHasNoBaseline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := serving()
@@ -158,6 +158,16 @@ func TestBakeHasNoBaseline(t *testing.T) {
 		if f.state.Baseline != nil {
 			t.Errorf("%s runs still", f.state.Baseline)
 		}
+		measured := ""
+		e := &Engine{Measure: func(p deploy.Plan) (*Measuring, error) {
+			measured = p.Reference().ID
+			return nil, nil
+		}}
+		time.Sleep(2 * time.Hour)
+		if r := e.Bake(t.Context(), asked(f)); r.Outcome != deploy.Promoted || measured != oldOne.ID {
+			t.Errorf("%s: %s; metrics are of %q", r.Outcome, r.Reason, measured)
+		}
+		wholeAndFree(t, f, newOne)
 	})
 }
 
@@ -171,11 +181,16 @@ func TestBaselineThatCannotBeRemovedAtOnce(t *testing.T) {
 			}
 			return nil
 		}
-		if r := (&Engine{Reporter: told}).Deploy(t.Context(), deployment(f, baselined)); r.Outcome != deploy.Promoted {
+		d := deployment(f, baselined)
+		d.Strategy.Bake, d.Strategy.BakeBy = time.Hour, deploy.BakeBySchedule
+		if r := (&Engine{Reporter: told}).Deploy(t.Context(), d); r.Outcome != deploy.Promoted {
 			t.Fatalf("%s: %s", r.Outcome, r.Reason)
 		}
-		if got := told.messages(deploy.Warning); !strings.Contains(got, "the baseline could not be removed") {
-			t.Errorf("warnings %q", got)
+		if got := told.messages(deploy.Warning); !strings.Contains(got, "the baseline could not be removed") || f.state.Baseline == nil {
+			t.Errorf("warnings %q, baseline %s", got, show(f.state.Baseline))
+		}
+		if r := (&Engine{}).Resume(t.Context(), asked(f)); r.Outcome != deploy.Promoted {
+			t.Fatalf("%s: %s", r.Outcome, r.Reason)
 		}
 		wholeAndFree(t, f, newOne)
 	})

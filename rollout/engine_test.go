@@ -80,7 +80,7 @@ func TestGoodVersionIsPromoted(t *testing.T) {
 		deploy.Canary:    {"start 1.1.0", "split 1.1.0 10%", "split 1.1.0 50%", "switch 1.1.0", "stop 1.0.0"},
 		baselined: {
 			"start 1.1.0", "start the baseline of 1.0.0", "split 1.1.0 10% beside 10%", "split 1.1.0 75% beside 25%",
-			"switch 1.1.0", "stop the baseline", "stop the baseline", "stop 1.0.0",
+			"switch 1.1.0", "stop the baseline", "stop 1.0.0",
 		},
 	}
 	for kind, acts := range want {

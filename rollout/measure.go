@@ -98,7 +98,9 @@ func (r *rollout) recall(ctx context.Context, since time.Time) []Moment {
 	if r.Measure == nil || !r.court.decides() && r.court.observer == nil {
 		return nil
 	}
-	m, err := r.Measure(r.plan)
+	alone := r.plan
+	alone.Baseline = deploy.Revision{} // which has ended; what was live stands by still
+	m, err := r.Measure(alone)
 	var moments []Moment
 	switch {
 	case err != nil:

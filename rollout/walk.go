@@ -48,9 +48,6 @@ func (r *rollout) walk(ctx context.Context, passed int) Result {
 		if err != nil {
 			return r.back(ctx, err)
 		}
-		if s.Act == deploy.ActSwitch {
-			r.endBaseline(ctx)
-		}
 		if s.Approval {
 			return r.rest(ctx, i+1, fmt.Sprintf("%s passed; the strategy asks for a person here", Describe(s)))
 		}
