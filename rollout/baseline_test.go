@@ -84,6 +84,7 @@ func TestTheJudgeLooksAtTheBaseline(t *testing.T) {
 func TestObservationsAreOfTheBaseline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, told := serving(), &story{}
+		f.rate = 10_000
 		(&Engine{Reporter: told}).Deploy(t.Context(), deployment(f, baselined))
 		shares := map[deploy.Percent]deploy.Percent{}
 		for _, e := range told.events {
@@ -92,8 +93,8 @@ func TestObservationsAreOfTheBaseline(t *testing.T) {
 				continue
 			}
 			shares[o.Share] = o.Baseline
-			// Of 100 users a second in 5 s, less what is cut off by rounding.
-			if most := uint64(500 * o.Baseline.Fraction()); o.Elapsed == 5*time.Second && (o.Live.Requests > most || o.Live.Requests < most*8/10) {
+			// Of 10,000 requests a second in 5 s, less what is cut off by rounding.
+			if most := uint64(50_000 * o.Baseline.Fraction()); o.Elapsed == 5*time.Second && (o.Live.Requests > most || o.Live.Requests < most*8/10) {
 				t.Errorf("at %s and %s, the baseline has %d of %d requests", o.Share, o.Baseline, o.Live.Requests, most)
 			}
 		}
