@@ -100,11 +100,29 @@ type environment struct {
 
 // targets are the kinds that have settings.
 type targets struct {
-	Sandbox *sandbox `yaml:"sandbox" jsonschema_description:"This machine, with nothing installed."`
+	Sandbox    *sandbox    `yaml:"sandbox" jsonschema_description:"This machine, with nothing installed."`
+	Kubernetes *kubernetes `yaml:"kubernetes" jsonschema_description:"A Kubernetes cluster, with nothing of Slipway's installed in it."`
 }
 
 type sandbox struct {
 	Port *port `yaml:"port" jsonschema_description:"The port of the environment's stable URL. Left out: one is chosen and kept."`
+}
+
+type kubernetes struct {
+	Context   *contextName `yaml:"context" jsonschema_description:"The context of the kubeconfig. Left out: its current one."`
+	Namespace *placeName   `yaml:"namespace" jsonschema_description:"The namespace, in which {environment} stands for the environment's name. Left out: the one of the context."`
+	Gateway   *gateway     `yaml:"gateway" jsonschema_description:"The Gateway (Gateway API) that brings users in and splits them. Left out: a Service inside the cluster alone."`
+	PreStop   *limit       `yaml:"pre-stop" jsonschema_description:"How long a pod that is to end goes on serving, so that nobody is sent to it any more when it stops. Left out: 5s."`
+	CPU       *quantity    `yaml:"cpu" jsonschema_description:"What each pod asks for, in CPUs such as 250m. Left out: 50m."`
+	Memory    *quantity    `yaml:"memory" jsonschema_description:"What each pod asks for and may use, such as 128Mi. Left out: 64Mi, with no limit."`
+	User      *podUser     `yaml:"user" jsonschema_description:"The number of the user that the app runs as, or image for the one that the image names. Left out: 65532."`
+	Isolated  *truth       `yaml:"isolated" jsonschema_description:"Whether a NetworkPolicy lets nobody in but to the app's port. Left out: false."`
+}
+
+type gateway struct {
+	Name      label     `yaml:"name" jsonschema:"required" jsonschema_description:"The Gateway's name."`
+	Namespace *label    `yaml:"namespace" jsonschema_description:"The Gateway's namespace. Left out: that of the environment."`
+	Host      placeHost `yaml:"host" jsonschema:"required" jsonschema_description:"The host name that users ask for, in which {environment} stands for the environment's name."`
 }
 
 // strategies are named as in deploy.Kinds.

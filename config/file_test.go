@@ -28,8 +28,9 @@ func rules() config.Rules {
 			return nil
 		},
 		Targets: map[string]config.Target{
-			"sandbox": {Strategies: deploy.Kinds},
-			"kiosk":   {Strategies: []deploy.Kind{deploy.Recreate, deploy.Rolling}},
+			"sandbox":    {Strategies: deploy.Kinds},
+			"kubernetes": {Strategies: deploy.Kinds},
+			"kiosk":      {Strategies: []deploy.Kind{deploy.Recreate, deploy.Rolling}},
 		},
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (r *reader) environment(d *document, e *named, checks []deploy.Check) deploy.Environment {
 	out := deploy.Environment{
 		Name:       e.name,
-		Target:     deploy.TargetSpec{Kind: e.Target.kind, Port: int(or(e.Target.port, 0))},
+		Target:     deploy.TargetSpec{Kind: e.Target.kind, Port: int(or(e.Target.port, 0)), Cluster: e.Target.cluster.compile()},
 		After:      string(or(e.After, "")),
 		Repository: string(or(e.Image, "")),
 		Service:    r.service(&d.Service, e),

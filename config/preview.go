@@ -35,6 +35,7 @@ func (r *reader) preview(e *named, pattern deploy.Environment) *deploy.Preview {
 			Hint:    "remove it: each preview is given a port, and keeps it",
 		})
 	}
+	r.ownHost(e.Target.cluster)
 	r.unbaked(e, pattern)
 	return &deploy.Preview{
 		Environment: pattern,

@@ -8,8 +8,9 @@ import (
 
 // target is a kind with its settings.
 type target struct {
-	kind string
-	port *port
+	kind    string
+	port    *port
+	cluster *kubernetes
 }
 
 func (v *target) read(r *reader, p place) bool {
@@ -19,6 +20,7 @@ func (v *target) read(r *reader, p place) bool {
 	if set.Sandbox != nil {
 		v.port = set.Sandbox.Port
 	}
+	v.cluster = set.Kubernetes
 	return ok
 }
 

@@ -183,6 +183,8 @@ type TargetSpec struct {
 	// Port is the port of the environment's stable URL (1 to 65535); zero
 	// lets the target choose one and keep it. Only the sandbox heeds it.
 	Port int
+	// Cluster is for the kind "kubernetes" alone.
+	Cluster Cluster `json:",omitzero"`
 }
 
 // Service is what a version runs with: the configuration half of a Revision.

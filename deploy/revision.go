@@ -38,6 +38,8 @@ type Config struct {
 	Env          map[string]string `json:"env,omitempty"`
 	StartTimeout time.Duration     `json:"startTimeout"`
 	Drain        time.Duration     `json:"drain"`
+	// Settings are what the target's driver is told besides; see Pod.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // NewRevision makes the revision of an image in an environment. The secrets
@@ -51,6 +53,7 @@ func NewRevision(app string, env Environment, image Image, secrets []Secret) Rev
 		Config: Config{
 			Port: s.Port, Health: s.Health, Replicas: s.Replicas,
 			Env: maps.Clone(s.Env), StartTimeout: s.StartTimeout, Drain: s.Drain,
+			Settings: env.Target.Cluster.Pod.settings(),
 		},
 		Secrets: slices.SortedFunc(slices.Values(secrets), func(a, b Secret) int {
 			return compare(a.Name, b.Name)

@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
+	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/sandbox"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
@@ -36,6 +37,8 @@ type session struct {
 	run deploy.Run
 	// sandbox is the connection to it, once one was needed.
 	sandbox *sandbox.Client
+	// clusters are those of Kubernetes that were needed, by their context.
+	clusters map[string]*kubernetes.Client
 	// reporter is told what happens, once there is a pipeline.
 	reporter deploy.Reporter
 	// forge is GitHub; nil where there is nobody to ask.
@@ -138,7 +141,10 @@ func rules() config.Rules {
 	return config.Rules{
 		Expression: checks.Validate,
 		Metric:     validMetric,
-		Targets:    map[string]config.Target{"sandbox": {Strategies: sandbox.Kinds()}},
+		Targets: map[string]config.Target{
+			"sandbox":      {Strategies: sandbox.Kinds()},
+			kindKubernetes: {Strategies: kubernetes.Kinds()},
+		},
 	}
 }
 
@@ -226,6 +232,9 @@ func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 // ever used, it plans for an environment that is empty. Of one that is down it
 // is not known what it holds.
 func (s *session) target(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error) {
+	if env.Target.Kind == kindKubernetes {
+		return s.clusterTarget(ctx, app, env)
+	}
 	client, err := s.connect(ctx)
 	if errors.Is(err, sandbox.ErrDown) && s.unused() {
 		return empty(env.Name), nil
@@ -246,8 +255,15 @@ func (c *CLI) unused() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0
 }
 
-// list names the app's environments in the sandbox.
-func (s *session) list(ctx context.Context, app string, _ deploy.Environment) ([]string, error) {
+// list names the app's environments where an environment is.
+func (s *session) list(ctx context.Context, app string, env deploy.Environment) ([]string, error) {
+	if env.Target.Kind == kindKubernetes {
+		c, err := s.cluster(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		return c.Environments(ctx, app, env)
+	}
 	client, err := s.connect(ctx)
 	if errors.Is(err, sandbox.ErrDown) && s.unused() {
 		return nil, nil

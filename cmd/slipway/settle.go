@@ -62,7 +62,7 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if s.unused() {
+	if s.unused() && !inCluster(environments) {
 		_, err := fmt.Fprintln(s.Stdout, "nothing was unfinished")
 		return err
 	}

@@ -43,7 +43,11 @@ var knows = map[string][]string{
 	},
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
-	"target/kubernetes/access": {"deploy", "target/kubernetes/access/cloud"},
+	"target/kubernetes": {
+		"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods",
+	},
+	"target/kubernetes/objects": {"deploy"},
+	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
 	// As in registry/cloud: large libraries that read the environment by themselves.
 	"target/kubernetes/access/cloud": {"deploy"},
 	"target/kubernetes/apply":        {"deploy"},
@@ -84,6 +88,7 @@ var testsKnow = map[string][]string{
 	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"internal/clustertest":     {"target/targettest"},
 	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
+	"target/kubernetes":        {"internal/clustertest", "target/targettest", "target/targettest/testapp"},
 }
 
 var everybody = []string{"*"}

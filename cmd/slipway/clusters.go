@@ -1,0 +1,82 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes"
+	"github.com/slipway-ci/slipway/target/kubernetes/access"
+)
+
+// kindKubernetes is the name of the driver for clusters.
+const kindKubernetes = "kubernetes"
+
+// cluster is the client of a context of the kubeconfig, opened once for each.
+func (s *session) cluster(ctx context.Context, env deploy.Environment) (*kubernetes.Client, error) {
+	name := env.Target.Cluster.Context
+	if c := s.clusters[name]; c != nil {
+		return c, nil
+	}
+	open, err := access.Open(ctx, access.Options{
+		Files: access.Files(s.Getenv("KUBECONFIG")), Home: s.Getenv("HOME"), Context: name,
+		Warn: func(text string) { s.log.Warn("the cluster warns", "warning", text) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := kubernetes.New(ctx, open, s.log)
+	if err != nil {
+		return nil, err
+	}
+	if s.clusters == nil {
+		s.clusters = map[string]*kubernetes.Client{}
+	}
+	s.clusters[name] = c
+	return c, nil
+}
+
+// clusterTarget opens an environment in a cluster, which can only pull from a
+// registry that it reaches.
+func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error) {
+	if cmp.Or(env.Repository, s.file.App.Repository) == "" {
+		return nil, deploy.Usage("add image: ghcr.io/acme/hello to the file, or to the environment",
+			"%s runs in a cluster, which does not reach the registry that the sandbox holds on this machine", env.Name)
+	}
+	c, err := s.cluster(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return c.Target(app, env), nil
+}
+
+// inCluster reports whether any of the environments is in a cluster.
+func inCluster(environments []deploy.Environment) bool {
+	return slices.ContainsFunc(environments, func(e deploy.Environment) bool { return e.Target.Kind == kindKubernetes })
+}
+
+// requests says how often clusters were asked for what; empty where none was.
+func (s *session) requests() string {
+	sum, total := map[string]int{}, 0
+	for _, c := range s.clusters {
+		for what, n := range c.Requests() {
+			sum[what] += n
+			total += n
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	names := slices.SortedFunc(maps.Keys(sum), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sum[b], sum[a]), cmp.Compare(a, b))
+	})
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = fmt.Sprintf("%s %d", name, sum[name])
+	}
+	return fmt.Sprintf("%d requests to the API server: %s", total, strings.Join(parts, ", "))
+}

@@ -1,0 +1,101 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	client "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/access"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// Client is a cluster in which targets are opened.
+type Client struct {
+	cluster *access.Cluster
+	kube    client.Interface
+	dynamic dynamic.Interface
+	forward *forwards
+	log     *slog.Logger
+}
+
+// The resources of the Gateway API.
+var (
+	routes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	gateways = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
+)
+
+// New makes a client of an open cluster. The ways to single revisions that it
+// opens on this machine end with ctx.
+func New(ctx context.Context, c *access.Cluster, log *slog.Logger) (*Client, error) {
+	// The server's binary form is a fraction of the work of JSON.
+	binary := rest.CopyConfig(c.Config)
+	binary.ContentType = "application/vnd.kubernetes.protobuf"
+	binary.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	kube, err := client.NewForConfig(binary)
+	if err != nil {
+		return nil, c.Explain(err)
+	}
+	dyn, err := dynamic.NewForConfig(c.Config)
+	if err != nil {
+		return nil, c.Explain(err)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, log), log: log}, nil
+}
+
+// Requests is how often which resource was asked for what.
+func (c *Client) Requests() map[string]int { return c.cluster.Requests() }
+
+// Target is an environment of an app. Nothing is asked of the cluster yet.
+func (c *Client) Target(app string, env deploy.Environment) *Target {
+	place := objects.Place{App: app, Environment: env.Name, Cluster: env.Target.Cluster}
+	place.Namespace = deploy.In(env.Name, env.Target.Cluster.Namespace)
+	if place.Namespace == "" {
+		place.Namespace = c.cluster.Namespace
+	}
+	t := &Target{Client: c, place: place}
+	t.front = entry{t}
+	if place.Cluster.Gateway != nil {
+		t.front = route{t}
+	}
+	return t
+}
+
+// absent reports whether an object is not there, or its kind, or its namespace.
+func absent(err error) bool { return apierrors.IsNotFound(err) }
+
+// unless drops an error of a kind that is as good as success.
+func unless(is func(error) bool, err error) error {
+	if is(err) {
+		return nil
+	}
+	return err
+}
+
+// ended says what an act was about in its error. An act whose context is over
+// says so, whatever came of the request that was under way.
+func (c *Client) ended(ctx context.Context, err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	var doomed *deploy.Doomed
+	var locked *deploy.Locked
+	if errors.As(err, &doomed) || errors.As(err, &locked) || errors.Is(err, deploy.ErrConflict) {
+		return err
+	}
+	what := fmt.Sprintf(format, args...)
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
+	}
+	return fmt.Errorf("%s: %w", what, c.cluster.Explain(err))
+}

@@ -1,0 +1,198 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
+	client "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport/spdy"
+
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// forwards are ways from this machine to single revisions, through the API
+// server, as kubectl port-forward makes them: checks go by them before the first
+// user does. Nobody else can: they listen on loopback, and no route of the
+// gateway leads to a revision that has no users.
+type forwards struct {
+	ctx    context.Context //nolint:containedctx // the owner of what listens: it ends with the command
+	config *rest.Config
+	kube   client.Interface
+	log    *slog.Logger
+
+	mu  sync.Mutex
+	all map[string]*forward
+}
+
+func newForwards(ctx context.Context, config *rest.Config, kube client.Interface, log *slog.Logger) *forwards {
+	return &forwards{ctx: ctx, config: config, kube: kube, log: log, all: map[string]*forward{}}
+}
+
+// forward is the way to one revision.
+type forward struct {
+	owner     *forwards
+	namespace string
+	selector  string
+	server    *http.Server
+	url       string
+	// ids count the streams of port-forwarding, which have to be told apart.
+	ids atomic.Int64
+}
+
+// want opens the way to a revision, unless it is open.
+func (f *forwards) want(p objects.Place, revision string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := p.Namespace + "/" + p.Name(revision)
+	if f.all[name] != nil || f.ctx.Err() != nil {
+		return
+	}
+	l, err := (&net.ListenConfig{}).Listen(f.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		f.log.Warn("open a way to a revision", "revision", revision, "error", err)
+		return
+	}
+	w := &forward{owner: f, namespace: p.Namespace, selector: p.SelectPods(revision), url: "http://" + l.Addr().String()}
+	w.server = &http.Server{Handler: w.proxy(), ReadHeaderTimeout: 10 * time.Second}
+	f.all[name] = w
+	go func() {
+		if err := w.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			f.log.Warn("serve a way to a revision", "revision", revision, "error", err)
+		}
+	}()
+	context.AfterFunc(f.ctx, func() { _ = w.server.Close() })
+}
+
+// url of the way to a revision; empty where none is open.
+func (f *forwards) url(p objects.Place, revision string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w := f.all[p.Namespace+"/"+p.Name(revision)]; w != nil {
+		return w.url
+	}
+	return ""
+}
+
+// drop closes the way to a revision.
+func (f *forwards) drop(p objects.Place, revision string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := p.Namespace + "/" + p.Name(revision)
+	if w := f.all[name]; w != nil {
+		_ = w.server.Close()
+		delete(f.all, name)
+	}
+}
+
+// proxy hands requests on, each by a connection of its own: pods go, and one
+// that is kept would lead to one that is gone.
+func (w *forward) proxy() http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Host
+			r.Out.Host = r.In.Host
+		},
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return w.dial(ctx) },
+		},
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(rw, "slipway: "+err.Error(), http.StatusBadGateway)
+		},
+	}
+}
+
+// pod is one of the revision's that can serve.
+func (w *forward) pod(ctx context.Context) (*corev1.Pod, error) {
+	list, err := w.owner.kube.CoreV1().Pods(w.namespace).List(ctx, metav1.ListOptions{LabelSelector: w.selector})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if p := &list.Items[i]; p.DeletionTimestamp == nil && isReady(p) {
+			return p, nil
+		}
+	}
+	return nil, errors.New("no replica is ready")
+}
+
+// dial opens a connection to the port of a pod.
+func (w *forward) dial(ctx context.Context) (net.Conn, error) {
+	p, err := w.pod(ctx)
+	if err != nil {
+		return nil, err
+	}
+	carrier, upgrader, err := spdy.RoundTripperFor(w.owner.config)
+	if err != nil {
+		return nil, err
+	}
+	url := w.owner.kube.CoreV1().RESTClient().Post().Resource("pods").
+		Namespace(w.namespace).Name(p.Name).SubResource("portforward").URL()
+	conn, protocol, err := spdy.NewDialer(upgrader, &http.Client{Transport: carrier}, http.MethodPost, url).Dial(portForward)
+	if err != nil {
+		return nil, fmt.Errorf("forward a port of the pod %s: %w", p.Name, err)
+	}
+	if protocol != portForward {
+		return nil, errors.Join(fmt.Errorf("the server speaks %q, not %q", protocol, portForward), conn.Close())
+	}
+	return w.stream(conn, p)
+}
+
+// portForward is the protocol of the subresource.
+// Source: k8s.io/client-go/tools/portforward.
+const portForward = "portforward.k8s.io"
+
+// stream opens the pair of streams that one connection is made of.
+func (w *forward) stream(conn httpstream.Connection, p *corev1.Pod) (net.Conn, error) {
+	h := http.Header{}
+	h.Set(corev1.StreamType, corev1.StreamTypeError)
+	h.Set(corev1.PortHeader, strconv.Itoa(int(p.Spec.Containers[0].Ports[0].ContainerPort)))
+	h.Set(corev1.PortForwardRequestIDHeader, strconv.FormatInt(w.ids.Add(1), 10))
+	failures, err := conn.CreateStream(h)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("forward a port of the pod %s: %w", p.Name, err), conn.Close())
+	}
+	_ = failures.Close() // only the other side writes to it
+	h.Set(corev1.StreamType, corev1.StreamTypeData)
+	data, err := conn.CreateStream(h)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("forward a port of the pod %s: %w", p.Name, err), conn.Close())
+	}
+	return &streamConn{Stream: data, conn: conn}, nil
+}
+
+// streamConn is a stream as a connection. It knows no deadlines: whoever uses it
+// closes it.
+type streamConn struct {
+	httpstream.Stream
+	conn httpstream.Connection
+}
+
+func (s *streamConn) Close() error { return errors.Join(s.Reset(), s.conn.Close()) }
+
+func (*streamConn) LocalAddr() net.Addr              { return streamAddr{} }
+func (*streamConn) RemoteAddr() net.Addr             { return streamAddr{} }
+func (*streamConn) SetDeadline(time.Time) error      { return nil }
+func (*streamConn) SetReadDeadline(time.Time) error  { return nil }
+func (*streamConn) SetWriteDeadline(time.Time) error { return nil }
+
+var _ io.ReadWriteCloser = (*streamConn)(nil)
+
+type streamAddr struct{}
+
+func (streamAddr) Network() string { return "portforward" }
+func (streamAddr) String() string  { return "portforward" }

@@ -1,0 +1,109 @@
+package objects
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Manager is the field manager by which the cluster knows Slipway's writes.
+const Manager = "slipway"
+
+// The labels of all objects. Name, Environment and Revision together select the
+// pods of a revision.
+const (
+	LabelName        = "app.kubernetes.io/name"
+	LabelInstance    = "app.kubernetes.io/instance"
+	LabelVersion     = "app.kubernetes.io/version"
+	LabelManagedBy   = "app.kubernetes.io/managed-by"
+	LabelEnvironment = "slipway.dev/environment"
+	LabelRevision    = "slipway.dev/revision"
+)
+
+// Place is one environment of one app in a namespace.
+type Place struct {
+	App, Environment, Namespace string
+	Cluster                     deploy.Cluster
+}
+
+// The longest names: a Service is a DNS label, and a revision's ID goes behind
+// the name of its environment.
+const (
+	maxName = 63
+	maxBase = maxName - 1 - 12
+)
+
+// Base is the name of what all revisions share: app and environment. It begins
+// with a letter, as names of Services do, and has 50 characters at most.
+func (p Place) Base() string {
+	name := p.App + "-" + p.Environment
+	if name[0] >= '0' && name[0] <= '9' {
+		name = "app-" + name
+	}
+	if len(name) <= maxBase {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:maxBase-9] + "-" + hex.EncodeToString(sum[:4])
+}
+
+// Name is that of a revision's own objects.
+func (p Place) Name(revision string) string { return p.Base() + "-" + revision }
+
+// Own reports whether a name is that of the environment's Service, or of one of
+// its revisions.
+func (p Place) Own(name string) bool {
+	rest, own := strings.CutPrefix(name, p.Base())
+	if !own {
+		return false
+	}
+	id, dashed := strings.CutPrefix(rest, "-")
+	_, err := hex.DecodeString(id)
+	return rest == "" || dashed && len(id) == 12 && err == nil
+}
+
+// State is the name of the ConfigMap with record and history, and of the Lease.
+func (p Place) State() string { return p.Base() }
+
+// Labels are those of everything in the environment.
+func (p Place) Labels() map[string]string {
+	return map[string]string{
+		LabelName: p.App, LabelInstance: p.Base(), LabelManagedBy: Manager, LabelEnvironment: p.Environment,
+	}
+}
+
+// labelsOf are those of a revision's objects.
+func (p Place) labelsOf(r deploy.Revision) map[string]string {
+	all := p.Labels()
+	all[LabelRevision] = r.ID
+	if v := deploy.TagOf(r.Image.Version); len(v) <= maxName {
+		all[LabelVersion] = v
+	}
+	return all
+}
+
+// Select finds everything of the environment.
+func (p Place) Select() string {
+	return labels.Set{LabelName: p.App, LabelEnvironment: p.Environment, LabelManagedBy: Manager}.String()
+}
+
+// Pods are the labels by which a revision's pods are selected; none has those of
+// an empty revision.
+func (p Place) Pods(revision string) map[string]string {
+	if revision == "" {
+		revision = "none"
+	}
+	return map[string]string{LabelName: p.App, LabelEnvironment: p.Environment, LabelRevision: revision}
+}
+
+// SelectPods finds the pods of a revision.
+func (p Place) SelectPods(revision string) string { return labels.Set(p.Pods(revision)).String() }
+
+func (p Place) meta(name string, set map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: p.Namespace, Labels: set}
+}

@@ -1,0 +1,240 @@
+package objects
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// Traffic is who has the users. It is kept in annotations of the very object
+// that moves them, the route or without a gateway the Service, so that one
+// write changes both and nobody reads one without the other.
+type Traffic struct {
+	// Live and Candidate are IDs of revisions, empty where there is none.
+	Live, Candidate string
+	// Share is what the candidate has of the users.
+	Share deploy.Percent
+}
+
+// The annotations of a Traffic, and the host name that was written last.
+const (
+	annotationLive      = "slipway.dev/live"
+	annotationCandidate = "slipway.dev/candidate"
+	annotationShare     = "slipway.dev/share"
+	annotationHost      = "slipway.dev/host"
+)
+
+// ReadTraffic takes it from annotations.
+func ReadTraffic(annotations map[string]string) (Traffic, error) {
+	t := Traffic{Live: annotations[annotationLive], Candidate: annotations[annotationCandidate]}
+	text := annotations[annotationShare]
+	if text == "" {
+		return t, nil
+	}
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share >= 0 && share <= 100) {
+		return t, fmt.Errorf("annotation %s: %q is no share", annotationShare, text)
+	}
+	t.Share = deploy.Percent(share)
+	return t, nil
+}
+
+// Annotate writes it into annotations, which may be nil, and gives them back.
+func (t Traffic) Annotate(annotations map[string]string) map[string]string {
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[annotationLive], annotations[annotationCandidate] = t.Live, t.Candidate
+	annotations[annotationShare] = strconv.FormatFloat(float64(t.Share), 'f', -1, 64)
+	return annotations
+}
+
+// Begin makes a revision the candidate, unless it is live.
+func (t Traffic) Begin(id string) Traffic {
+	if t.Live != id && t.Candidate != id {
+		t.Candidate, t.Share = id, 0
+	}
+	return t
+}
+
+// Switch gives a revision all users.
+func (Traffic) Switch(id string) Traffic { return Traffic{Live: id} }
+
+// Drop takes a revision out.
+func (t Traffic) Drop(id string) Traffic {
+	switch id {
+	case t.Live:
+		t.Live, t.Share = "", 0
+	case t.Candidate:
+		t.Candidate, t.Share = "", 0
+	}
+	return t
+}
+
+// weightScale is the sum of weights: shares are exact to a ten thousandth.
+const weightScale = 10000
+
+// Weights are those of live and candidate, to a sum of 10,000; both are zero
+// where nobody is to get users.
+func (t Traffic) Weights() (live, candidate int64) {
+	switch {
+	case t.Candidate != "" && t.Share > 0 && t.Live != "":
+		candidate = int64(math.Round(t.Share.Fraction() * weightScale))
+		return weightScale - candidate, candidate
+	case t.Candidate != "" && t.Share > 0:
+		return 0, weightScale
+	case t.Live != "":
+		return weightScale, 0
+	}
+	return 0, 0
+}
+
+// RouteKind is the kind of routes, and Routes how requests name them.
+const (
+	RouteKind    = "HTTPRoute"
+	RouteVersion = "gateway.networking.k8s.io/v1"
+)
+
+// backends are where a rule of the route sends users: the revisions by weight,
+// or the entry, behind which nobody is, so that the rule can be found again.
+func (p Place) backends(t Traffic) []any {
+	var all []any
+	ref := func(name string, weight int64) map[string]any {
+		return map[string]any{
+			"group": "", "kind": "Service", "name": name, "port": int64(ServicePort), "weight": weight,
+		}
+	}
+	live, candidate := t.Weights()
+	if live > 0 {
+		all = append(all, ref(p.Name(t.Live), live))
+	}
+	if candidate > 0 {
+		all = append(all, ref(p.Name(t.Candidate), candidate))
+	}
+	if len(all) == 0 {
+		return []any{ref(p.Base(), 1)}
+	}
+	return all
+}
+
+// Route is the environment's route while nobody has touched it.
+func (p Place) Route(t Traffic) *unstructured.Unstructured {
+	g := p.Cluster.Gateway
+	parent := map[string]any{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": g.Name}
+	if g.Namespace != "" {
+		parent["namespace"] = g.Namespace
+	}
+	route := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": RouteVersion,
+		"kind":       RouteKind,
+		"spec": map[string]any{
+			"parentRefs": []any{parent},
+			"hostnames":  []any{p.Host()},
+			"rules": []any{map[string]any{
+				"matches":     []any{map[string]any{"path": map[string]any{"type": "PathPrefix", "value": "/"}}},
+				"backendRefs": p.backends(t),
+			}},
+		},
+	}}
+	route.SetName(p.Base())
+	route.SetNamespace(p.Namespace)
+	route.SetLabels(p.Labels())
+	annotations := t.Annotate(nil)
+	annotations[annotationHost] = p.Host()
+	route.SetAnnotations(annotations)
+	return route
+}
+
+// Redirect moves the users of a route: each rule that sends anybody to one of
+// this environment's revisions gets the weights, in place of those refs alone.
+// Other rules, other backends in the same rule, filters, matches and all other
+// fields stay as they are. A rule must be there, else it is an error: then
+// somebody has taken the route for something else.
+func (p Place) Redirect(route *unstructured.Unstructured, t Traffic) error {
+	rules, _, err := unstructured.NestedSlice(route.Object, "spec", "rules")
+	if err != nil {
+		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
+	}
+	moved := 0
+	for i := range rules {
+		rule, isMap := rules[i].(map[string]any)
+		if !isMap {
+			continue
+		}
+		if refs, changed := p.replace(rule["backendRefs"], t); changed {
+			rule["backendRefs"] = refs
+			moved++
+		}
+	}
+	if moved == 0 {
+		return deploy.Hinted(fmt.Errorf("no rule of the route %s/%s sends users to %s any more", route.GetNamespace(), route.GetName(), p.Base()),
+			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.Base())
+	}
+	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
+		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
+	}
+	p.rehost(route)
+	route.SetAnnotations(t.Annotate(route.GetAnnotations()))
+	return nil
+}
+
+// replace puts the revisions in place of those that a rule has now. Filters of a
+// single backend go along to those that come in its place.
+func (p Place) replace(refs any, t Traffic) ([]any, bool) {
+	list, _ := refs.([]any)
+	var others []any
+	var filters any
+	found := false
+	for _, entry := range list {
+		ref, isMap := entry.(map[string]any)
+		name, _ := ref["name"].(string)
+		namespace, _ := ref["namespace"].(string)
+		if !isMap || !p.Own(name) || namespace != "" && namespace != p.Namespace {
+			others = append(others, entry)
+			continue
+		}
+		found = true
+		if f, has := ref["filters"]; has && filters == nil {
+			filters = f
+		}
+	}
+	if !found {
+		return nil, false
+	}
+	own := p.backends(t)
+	if filters != nil {
+		for _, entry := range own {
+			entry.(map[string]any)["filters"] = filters
+		}
+	}
+	return append(own, others...), true
+}
+
+// rehost follows a host name that was changed in slipway.yaml; names that others
+// have added stay.
+func (p Place) rehost(route *unstructured.Unstructured) {
+	annotations := route.GetAnnotations()
+	before, now := annotations[annotationHost], p.Host()
+	if before == now {
+		return
+	}
+	names, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
+	kept := []string{now}
+	for _, name := range names {
+		if name != before && name != now {
+			kept = append(kept, name)
+		}
+	}
+	if err := unstructured.SetNestedStringSlice(route.Object, kept, "spec", "hostnames"); err != nil {
+		return
+	}
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[annotationHost] = now
+	route.SetAnnotations(annotations)
+}

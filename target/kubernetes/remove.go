@@ -1,0 +1,192 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// Remove removes all that is in the environment, and its namespace where that
+// was made for it alone.
+func (t *Target) Remove(ctx context.Context) error {
+	return t.ended(ctx, t.remove(ctx), "remove %s", t)
+}
+
+func (t *Target) remove(ctx context.Context) error {
+	if t.ownNamespace() {
+		removed, err := t.removeNamespace(ctx)
+		if removed || err != nil {
+			return err
+		}
+	}
+	if err := t.removeRoute(ctx); err != nil {
+		return err
+	}
+	if err := t.removeRevisions(ctx); err != nil {
+		return err
+	}
+	return t.removeShared(ctx)
+}
+
+// removeNamespace removes a namespace with the environment's labels, and waits
+// until it is gone. One that somebody else has made stays.
+func (t *Target) removeNamespace(ctx context.Context) (bool, error) {
+	api, name := t.kube.CoreV1().Namespaces(), t.place.Namespace
+	n, err := api.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case absent(err):
+		return true, nil
+	case err != nil:
+		return false, err
+	case n.Labels[objects.LabelManagedBy] != objects.Manager || t.mine(n) != nil:
+		return false, nil
+	}
+	o := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(), ResourceVersion: n.ResourceVersion}
+	w, err := api.Watch(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	defer w.Stop()
+	if err := unless(absent, api.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &n.UID}})); err != nil {
+		return false, err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("interrupted while the namespace %s goes: %w", name, ctx.Err())
+		case e, open := <-w.ResultChan():
+			if _, is := e.Object.(*corev1.Namespace); !open || !is {
+				return false, fmt.Errorf("the namespace %s was not seen to go", name)
+			}
+			if e.Type == watch.Deleted {
+				return true, nil
+			}
+		}
+	}
+}
+
+func (t *Target) removeRoute(ctx context.Context) error {
+	if t.place.Cluster.Gateway == nil {
+		return nil
+	}
+	api := t.dynamic.Resource(routes).Namespace(t.place.Namespace)
+	o, err := api.Get(ctx, t.place.Base(), metav1.GetOptions{})
+	if absent(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.mine(o); err != nil {
+		return err
+	}
+	return unless(absent, api.Delete(ctx, o.GetName(), metav1.DeleteOptions{}))
+}
+
+func (t *Target) removeRevisions(ctx context.Context) error {
+	list, err := t.kube.AppsV1().Deployments(t.place.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.place.Select()})
+	if err != nil {
+		return err
+	}
+	for i := range list.Items {
+		id := list.Items[i].Labels[objects.LabelRevision]
+		if err := t.takeDown(ctx, deploy.Revision{ID: id}); err != nil {
+			return err
+		}
+		t.forward.drop(t.place, id)
+	}
+	return nil
+}
+
+// removeShared removes what all revisions share, the journal after the secrets
+// of which it speaks.
+func (t *Target) removeShared(ctx context.Context) error {
+	core, ns, o := t.kube.CoreV1(), t.place.Namespace, metav1.ListOptions{LabelSelector: t.place.Select()}
+	secrets, err := core.Secrets(ns).List(ctx, o)
+	if err != nil {
+		return err
+	}
+	for i := range secrets.Items {
+		if err := unless(absent, core.Secrets(ns).Delete(ctx, secrets.Items[i].Name, metav1.DeleteOptions{})); err != nil {
+			return err
+		}
+	}
+	services, err := core.Services(ns).List(ctx, o)
+	if err != nil {
+		return err
+	}
+	for i := range services.Items {
+		if err := unless(absent, core.Services(ns).Delete(ctx, services.Items[i].Name, metav1.DeleteOptions{})); err != nil {
+			return err
+		}
+	}
+	if m, err := t.readState(ctx); err != nil || m != nil {
+		if err == nil {
+			err = unless(absent, core.ConfigMaps(ns).Delete(ctx, m.Name, metav1.DeleteOptions{}))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if l, err := t.readLease(ctx); err != nil || l != nil {
+		if err == nil {
+			err = unless(absent, t.kube.CoordinationV1().Leases(ns).Delete(ctx, l.Name, metav1.DeleteOptions{}))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.removeAccount(ctx)
+}
+
+func (t *Target) removeAccount(ctx context.Context) error {
+	api := t.kube.CoreV1().ServiceAccounts(t.place.Namespace)
+	a, err := api.Get(ctx, t.place.Base(), metav1.GetOptions{})
+	if absent(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.mine(a); err != nil {
+		return err
+	}
+	return unless(absent, api.Delete(ctx, a.Name, metav1.DeleteOptions{}))
+}
+
+// Environments are the names of an app's environments in the namespaces where a
+// target puts them: one namespace, or one for each environment.
+func (c *Client) Environments(ctx context.Context, app string, env deploy.Environment) ([]string, error) {
+	selector := metav1.ListOptions{LabelSelector: objects.LabelName + "=" + app + "," + objects.LabelManagedBy + "=" + objects.Manager}
+	var names []string
+	if strings.Contains(env.Target.Cluster.Namespace, deploy.EnvironmentPlace) {
+		list, err := c.kube.CoreV1().Namespaces().List(ctx, selector)
+		if err != nil {
+			return nil, c.ended(ctx, err, "list the environments of %s", app)
+		}
+		for i := range list.Items {
+			names = append(names, list.Items[i].Labels[objects.LabelEnvironment])
+		}
+		return names, nil
+	}
+	namespace := env.Target.Cluster.Namespace
+	if namespace == "" {
+		namespace = c.cluster.Namespace
+	}
+	list, err := c.kube.CoreV1().ConfigMaps(namespace).List(ctx, selector)
+	if err != nil {
+		return nil, c.ended(ctx, err, "list the environments of %s in %s", app, namespace)
+	}
+	for i := range list.Items {
+		names = append(names, list.Items[i].Labels[objects.LabelEnvironment])
+	}
+	return names, nil
+}

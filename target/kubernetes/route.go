@@ -1,0 +1,267 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// The limits of a gateway.
+const (
+	// takeIn is how long it may take until a gateway says that it has seen a
+	// route.
+	takeIn = 15 * time.Second
+	// lag is between its saying so and the first request that follows it:
+	// gateways report what they have read, and put it in force after that.
+	lag = 300 * time.Millisecond
+)
+
+// route is the HTTPRoute of an environment, by which a gateway splits users.
+type route struct{ *Target }
+
+func (r route) api() dynamic.ResourceInterface {
+	return r.dynamic.Resource(routes).Namespace(r.place.Namespace)
+}
+
+func (r route) read(ctx context.Context) (objects.Traffic, error) {
+	o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
+	if absent(err) {
+		return objects.Traffic{}, nil
+	}
+	if err != nil {
+		return objects.Traffic{}, err
+	}
+	return objects.ReadTraffic(o.GetAnnotations())
+}
+
+// change moves users by the route first, and points callers inside the cluster
+// to the live revision after that.
+func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
+	var after objects.Traffic
+	var written *unstructured.Unstructured
+	err = contend(ctx, func() error {
+		before, after, written, err = r.write(ctx, f)
+		return err
+	})
+	if err != nil || written == nil {
+		return before, err
+	}
+	if err := (entry{r.Target}).lead(ctx, after); err != nil {
+		return before, err
+	}
+	return before, r.inForce(ctx, written)
+}
+
+// write is one try. It gives back the route as it is now; nil where there is
+// none, and none is needed.
+func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
+	o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
+	if absent(err) {
+		return r.create(ctx, f)
+	}
+	if err != nil {
+		return before, after, nil, err
+	}
+	if err := r.mine(o); err != nil {
+		return before, after, nil, err
+	}
+	if before, err = objects.ReadTraffic(o.GetAnnotations()); err != nil {
+		return before, after, nil, err
+	}
+	if after, err = f(before); err != nil {
+		return before, after, nil, err
+	}
+	changed := o.DeepCopy()
+	if err := r.place.Redirect(changed, after); err != nil {
+		return before, after, nil, err
+	}
+	if same(o, changed) {
+		return before, after, o, nil
+	}
+	now, err = r.api().Update(ctx, changed, update)
+	return before, after, now, err
+}
+
+func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
+	if after, err = f(before); err != nil || after == before {
+		return before, after, nil, err
+	}
+	now, err = r.api().Create(ctx, r.place.Route(after), creation)
+	if absent(err) {
+		err = deploy.Hinted(err, "install the Gateway API and a gateway in the cluster, or leave gateway out of the target")
+	}
+	return before, after, now, err
+}
+
+// inForce waits until the gateway has taken a route in as it stands.
+func (r route) inForce(ctx context.Context, o *unstructured.Unstructured) error {
+	if seen, err := r.seen(o, o.GetGeneration()); seen || err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, takeIn)
+	defer cancel()
+	err := r.watched(limited, o.GetGeneration())
+	if ctx.Err() == nil && limited.Err() != nil {
+		g := r.place.Cluster.Gateway
+		return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.Base(), takeIn),
+			"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.Base())
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("interrupted while the gateway follows: %w", ctx.Err())
+	case <-time.After(lag):
+		return nil
+	}
+}
+
+// watched follows the route until its status is of the generation.
+func (r route) watched(ctx context.Context, generation int64) error {
+	for {
+		o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if seen, err := r.seen(o, generation); seen || err != nil {
+			return err
+		}
+		if seen, err := r.watchOnce(ctx, o.GetResourceVersion(), generation); seen || err != nil {
+			return err
+		}
+	}
+}
+
+// watchOnce watches as long as the server lets it.
+func (r route) watchOnce(ctx context.Context, from string, generation int64) (bool, error) {
+	w, err := r.api().Watch(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", r.place.Base()).String(), ResourceVersion: from,
+	})
+	if err != nil {
+		return false, err
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("interrupted while the gateway takes the route in: %w", ctx.Err())
+		case e, open := <-w.ResultChan():
+			o, isRoute := e.Object.(*unstructured.Unstructured)
+			if !open || !isRoute || o.GetKind() != objects.RouteKind {
+				return false, nil
+			}
+			if seen, err := r.seen(o, generation); seen || err != nil {
+				return seen, err
+			}
+		}
+	}
+}
+
+// seen reports whether the gateway says of this generation, or a later one, that
+// it has it; that it refuses it is an error.
+func (r route) seen(o *unstructured.Unstructured, generation int64) (bool, error) {
+	parents, _, _ := unstructured.NestedSlice(o.Object, "status", "parents")
+	for _, entry := range parents {
+		parent, _ := entry.(map[string]any)
+		name, _, _ := unstructured.NestedString(parent, "parentRef", "name")
+		if name != r.place.Cluster.Gateway.Name {
+			continue
+		}
+		conditions, _, _ := unstructured.NestedSlice(parent, "conditions")
+		for _, entry := range conditions {
+			c, _ := entry.(map[string]any)
+			observed, _, _ := unstructured.NestedInt64(c, "observedGeneration")
+			if c["type"] != "Accepted" || observed < generation {
+				continue
+			}
+			if c["status"] == "True" {
+				return true, nil
+			}
+			return false, deploy.Hinted(fmt.Errorf("the gateway %s refuses the route %s: %v: %v", name, r.place.Base(), c["reason"], c["message"]),
+				"look at which routes the listeners of the gateway allow, and at their host names")
+		}
+	}
+	return false, nil
+}
+
+// same reports whether a write would change nothing that is ours.
+func same(a, b *unstructured.Unstructured) bool {
+	return reflect.DeepEqual(a.Object["spec"], b.Object["spec"]) && maps.Equal(a.GetAnnotations(), b.GetAnnotations())
+}
+
+// address is the stable URL, worked out once.
+type address struct {
+	mu    sync.Mutex
+	known string
+}
+
+// urlOf is where users find the environment; empty without a gateway.
+func (t *Target) urlOf(ctx context.Context) string {
+	host := t.place.Host()
+	if host == "" {
+		return ""
+	}
+	t.url.mu.Lock()
+	defer t.url.mu.Unlock()
+	if t.url.known == "" {
+		url, err := t.listener(ctx, host)
+		if err != nil {
+			t.log.Debug("look at the gateway", "error", err)
+			return "http://" + host
+		}
+		t.url.known = url
+	}
+	return t.url.known
+}
+
+// listener is the URL of a host at the gateway: by the first listener with TLS,
+// or else the first one of all.
+func (t *Target) listener(ctx context.Context, host string) (string, error) {
+	g := t.place.Cluster.Gateway
+	namespace := g.Namespace
+	if namespace == "" {
+		namespace = t.place.Namespace
+	}
+	o, err := t.dynamic.Resource(gateways).Namespace(namespace).Get(ctx, g.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	listeners, _, _ := unstructured.NestedSlice(o.Object, "spec", "listeners")
+	best := ""
+	for _, entry := range listeners {
+		l, _ := entry.(map[string]any)
+		port, _, _ := unstructured.NestedInt64(l, "port")
+		switch {
+		case l["protocol"] == "HTTPS":
+			return at("https", host, port, 443), nil
+		case l["protocol"] == "HTTP" && best == "":
+			best = at("http", host, port, 80)
+		}
+	}
+	if best == "" {
+		return "", errors.New("the gateway has no listener for HTTP")
+	}
+	return best, nil
+}
+
+func at(scheme, host string, port, usual int64) string {
+	if port == usual || port == 0 {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.FormatInt(port, 10))
+}

@@ -1,0 +1,171 @@
+package kubernetes
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/pods"
+)
+
+// facts are what State reads, all at once.
+type facts struct {
+	traffic     objects.Traffic
+	deployments []appsv1.Deployment
+	pods        []corev1.Pod
+	journal     *corev1.ConfigMap
+	lease       *coordinationv1.Lease
+}
+
+// State reads everything from the cluster. What runs is told by the pods
+// themselves, down to the digest that the node's runtime names.
+func (t *Target) State(ctx context.Context) (deploy.State, error) {
+	s, err := t.state(ctx)
+	return s, t.ended(ctx, err, "read the state of %s", t)
+}
+
+func (t *Target) state(ctx context.Context) (deploy.State, error) {
+	if ctx.Err() != nil {
+		return deploy.State{}, context.Cause(ctx)
+	}
+	f, err := t.facts(ctx)
+	if err != nil {
+		return deploy.State{}, err
+	}
+	s := deploy.State{Share: f.traffic.Share, URL: t.urlOf(ctx)}
+	for i := range f.deployments {
+		d := &f.deployments[i]
+		if d.DeletionTimestamp != nil {
+			continue
+		}
+		r, err := objects.RevisionOf(d)
+		if err != nil {
+			return s, err
+		}
+		switch r.ID {
+		case f.traffic.Live:
+			s.Live = &r
+		case f.traffic.Candidate:
+			s.Candidate = &r
+		}
+		running := deploy.Running{Revision: r, Replicas: replicasIn(f.pods, r.ID), URL: t.forward.url(t.place, r.ID)}
+		if replicasOf(d) > 0 || len(running.Replicas) > 0 {
+			s.Running = append(s.Running, running)
+		}
+	}
+	if s.Candidate == nil || s.Live == nil {
+		s.Share = 0
+	}
+	if err := readJournal(f.journal, &s); err != nil {
+		return s, err
+	}
+	s.Lock, err = holdIn(f.lease)
+	return s, err
+}
+
+func (t *Target) facts(ctx context.Context) (f facts, err error) {
+	ns, o := t.place.Namespace, metav1.ListOptions{LabelSelector: t.place.Select()}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		f.traffic, err = t.front.read(ctx)
+		return err
+	})
+	group.Go(func() error {
+		list, err := t.kube.AppsV1().Deployments(ns).List(ctx, o)
+		if err == nil {
+			f.deployments = list.Items
+		}
+		return err
+	})
+	group.Go(func() error {
+		list, err := t.kube.CoreV1().Pods(ns).List(ctx, o)
+		if err == nil {
+			f.pods = list.Items
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		f.journal, err = t.readState(ctx)
+		return err
+	})
+	group.Go(func() (err error) {
+		f.lease, err = t.readLease(ctx)
+		return err
+	})
+	return f, group.Wait()
+}
+
+// replicasIn are the pods of a revision that are not being removed.
+func replicasIn(all []corev1.Pod, id string) []deploy.Replica {
+	var own []corev1.Pod
+	for i := range all {
+		if all[i].Labels[objects.LabelRevision] == id {
+			own = append(own, all[i])
+		}
+	}
+	digests := map[string]string{}
+	for _, r := range pods.Digests(own, objects.Container) {
+		digests[r.Pod] = r.Digest
+	}
+	var replicas []deploy.Replica
+	for i := range own {
+		p := &own[i]
+		digest, counts := digests[p.Name]
+		if !counts {
+			continue // it is on its way out
+		}
+		replicas = append(replicas, replicaOf(p, digest))
+	}
+	return replicas
+}
+
+func replicaOf(p *corev1.Pod, digest string) deploy.Replica {
+	r := deploy.Replica{Name: p.Name, Digest: digest, Status: deploy.ReplicaStarting, Since: p.CreationTimestamp.Time}
+	for _, c := range p.Status.ContainerStatuses {
+		if c.Name != objects.Container {
+			continue
+		}
+		r.Restarts = int(c.RestartCount)
+		switch {
+		case c.State.Running == nil:
+			if c.State.Terminated != nil || c.LastTerminationState.Terminated != nil {
+				r.Status = deploy.ReplicaExited
+			}
+		case isReady(p):
+			r.Status = deploy.ReplicaReady
+		case unreadySince(p).After(c.State.Running.StartedAt.Time):
+			r.Status = deploy.ReplicaUnready
+		}
+	}
+	return r
+}
+
+// condition of a pod's being ready; nil before there is one.
+func condition(p *corev1.Pod) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == corev1.PodReady {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func isReady(p *corev1.Pod) bool {
+	c := condition(p)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+// unreadySince is when a pod stopped being ready. Of one that never was, it is
+// from before its container ran.
+func unreadySince(p *corev1.Pod) metav1.Time {
+	if c := condition(p); c != nil {
+		return c.LastTransitionTime
+	}
+	return metav1.Time{}
+}

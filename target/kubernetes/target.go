@@ -1,0 +1,154 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/pods"
+)
+
+// Target is one environment in a cluster.
+type Target struct {
+	*Client
+	place objects.Place
+	front front
+	url   address
+}
+
+var (
+	_ deploy.Target    = (*Target)(nil)
+	_ deploy.Splitter  = (*Target)(nil)
+	_ deploy.Roller    = (*Target)(nil)
+	_ deploy.Journal   = (*Target)(nil)
+	_ deploy.Locker    = (*Target)(nil)
+	_ deploy.Witness   = (*Target)(nil)
+	_ deploy.Remover   = (*Target)(nil)
+	_ deploy.Signaller = (*Target)(nil)
+)
+
+// Kinds are the strategies that a cluster can do. A canary needs a gateway.
+func Kinds() []deploy.Kind { return slices.Clone(deploy.Kinds) }
+
+// String reads "kubernetes hello/production in the namespace shop".
+func (t *Target) String() string {
+	return fmt.Sprintf("kubernetes %s/%s in the namespace %s", t.place.App, t.place.Environment, t.place.Namespace)
+}
+
+// Start runs the revision without users until all of it is ready. A secret
+// without value is one that the namespace has already.
+func (t *Target) Start(ctx context.Context, r deploy.Revision) error {
+	err := t.start(ctx, r, r.Config.Replicas)
+	return t.ended(ctx, err, "start %s at %s", r, t)
+}
+
+func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := t.provide(ctx, r); err != nil {
+		return err
+	}
+	if _, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Begin(r.ID), nil }); err != nil {
+		return err
+	}
+	if err := t.atLeast(ctx, r, replicas); err != nil {
+		return err
+	}
+	t.forward.want(t.place, r.ID)
+	return t.ready(ctx, r, replicas)
+}
+
+// ready waits until so many replicas can serve, or it is certain that they never
+// will.
+func (t *Target) ready(ctx context.Context, r deploy.Revision, replicas int) error {
+	return pods.Wait(ctx, t.kube, t.place.Namespace, t.place.SelectPods(r.ID), replicas, t.options(r))
+}
+
+func (t *Target) options(r deploy.Revision) pods.Options {
+	return pods.Options{
+		Revision: r, Workload: pods.Workload{Kind: "Deployment", Name: t.place.Name(r.ID)}, Log: t.log,
+	}
+}
+
+// errNotStarted is for a revision that is to get users and does not run.
+var errNotStarted = errors.New("it is not started")
+
+// Switch gives a started revision all users in one write.
+func (t *Target) Switch(ctx context.Context, r deploy.Revision) error {
+	err := t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
+	return t.ended(ctx, err, "switch %s to %s", t, r)
+}
+
+// move changes the traffic of a revision that runs.
+func (t *Target) move(ctx context.Context, r deploy.Revision, f func(objects.Traffic) (objects.Traffic, error)) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	d, err := t.deployment(ctx, r.ID)
+	switch {
+	case err != nil:
+		return err
+	case d == nil:
+		return errNotStarted
+	}
+	_, err = t.front.change(ctx, f)
+	return err
+}
+
+// Split gives the candidate a share of the users in one write, and returns when
+// the gateway has taken it in. Who was placed is not kept on their side: the
+// gateway places each request anew.
+func (t *Target) Split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
+	err := t.split(ctx, r, share)
+	return t.ended(ctx, err, "give %s of the users of %s to %s", share, t, r)
+}
+
+func (t *Target) split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
+	if !(share >= 0 && share <= 100) || math.IsNaN(float64(share)) {
+		return fmt.Errorf("%v is not between 0%% and 100%%", float64(share))
+	}
+	if t.place.Cluster.Gateway == nil {
+		return deploy.Hinted(errors.New("without a gateway nobody splits users"),
+			"name one: target: {kubernetes: {gateway: {name: …, host: …}}}; or use rolling or blue-green")
+	}
+	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) {
+		switch {
+		case f.Live == "":
+			return f, errors.New("nothing is live yet with which it could share users")
+		case f.Live == r.ID:
+			return f, errors.New("it is live already, and cannot be the candidate")
+		}
+		return objects.Traffic{Live: f.Live, Candidate: r.ID, Share: share}, nil
+	})
+}
+
+// Stop takes the revision out of traffic, lets requests under way finish, and
+// removes its objects. What was begun goes on in the cluster when ctx ends.
+func (t *Target) Stop(ctx context.Context, r deploy.Revision) error {
+	return t.ended(ctx, t.stop(ctx, r), "stop %s at %s", r, t)
+}
+
+func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Drop(r.ID), nil }); err != nil {
+		return err
+	}
+	if err := t.takeDown(ctx, r); err != nil {
+		return err
+	}
+	t.forward.drop(t.place, r.ID)
+	return nil
+}
+
+// Evidence is about the replica of a revision that fared worst.
+func (t *Target) Evidence(ctx context.Context, r deploy.Revision) (deploy.Evidence, error) {
+	e, err := pods.Evidence(ctx, t.kube, t.place.Namespace, t.place.SelectPods(r.ID), t.options(r))
+	return e, t.ended(ctx, err, "ask after %s at %s", r, t)
+}
