@@ -162,7 +162,6 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"at-most":              "at-most: 300ms",
 	"for":                  "for: 1m",
 	"headers":              "headers: {X-Scope-OrgID: METRICS_TENANT}",
-	"namespace":            "namespace: shop",
 	"latency-unit":         "latency-unit: ms",
 	"errors-may-be-absent": "errors-may-be-absent: true",
 	"least":                "least: 0.1",

@@ -124,4 +124,3 @@ func (e entry) lead(ctx context.Context, t objects.Traffic) error {
 	_, err := e.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return to, nil })
 	return err
 }
-

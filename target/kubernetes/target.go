@@ -66,7 +66,10 @@ func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int) err
 // ready waits until so many replicas can serve, or it is certain that they never
 // will.
 func (t *Target) ready(ctx context.Context, r deploy.Revision, replicas int) error {
-	return pods.Wait(ctx, t.kube, t.place.Namespace, t.place.SelectPods(r.ID), replicas, t.options(r))
+	if err := pods.Wait(ctx, t.kube, t.place.Namespace, t.place.SelectPods(r.ID), replicas, t.options(r)); err != nil {
+		return err
+	}
+	return t.reachable(ctx, r.ID, replicas)
 }
 
 func (t *Target) options(r deploy.Revision) pods.Options {

@@ -1,0 +1,23 @@
+package kubernetes_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/targettest"
+)
+
+// TestTarget holds the driver against the contracts, in a real cluster behind a
+// real gateway.
+func TestTarget(t *testing.T) {
+	l := newLab(t)
+	targettest.Run(t, targettest.Driver{
+		Repository: l.repository(),
+		Open: func(t *testing.T, app string, env deploy.Environment) deploy.Target {
+			return l.target(t, app, env)
+		},
+		Patience:  3 * time.Minute,
+		Transport: transport(),
+	})
+}
