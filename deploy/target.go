@@ -34,7 +34,8 @@ type Splitter interface {
 	// Split gives the started candidate its share of the users, the rest to
 	// the live revision, and returns once new requests follow it. State tells
 	// the share. A user who has been placed stays on their side while the
-	// share grows.
+	// share grows; a target whose splitter is not its own and places each
+	// request anew says so as an Adviser.
 	Split(ctx context.Context, candidate Revision, share Percent) error
 }
 
@@ -53,6 +54,14 @@ type Baseliner interface {
 	// candidate gets them. Split, Switch and a Stop of the candidate leave the
 	// baseline without users.
 	SplitBeside(ctx context.Context, candidate Revision, share, baseline Percent) error
+}
+
+// Adviser is a Target that knows more of a strategy than its interfaces tell.
+type Adviser interface {
+	// Advise says what people should know before the strategy is carried out
+	// there, a sentence each, or why it cannot be. It asks nobody and changes
+	// nothing.
+	Advise(s Strategy) (notes []string, err error)
 }
 
 // Roller is a Target that can replace replicas in place.

@@ -54,9 +54,25 @@ func openTargets(ctx context.Context, w *Work) error {
 		if err := rollout.Supports(target, env.Strategy); err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
+		if err := w.advised(ctx, target, env); err != nil {
+			return fmt.Errorf("%s: %w", env.Name, err)
+		}
 		w.Targets[env.Name] = target
 	}
 	return nil
+}
+
+// advised tells what the target has to say of the strategy, or refuses it.
+func (w *Work) advised(ctx context.Context, target deploy.Target, env deploy.Environment) error {
+	a, is := target.(deploy.Adviser)
+	if !is {
+		return nil
+	}
+	notes, err := a.Advise(env.Strategy)
+	for _, note := range notes {
+		w.notice(ctx, "%s: %s", env.Name, note)
+	}
+	return err
 }
 
 // queue tells which environments the run is going to come to, now that it is

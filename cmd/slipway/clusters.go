@@ -29,7 +29,7 @@ func (s *session) cluster(ctx context.Context, env deploy.Environment) (*kuberne
 	if err != nil {
 		return nil, err
 	}
-	c, err := kubernetes.New(ctx, open, s.log)
+	c, err := kubernetes.New(ctx, open, kubernetes.Options{Log: s.log})
 	if err != nil {
 		return nil, err
 	}

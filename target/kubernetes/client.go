@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,7 +24,17 @@ type Client struct {
 	kube    client.Interface
 	dynamic dynamic.Interface
 	forward *forwards
-	log     *slog.Logger
+	// users reaches gateways as users do.
+	users http.RoundTripper
+	log   *slog.Logger
+}
+
+// Options are what a client may be given.
+type Options struct {
+	// Users reaches gateways as users do; nil is as any client on this machine.
+	Users http.RoundTripper
+	// Log is told what does no harm; nil is fine.
+	Log *slog.Logger
 }
 
 // The resources of the Gateway API.
@@ -34,7 +45,7 @@ var (
 
 // New makes a client of an open cluster. The ways to single revisions that it
 // opens on this machine end with ctx.
-func New(ctx context.Context, c *access.Cluster, log *slog.Logger) (*Client, error) {
+func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 	// The server's binary form is a fraction of the work of JSON.
 	binary := rest.CopyConfig(c.Config)
 	binary.ContentType = "application/vnd.kubernetes.protobuf"
@@ -47,10 +58,15 @@ func New(ctx context.Context, c *access.Cluster, log *slog.Logger) (*Client, err
 	if err != nil {
 		return nil, c.Explain(err)
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, log), log: log}, nil
+	if o.Users == nil {
+		o.Users = http.DefaultTransport
+	}
+	return &Client{
+		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, log: o.Log,
+	}, nil
 }
 
 // Requests is how often which resource was asked for what.

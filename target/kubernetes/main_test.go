@@ -65,6 +65,8 @@ type lab struct {
 	cluster   *access.Cluster
 	kube      client.Interface
 	namespace string
+	// users reaches the gateway.
+	users http.RoundTripper
 }
 
 // newLab makes a namespace and removes it with all that is in it.
@@ -92,7 +94,7 @@ func newLab(t *testing.T) *lab {
 			t.Errorf("remove the namespace: %v", err)
 		}
 	})
-	return &lab{T: t, cluster: c, kube: kube, namespace: n.Name}
+	return &lab{T: t, cluster: c, kube: kube, namespace: n.Name, users: transport()}
 }
 
 // repository takes images that the cluster can pull.
@@ -112,7 +114,7 @@ func (l *lab) target(t *testing.T, app string, env deploy.Environment) *kubernet
 	if env.Target.Kind == "" {
 		env.Target = deploy.TargetSpec{Kind: "kubernetes", Cluster: l.place()}
 	}
-	c, err := kubernetes.New(t.Context(), l.cluster, nil)
+	c, err := kubernetes.New(t.Context(), l.cluster, kubernetes.Options{Users: l.users})
 	if err != nil {
 		t.Fatal(err)
 	}

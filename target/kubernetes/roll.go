@@ -33,6 +33,9 @@ func (t *Target) roll(ctx context.Context, r deploy.Revision, b deploy.Batch) er
 		return fmt.Errorf("a batch of %d candidate replicas, %d of them serving, with %d live ones to a total of %d cannot be",
 			b.Candidate, b.Serving, b.Live, b.Total)
 	}
+	if t.place.Cluster.Gateway == nil {
+		return errNoGateway(deploy.Rolling)
+	}
 	n, err := t.turn(ctx, r, b)
 	if err != nil {
 		return err

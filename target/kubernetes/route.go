@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,9 +27,15 @@ const (
 	// takeIn is how long it may take until a gateway says that it has seen a
 	// route.
 	takeIn = 15 * time.Second
-	// lag is between its saying so and the first request that follows it:
-	// gateways report what they have read, and put it in force after that.
-	lag = 300 * time.Millisecond
+	// lag is given to a gateway that cannot be asked, between its saying so and
+	// the first request that follows: it reports what it has read, and puts it
+	// in force after that.
+	lag = 2 * time.Second
+	// probes are how often it is asked what it has in force before it counts as
+	// one that cannot be asked, and probePause is between two questions.
+	probes     = 3
+	probePause = 30 * time.Millisecond
+	probeTime  = 2 * time.Second
 )
 
 // route is the HTTPRoute of an environment, by which a gateway splits users.
@@ -63,7 +71,7 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err := (entry{r.Target}).lead(ctx, after); err != nil {
 		return before, err
 	}
-	return before, r.inForce(ctx, written)
+	return before, r.inForce(ctx, written, after)
 }
 
 // write is one try. It gives back the route as it is now; nil where there is
@@ -107,28 +115,76 @@ func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	return before, after, now, err
 }
 
-// inForce waits until the gateway has taken a route in as it stands.
-func (r route) inForce(ctx context.Context, o *unstructured.Unstructured) error {
-	if seen, err := r.seen(o, o.GetGeneration()); seen || err != nil {
-		return err
-	}
+// inForce waits until the gateway has taken a route in as it stands, and sends
+// requests by it.
+func (r route) inForce(ctx context.Context, o *unstructured.Unstructured, t objects.Traffic) error {
 	limited, cancel := context.WithTimeout(ctx, takeIn)
 	defer cancel()
-	err := r.watched(limited, o.GetGeneration())
-	if ctx.Err() == nil && limited.Err() != nil {
-		g := r.place.Cluster.Gateway
-		return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.Base(), takeIn),
-			"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.Base())
+	seen, err := r.seen(o, o.GetGeneration())
+	if err == nil && !seen {
+		err = r.watched(limited, o.GetGeneration())
 	}
-	if err != nil {
+	if err == nil {
+		err = r.follows(limited, t, seen)
+	}
+	if err == nil || ctx.Err() != nil || limited.Err() == nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("interrupted while the gateway follows: %w", ctx.Err())
-	case <-time.After(lag):
-		return nil
+	g := r.place.Cluster.Gateway
+	return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.Base(), takeIn),
+		"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.Base())
+}
+
+// follows asks the gateway itself until it has the traffic in force. Where this
+// machine does not reach it, or the route has no rule that answers, that cannot
+// be known: then it is given a moment, unless it had the route before.
+func (r route) follows(ctx context.Context, t objects.Traffic, before bool) error {
+	want := r.place.Mark(t)
+	for deaf := 0; ; {
+		mark, err := r.probe(ctx)
+		switch {
+		case mark == want:
+			return nil
+		case mark == "":
+			r.log.Debug("ask the gateway what it has in force", "error", err)
+			deaf++
+		}
+		pause := probePause
+		if deaf >= probes {
+			if before {
+				return nil
+			}
+			pause = lag
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted while the gateway follows: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+		if deaf >= probes {
+			return nil
+		}
 	}
+}
+
+// probe is the mark of what the gateway has in force; empty where nobody says.
+func (r route) probe(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.urlOf(ctx)+objects.ProbePath, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := r.users.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	to, err := resp.Location()
+	if err != nil || !strings.HasSuffix(to.Hostname(), ".slipway.invalid") {
+		return "", fmt.Errorf("it answers %s", resp.Status)
+	}
+	return to.Hostname(), nil
 }
 
 // watched follows the route until its status is of the generation.

@@ -29,10 +29,35 @@ var (
 	_ deploy.Witness   = (*Target)(nil)
 	_ deploy.Remover   = (*Target)(nil)
 	_ deploy.Signaller = (*Target)(nil)
+	_ deploy.Adviser   = (*Target)(nil)
 )
 
 // Kinds are the strategies that a cluster can do. A canary needs a gateway.
 func Kinds() []deploy.Kind { return slices.Clone(deploy.Kinds) }
+
+// Unplaced is what users of a canary should know: the Gateway API's standard
+// channel has nothing that keeps a user on one side.
+const Unplaced = "the gateway places each request anew: a user of the canary may meet both versions"
+
+// Advise says what a cluster without a gateway cannot do, and that a gateway does
+// not keep users on their side.
+func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
+	split := s.Kind == deploy.Canary || s.Kind == deploy.Rolling
+	switch {
+	case t.place.Cluster.Gateway == nil && split:
+		return nil, errNoGateway(s.Kind)
+	case s.Kind == deploy.Canary:
+		return []string{Unplaced}, nil
+	}
+	return nil, nil
+}
+
+// errNoGateway refuses what only a gateway can do: a Service sends users to all
+// of what it selects, and never to a part.
+func errNoGateway(k deploy.Kind) error {
+	return deploy.Usage("name a gateway: target: {kubernetes: {gateway: {name: …, host: …}}}; or use blue-green or recreate",
+		"%s needs a gateway that splits users, and the environment names none", k)
+}
 
 // String reads "kubernetes hello/production in the namespace shop".
 func (t *Target) String() string {
@@ -116,8 +141,7 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share deploy.Perc
 		return fmt.Errorf("%v is not between 0%% and 100%%", float64(share))
 	}
 	if t.place.Cluster.Gateway == nil {
-		return deploy.Hinted(errors.New("without a gateway nobody splits users"),
-			"name one: target: {kubernetes: {gateway: {name: …, host: …}}}; or use rolling or blue-green")
+		return errNoGateway(deploy.Canary)
 	}
 	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) {
 		switch {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/targettest"
 )
 
@@ -18,6 +19,7 @@ func TestTarget(t *testing.T) {
 			return l.target(t, app, env)
 		},
 		Patience:  3 * time.Minute,
-		Transport: transport(),
+		Unplaced:  kubernetes.Unplaced,
+		Transport: l.users,
 	})
 }

@@ -74,6 +74,22 @@ func (w *world) only(answer string) {
 	}
 }
 
+// served waits until a newcomer is served at a URL.
+func (w *world) served(url string) {
+	w.Helper()
+	for ctx := w.limited(); ; {
+		_, err := w.newcomer().get(ctx, url)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			w.Fatalf("nobody is served at %s: %v", url, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // unserved checks that nobody is served at a URL.
 func (w *world) unserved(url string) {
 	w.Helper()

@@ -40,6 +40,8 @@ func Least(namespace string, n Needs) []Permission {
 	}
 	add("", []string{"get", "list", "watch", "delete"}, "pods")
 	add("", []string{"get"}, "pods/log")
+	add("", []string{"create"}, "pods/portforward") // checks ask a version before users meet it
+	add("discovery.k8s.io", []string{"list", "watch"}, "endpointslices")
 	add("", []string{"list"}, "events")
 	add("", written, "services", "configmaps", "secrets", "serviceaccounts")
 	add("apps", written, "deployments")

@@ -134,10 +134,19 @@ func (p Place) Route(t Traffic) *unstructured.Unstructured {
 		"spec": map[string]any{
 			"parentRefs": []any{parent},
 			"hostnames":  []any{p.Host()},
-			"rules": []any{map[string]any{
-				"matches":     []any{map[string]any{"path": map[string]any{"type": "PathPrefix", "value": "/"}}},
-				"backendRefs": p.backends(t),
-			}},
+			"rules": []any{
+				map[string]any{
+					"matches":     []any{map[string]any{"path": map[string]any{"type": "PathPrefix", "value": "/"}}},
+					"backendRefs": p.backends(t),
+				},
+				map[string]any{
+					"matches": []any{map[string]any{"path": map[string]any{"type": "Exact", "value": ProbePath}}},
+					"filters": []any{map[string]any{
+						"type":            "RequestRedirect",
+						"requestRedirect": map[string]any{"hostname": p.Mark(t), "statusCode": int64(302)},
+					}},
+				},
+			},
 		},
 	}}
 	route.SetName(p.Base())
@@ -147,6 +156,38 @@ func (p Place) Route(t Traffic) *unstructured.Unstructured {
 	annotations[annotationHost] = p.Host()
 	route.SetAnnotations(annotations)
 	return route
+}
+
+// ProbePath is answered by the gateway itself, with a redirection to the Mark of
+// the traffic that it has in force. Without it nobody could say when a gateway
+// has followed: its status tells what it has read.
+const ProbePath = "/.well-known/slipway"
+
+// Mark is a host name that is nobody's and tells one traffic from another. It
+// does not tell what they are.
+func (p Place) Mark(t Traffic) string {
+	return "t-" + sha(fmt.Sprint(p.backends(t))) + ".slipway.invalid"
+}
+
+// remark follows the traffic in the rule that answers at ProbePath. Where somebody
+// has removed that rule, it stays away.
+func (p Place) remark(rules []any, t Traffic) {
+	for _, entry := range rules {
+		rule, _ := entry.(map[string]any)
+		filters, _ := rule["filters"].([]any)
+		matches, _ := rule["matches"].([]any)
+		if len(filters) != 1 || len(matches) != 1 {
+			continue
+		}
+		match, _ := matches[0].(map[string]any)
+		if at, _, _ := unstructured.NestedString(match, "path", "value"); at != ProbePath {
+			continue
+		}
+		filter, _ := filters[0].(map[string]any)
+		if redirect, is := filter["requestRedirect"].(map[string]any); is {
+			redirect["hostname"] = p.Mark(t)
+		}
+	}
 }
 
 // Redirect moves the users of a route: each rule that sends anybody to one of
@@ -174,6 +215,7 @@ func (p Place) Redirect(route *unstructured.Unstructured, t Traffic) error {
 		return deploy.Hinted(fmt.Errorf("no rule of the route %s/%s sends users to %s any more", route.GetNamespace(), route.GetName(), p.Base()),
 			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.Base())
 	}
+	p.remark(rules, t)
 	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
 	}
