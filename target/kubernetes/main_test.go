@@ -52,9 +52,6 @@ func (l *lab) place() deploy.Cluster {
 // target is an environment as a process of its own would have it.
 func (l *lab) target(t *testing.T, app string, env deploy.Environment) *kubernetes.Target {
 	t.Helper()
-	if env.Target.Kind == "" {
-		env.Target = deploy.TargetSpec{Kind: "kubernetes", Cluster: l.place()}
-	}
 	open, err := access.Open(t.Context(), access.Options{Files: []string{l.kubeconfig}})
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,16 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err := (entry{r.Target}).lead(ctx, after); err != nil {
 		return before, err
 	}
+	if nobody(before) && nobody(after) {
+		return before, nil // there is nothing to follow
+	}
 	return before, r.inForce(ctx, written, after)
+}
+
+// nobody reports whether no revision has users.
+func nobody(t objects.Traffic) bool {
+	live, candidate := t.Weights()
+	return live+candidate == 0
 }
 
 // write is one try. It gives back the route as it is now; nil where there is
