@@ -168,6 +168,9 @@ type Running struct {
 	URL string `json:"url,omitempty"`
 	// Traffic is nil where the target cannot count.
 	Traffic *Traffic `json:"traffic,omitempty"`
+	// Spread is zero where the target cannot tell, and while nobody shares the
+	// users with this revision.
+	Spread Spread `json:"spread,omitzero"`
 }
 
 // Ready counts the replicas that can serve.
@@ -212,6 +215,28 @@ const (
 	// ReplicaExited has ended and waits to be started again.
 	ReplicaExited ReplicaStatus = "exited"
 )
+
+// Spread is how the requests of a revision and their errors are spread over groups
+// of clients: a client is in the same group always, and nobody chooses which. It
+// says whether errors come one by one or in bursts of some clients. It counts from
+// when users were last divided between revisions.
+type Spread struct {
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"errors"`
+	// Sums over the groups: of the squares of their requests and of their errors,
+	// and of the products of both.
+	RequestsSquared float64 `json:"requestsSquared"`
+	ErrorsSquared   float64 `json:"errorsSquared"`
+	Product         float64 `json:"product"`
+}
+
+// Add counts in one more group.
+func (s *Spread) Add(requests, errors uint64) {
+	errors = min(errors, requests)
+	n, e := float64(requests), float64(errors)
+	s.Requests, s.Errors = s.Requests+requests, s.Errors+errors
+	s.RequestsSquared, s.ErrorsSquared, s.Product = s.RequestsSquared+n*n, s.ErrorsSquared+e*e, s.Product+n*e
+}
 
 // Traffic counts what a revision's users got since it started. All counts only
 // grow.

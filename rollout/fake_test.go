@@ -33,6 +33,9 @@ type fake struct {
 	since map[string]time.Time
 	// down is how many replicas of a revision are not ready.
 	down map[string]int
+	// spread is among how many groups of clients errors are; zero tells nothing of
+	// them.
+	spread int
 	// stolen makes the journal refuse as if another run wrote it.
 	stolen bool
 }
@@ -132,9 +135,24 @@ func (f *fake) State(ctx context.Context) (deploy.State, error) {
 		if c := f.counts[r.Revision.ID]; c != nil {
 			traffic = *c
 		}
-		r.Traffic = &traffic
+		r.Traffic, r.Spread = &traffic, f.spreadOf(traffic)
 	}
 	return s, ctx.Err()
+}
+
+// spreadOf is how the errors of a revision are spread.
+func (f *fake) spreadOf(t deploy.Traffic) deploy.Spread {
+	var s deploy.Spread
+	for i := range 256 {
+		errors := uint64(0)
+		if f.spread > 0 && i < f.spread {
+			errors = t.Errors / uint64(f.spread)
+		}
+		if f.spread > 0 {
+			s.Add((t.Requests-t.Errors)/256+errors, errors)
+		}
+	}
+	return s
 }
 
 // scale makes n replicas of a revision run.

@@ -48,6 +48,12 @@ func traffic(s deploy.State, r deploy.Revision) deploy.Traffic {
 	return deploy.Traffic{}
 }
 
+// spread is that of what runs of a revision.
+func spread(s deploy.State, r deploy.Revision) deploy.Spread {
+	running, _ := s.Find(r.ID)
+	return running.Spread
+}
+
 // gate watches a stage for its hold and runs its checks meanwhile. It returns
 // nil when both are over and nothing is wrong, else the first thing that is.
 func (r *rollout) gate(ctx context.Context, n int, s deploy.Stage, before readings) error {
@@ -249,6 +255,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 		Elapsed: elapsed, Share: w.stage.Share, LiveShare: w.stage.Baseline,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	}
+	sample.Dispersion = analysis.Dispersed(spread(state, w.plan.Live), spread(state, w.plan.Candidate))
 	w.court.measurement.take(&sample)
 	w.heard = w.heard.Plus(counts(sample.Candidate))
 	w.hear(ctx, sample)

@@ -253,3 +253,24 @@ func TestAGateIsEagerOnceUsersWereMoved(t *testing.T) {
 		}
 	}
 }
+
+// Errors of one client that sticks to the candidate are no evidence against it,
+// where the target tells how errors are spread; the same errors of many are.
+func TestBurstsOfOneClientAreNoEvidence(t *testing.T) {
+	for name, c := range map[string]struct {
+		groups int
+		want   deploy.Outcome
+	}{"of one client": {1, deploy.Promoted}, "of many": {200, deploy.Reverted}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := serving()
+				f.errors[newOne.ID] = 0.01
+				f.spread = c.groups
+				d := judged(f, func(s *deploy.Strategy) { s.Steps, s.Hold = []deploy.Percent{50, 100}, time.Minute })
+				if r := (&Engine{}).Deploy(t.Context(), d); r.Outcome != c.want {
+					t.Errorf("%s: %s", r.Outcome, r.Reason)
+				}
+			})
+		})
+	}
+}

@@ -25,7 +25,7 @@ type Bake struct {
 	AlphaPromote float64
 	// Margin is in percentage points; zero means DefaultMargin.
 	Margin deploy.Percent
-	// Dispersion is of error counts between hours, or between replicas: how
+	// Dispersion is of error counts between hours, or groups of clients: how
 	// many times more they vary than independent requests would. Below 1
 	// counts as 1.
 	Dispersion float64

@@ -1,45 +1,105 @@
 package analysis
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
 
+// clients are the groups of a version's clients.
+type clients [256]struct{ requests, errors uint64 }
+
+func (c *clients) spread() deploy.Spread {
+	var s deploy.Spread
+	for _, g := range c {
+		s.Add(g.requests, g.errors)
+	}
+	return s
+}
+
 func TestDispersionTellsBurstsFromSingleErrors(t *testing.T) {
-	const replicas, requests = 8, 500
 	for _, tt := range []struct {
-		burst    uint64
+		burst    int
+		share    float64
 		from, to float64
-	}{{1, 1, 1.2}, {10, 7, 13}, {50, 35, 65}} {
-		r := rand.New(rand.NewPCG(1, tt.burst))
-		var d Dispersion
-		for range 2000 {
-			seen := make([]deploy.Traffic, replicas)
-			for i := range seen {
-				seen[i].Requests = requests
+	}{{1, .01, 1, 1}, {1, .3, 1, 1}, {10, .01, 8, 15}, {50, .01, 35, 80}} {
+		r := rand.New(rand.NewPCG(1, uint64(tt.burst)))
+		var c clients
+		for range 200_000 {
+			g := &c[r.IntN(len(c))]
+			g.requests++
+			if tt.burst == 1 && r.Float64() < tt.share {
+				g.errors++
 			}
-			for range requests * replicas {
-				if r.Float64() < .01/float64(tt.burst) {
-					seen[r.IntN(replicas)].Errors += tt.burst
-				}
-			}
-			d.Observe(seen)
 		}
-		if got := d.Value(); got < tt.from || got > tt.to {
+		for range int(200_000 * tt.share / float64(tt.burst)) {
+			if tt.burst > 1 {
+				g := &c[r.IntN(len(c))]
+				g.requests, g.errors = g.requests+uint64(tt.burst), g.errors+uint64(tt.burst)
+			}
+		}
+		if got := Dispersed(c.spread(), deploy.Spread{}); got < tt.from || got > tt.to {
 			t.Errorf("bursts of %d: %.2f, want %g to %g", tt.burst, got, tt.from, tt.to)
 		}
 	}
 }
 
-func TestDispersionOfNothingIsOne(t *testing.T) {
-	var d Dispersion
-	for _, replicas := range [][]deploy.Traffic{nil, {{Requests: 10, Errors: 10}}, {{}, {}}, {{Requests: 9, Errors: 9}, {Requests: 9, Errors: 9}}, {{Errors: 100}, {}}} {
-		d.Observe(replicas)
+// Where requests are independent, hardly any look at them finds a dispersion, at
+// any number of errors, and for groups that are unequally busy.
+func TestDispersionOfIndependentRequestsIsOne(t *testing.T) {
+	const runs = 2000
+	for _, few := range []int{2, 3, 5, 10, 30, 100, 1000} {
+		for _, uneven := range []bool{false, true} {
+			r, found := rand.New(rand.NewPCG(2, uint64(few))), 0
+			for range runs {
+				var c clients
+				for i := range c {
+					c[i].requests = 4000
+					if uneven {
+						c[i].requests = uint64(100 + 16000*i*i/len(c)/len(c))
+					}
+				}
+				for range few {
+					i := r.IntN(len(c))
+					for uneven && r.IntN(16100) > int(c[i].requests) {
+						i = r.IntN(len(c))
+					}
+					c[i].errors++
+				}
+				if Dispersed(c.spread()) > 1 {
+					found++
+				}
+			}
+			if found > runs/100 {
+				t.Errorf("%d errors, uneven %v: %d of %d", few, uneven, found, runs)
+			}
+		}
 	}
-	if got := d.Value(); got != 1 {
-		t.Errorf("%g", got)
+}
+
+func TestDispersionOfNothingIsNotKnown(t *testing.T) {
+	one := func(requests, errors uint64) deploy.Spread {
+		var s deploy.Spread
+		s.Add(requests, errors)
+		return s
+	}
+	if got := Dispersed(); got != 0 {
+		t.Errorf("of nobody: %g", got)
+	}
+	for _, s := range []deploy.Spread{{}, one(10, 1), one(10, 10), one(1000, 20), {Requests: 3, Errors: 2}, {Requests: 10, Errors: 4, ErrorsSquared: math.NaN(), RequestsSquared: 5}} {
+		if got := Dispersed(s); got > 1 {
+			t.Errorf("%+v: %g", s, got)
+		}
+	}
+	// A version of which all fail says nothing; the other one does.
+	var calm clients
+	for i := range calm {
+		calm[i].requests, calm[i].errors = 100, uint64(i%2)
+	}
+	if got := Dispersed(one(500, 500), calm.spread()); got != 1 {
+		t.Errorf("beside a broken version: %g", got)
 	}
 }
 

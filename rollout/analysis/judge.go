@@ -29,10 +29,10 @@ type Sample struct {
 	Others []Measure
 	// Gauges are readings that are no counts, in any order.
 	Gauges []Gauge
-	// Dispersion is how many times more the error counts of replicas of the
-	// same version vary than independent requests would, as far as is known;
-	// see Dispersion. Zero means as before, below 1 counts as 1. How errors are
-	// spread over replicas says nothing of how many there are, so that what the
+	// Dispersion is how many times more the error counts of groups of clients of
+	// the same version vary than independent requests would, as far as is known;
+	// see Dispersed. Zero means as before, below 1 counts as 1. How errors are
+	// spread over groups says nothing of how many there are, so that what the
 	// present sample shows of it may be used for the sample.
 	Dispersion float64
 }

@@ -122,7 +122,7 @@ func (r *Rollout) last() Judge {
 	against := func(history deploy.Traffic, weight float64) *Bake {
 		return &Bake{
 			History: history, Alpha: weight * alpha, AlphaPromote: r.Beside.AlphaPromote,
-			Margin: max(r.Beside.Margin, aloneMargin), Dispersion: r.Beside.Dispersion,
+			Margin: max(r.Beside.Margin, aloneMargin), Dispersion: max(r.Beside.Dispersion, r.Beside.dispersion),
 		}
 	}
 	r.apart = map[string]*Bake{}

@@ -191,7 +191,7 @@ func ruleTable() table {
 	for _, c := range []contender{argo(), flagger(), kayenta(), pipecd()} {
 		t.rows = append(t.rows, []string{c.name, c.rule, c.source})
 	}
-	t.rows = append(t.rows, []string{ours().name, fmt.Sprintf("the product's defaults: alpha %g, alpha of promotions %g, margin %s points, latency ratio %g, warm-up %s, least dwell %s; no history; where errors come in bursts, it is told their dispersion between replicas",
+	t.rows = append(t.rows, []string{ours().name, fmt.Sprintf("the product's defaults: alpha %g, alpha of promotions %g, margin %s points, latency ratio %g, warm-up %s, least dwell %s; no history; it is told how errors are spread over 256 groups of clients, as a rollout is",
 		alpha, alphaPromote, strings.TrimSuffix(analysis.DefaultMargin.String(), "%"), analysis.DefaultLatencyRatio, deploy.DefaultWarmUp, analysis.DefaultDwell), "[the judge](judge.md)"})
 	return t
 }

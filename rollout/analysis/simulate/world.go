@@ -100,7 +100,8 @@ const (
 	slowStart      = 30.0
 	warmUpSlower   = 3.0
 	routedPart     = 0.5
-	replicas       = 10
+	// groups of clients that the sandbox tells apart.
+	groups = 256
 )
 
 func (w world) String() string {
@@ -127,9 +128,10 @@ type run struct {
 	// usual and altered are the chances of the buckets, for both versions.
 	usual, altered, cold, inIncident, alteredInIncident []float64
 	// warm is from when on a candidate is that had to warm up.
-	warm       float64
-	dispersion analysis.Dispersion
-	tick       uint64
+	warm float64
+	// liveClients and candidateClients are who got the errors.
+	liveClients, candidateClients clients
+	tick                          uint64
 }
 
 func (w world) run(seed uint64) *run {
@@ -142,25 +144,12 @@ func (w world) run(seed uint64) *run {
 	if r.warm = w.slowFor; r.warm == 0 {
 		r.warm = slowStart
 	}
-	if w.stress == clustered {
-		r.before(luck)
-	}
 	return r
 }
 
 // lucky draws the same for the same seed and turn.
 func lucky(seed, turn uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, turn)) //nolint:gosec // traffic that nobody must be able to repeat would be useless
-}
-
-// before is what the replicas of the live version did in ten minutes before the
-// rollout: as much as any source of metrics can tell.
-func (r *run) before(luck *rand.Rand) {
-	for range 40 {
-		n := poisson(luck, r.rps*15)
-		s := analysis.Sample{Live: deploy.Traffic{Requests: n}}
-		r.bursts(luck, &s, 0, r.base)
-	}
 }
 
 // next is the traffic of the next so many seconds, at a share from 0 to 1. It
@@ -182,14 +171,56 @@ func (r *run) next(from, lasts, share float64, single bool) analysis.Sample {
 	base, now := r.shares(from, lasts)
 	s.Live = r.version(luck, n-candidate, base, r.durations(from, lasts, false))
 	s.Candidate = r.version(luck, candidate, now, r.durations(from, lasts, true))
-	if r.stress == clustered {
+	switch {
+	case r.stress == clustered:
 		now := r.base
 		if r.bad(from) {
 			now = r.effect.errors(r.base)
 		}
 		r.bursts(luck, &s, real, now)
+	case r.stress == calm:
+		r.single(&s)
+	default:
+		return s
 	}
+	s.Dispersion = analysis.Dispersed(r.liveClients.spread(), r.candidateClients.spread())
 	return s
+}
+
+// single errors are of clients who have nothing to do with one another. They have
+// luck of their own, so that the traffic is the same for who looks at clients and
+// who does not.
+func (r *run) single(s *analysis.Sample) {
+	luck := lucky(r.seed, math.MaxUint64-r.tick)
+	for _, side := range []struct {
+		of  *clients
+		got deploy.Traffic
+	}{{&r.liveClients, s.Live}, {&r.candidateClients, s.Candidate}} {
+		side.of.requests += side.got.Requests
+		for range side.got.Errors {
+			side.of.fail(luck.IntN(groups), 1)
+		}
+	}
+}
+
+// clients are groups of them, all of them as busy as the others.
+type clients struct {
+	requests, errors uint64
+	failed           [groups]float64
+	squared          float64
+}
+
+// fail lets a group have so many errors more.
+func (c *clients) fail(group int, errors uint64) {
+	before := c.failed[group]
+	c.failed[group] += float64(errors)
+	c.errors += errors
+	c.squared += c.failed[group]*c.failed[group] - before*before
+}
+
+func (c *clients) spread() deploy.Spread {
+	n, e := float64(c.requests), float64(c.errors)
+	return deploy.Spread{Requests: c.requests, Errors: c.errors, RequestsSquared: n * n / groups, ErrorsSquared: c.squared, Product: n * e / groups}
 }
 
 func (r *run) bad(from float64) bool { return from >= r.onset-1e-9 }
@@ -239,25 +270,21 @@ func (r *run) version(luck *rand.Rand, n uint64, failing float64, durations []fl
 	return t
 }
 
-// bursts are errors of clients whose requests all fail, all on the version and
-// the replica that they stick to. The share of errors is the same as without: now
-// on the candidate. No burst goes on in the next batch.
+// bursts are errors of clients whose requests all fail, all on the version that
+// they stick to. The share of errors is the same as without: now on the candidate.
+// No burst goes on in the next batch.
 func (r *run) bursts(luck *rand.Rand, s *analysis.Sample, share, now float64) {
 	all := float64(s.Live.Requests + s.Candidate.Requests)
-	seen := make([]deploy.Traffic, replicas)
-	for i := range seen {
-		seen[i].Requests = s.Live.Requests / replicas
+	for _, side := range []struct {
+		of   *clients
+		got  *deploy.Traffic
+		mean float64
+	}{{&r.liveClients, &s.Live, all * (1 - share) * r.base}, {&r.candidateClients, &s.Candidate, all * share * now}} {
+		side.of.requests += side.got.Requests
+		for range poisson(luck, side.mean/burstMean) {
+			size := min(geometric(luck, burstMean), side.got.Requests-side.got.Errors)
+			side.got.Errors += size
+			side.of.fail(luck.IntN(groups), size)
+		}
 	}
-	for range poisson(luck, all*(1-share)*r.base/burstMean) {
-		size := geometric(luck, burstMean)
-		s.Live.Errors += size
-		seen[luck.IntN(replicas)].Errors += size
-	}
-	for range poisson(luck, all*share*now/burstMean) {
-		s.Candidate.Errors += geometric(luck, burstMean)
-	}
-	s.Live.Errors = min(s.Live.Errors, s.Live.Requests)
-	s.Candidate.Errors = min(s.Candidate.Errors, s.Candidate.Requests)
-	r.dispersion.Observe(seen)
-	s.Dispersion = r.dispersion.Value()
 }

@@ -41,7 +41,7 @@ func (e *environment) url() string {
 // runningOf is what runs of a revision.
 func (e *environment) runningOf(r *run) deploy.Running {
 	traffic := e.router.Traffic(r.revision.ID)
-	running := deploy.Running{Revision: r.revision, URL: r.route.url(), Traffic: &traffic}
+	running := deploy.Running{Revision: r.revision, URL: r.route.url(), Traffic: &traffic, Spread: e.router.Spread(r.revision.ID)}
 	for _, x := range r.replicas {
 		running.Replicas = append(running.Replicas, x.report())
 	}

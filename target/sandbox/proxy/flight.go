@@ -101,6 +101,7 @@ func (f *flight) count() {
 	}
 	f.counted = true
 	f.arm.traffic.count(f.result, time.Since(f.began))
+	f.arm.spread.count(f.position, f.result)
 }
 
 // board takes a seat at a backend of the right arm that was not tried yet. The

@@ -150,7 +150,22 @@ func (r *Router) build(t Table) *table {
 		next.arms = append(next.arms, a)
 	}
 	next.open, next.split = users > 0, users > 1
+	if next.split {
+		r.divide(next)
+	}
 	return next
+}
+
+// divide lets the arms count by groups of clients: anew where users were not
+// divided before.
+func (r *Router) divide(next *table) {
+	anew := !r.table.Load().split
+	for _, a := range next.arms {
+		if anew || a.traffic.spread == nil {
+			a.traffic.spread = &spread{}
+		}
+		a.spread = a.traffic.spread
+	}
 }
 
 // trafficOf finds or begins a revision's counts.
@@ -236,6 +251,18 @@ func (r *Router) Traffic(revision string) deploy.Traffic {
 	t := r.traffic[revision]
 	r.mu.Unlock()
 	return t.snapshot()
+}
+
+// Spread is how the requests of a revision are spread over groups of clients since
+// users were last divided, by the positions that their cookies keep.
+func (r *Router) Spread(revision string) deploy.Spread {
+	r.mu.Lock()
+	var s *spread
+	if t := r.traffic[revision]; t != nil {
+		s = t.spread
+	}
+	r.mu.Unlock()
+	return s.snapshot()
 }
 
 // Forget drops the counts of a revision that has left the table.

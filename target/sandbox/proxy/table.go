@@ -106,6 +106,7 @@ type arm struct {
 	end      int // first position that is not this arm's
 	backends []*backend
 	traffic  *traffic
+	spread   *spread // nil while nobody is divided
 }
 
 // at is the arm of a position; only for a table that is open.

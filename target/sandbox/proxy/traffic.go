@@ -35,6 +35,9 @@ type traffic struct {
 	buckets  [len(bounds) + 1]atomic.Uint64
 	errors   atomic.Uint64
 	lost     atomic.Uint64
+	// spread counts from when users were last divided; nil before. The router's
+	// lock guards it.
+	spread *spread
 }
 
 // count adds one request.
