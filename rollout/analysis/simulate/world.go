@@ -171,14 +171,14 @@ func (r *run) next(from, lasts, share float64, single bool) analysis.Sample {
 	base, now := r.shares(from, lasts)
 	s.Live = r.version(luck, n-candidate, base, r.durations(from, lasts, false))
 	s.Candidate = r.version(luck, candidate, now, r.durations(from, lasts, true))
-	switch {
-	case r.stress == clustered:
+	switch r.stress {
+	case clustered:
 		now := r.base
 		if r.bad(from) {
 			now = r.effect.errors(r.base)
 		}
 		r.bursts(luck, &s, real, now)
-	case r.stress == calm:
+	case calm:
 		r.single(&s)
 	default:
 		return s
