@@ -18,7 +18,7 @@ bench: ## The figures that the README names. SHORT=1 is quick; MARKDOWN=FILE kee
 bench-images: ## Images beside crane, docker, buildah and regctl. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
 	@go run ./bench/images $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
-bench-live: ## Bad versions under load, in the sandbox. SHORT=1 is a minute; MARKDOWN=FILE keeps the tables.
+bench-live: ## Bad versions under load, in the sandbox. SHORT=1 is two minutes; MARKDOWN=FILE keeps the tables.
 	@go run ./bench/live $(if $(SHORT),-short) $(if $(ONLY),-only "$(ONLY)") $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
 bench-judge: ## Whether the judge reaches its goals, and how others' rules do. SHORT=1 is a minute of a processor.

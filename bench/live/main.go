@@ -3,7 +3,7 @@
 // holds what comes of each against what has to come of it:
 //
 //	go run ./bench/live                # some minutes; a broken promise or a figure above its limit exits with 1
-//	go run ./bench/live -short         # a minute; only an outcome that is wrong exits with 1
+//	go run ./bench/live -short         # two minutes; only an outcome that is wrong exits with 1
 //	go run ./bench/live -markdown FILE # and write the tables to a file
 //	go run ./bench/live -only "leaks"  # the versions whose name contains that
 //
@@ -98,7 +98,11 @@ func run(ctx context.Context, o options) (err error) {
 	return err
 }
 
-const title = "# Bad versions under load\n\n"
+const title = `# Bad versions under load
+
+A small web app in a [sandbox](sandbox.md) of its own for each line, while users send requests at a steady rate. Half of the users are sent to the version first, except in the last paragraph. Outcomes and reasons are the same on every machine; how many requests failed, and the times, depend on what else it does.
+
+`
 
 // command is what to say to get the same again.
 func (o options) command() string {
