@@ -64,6 +64,13 @@ type Adviser interface {
 	Advise(s Strategy) (notes []string, err error)
 }
 
+// Permitted is a Target that can say what its login may not do there.
+type Permitted interface {
+	// Permitted is an error that says every permission that is missing, with how
+	// to get them; nil where none is. It changes nothing.
+	Permitted(ctx context.Context) error
+}
+
 // Roller is a Target that can replace replicas in place.
 type Roller interface {
 	// Roll brings about the batch and returns when its replicas are ready, or

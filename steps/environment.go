@@ -35,13 +35,17 @@ func collectSecrets(ctx context.Context, w *Work) error {
 	return nil
 }
 
-// inspectTargets opens the environments, and refuses what they cannot do and
-// what the forge does not let into them.
+// inspectTargets opens the environments, and refuses what they cannot do, what
+// this login may not do there, and what the forge does not let into them.
 func inspectTargets(ctx context.Context, w *Work) error {
 	if err := openTargets(ctx, w); err != nil {
 		return err
 	}
-	return w.askPermits(ctx)
+	var refused error
+	for _, env := range w.Environments {
+		refused = also(refused, w.permitted(ctx, env))
+	}
+	return also(refused, w.askPermits(ctx))
 }
 
 // openTargets opens the environments and refuses what they cannot do.
@@ -60,6 +64,21 @@ func openTargets(ctx context.Context, w *Work) error {
 		w.Targets[env.Name] = target
 	}
 	return nil
+}
+
+// permitted refuses a target in which this login may not do what has to be done. A
+// dry run may have another login, and only tells.
+func (w *Work) permitted(ctx context.Context, env deploy.Environment) error {
+	p, is := w.Targets[env.Name].(deploy.Permitted)
+	if !is {
+		return nil
+	}
+	err := p.Permitted(ctx)
+	if err != nil && w.DryRun {
+		w.warn(ctx, env.Name, "a release with this login would be refused", err)
+		return nil
+	}
+	return err
 }
 
 // advised tells what the target has to say of the strategy, or refuses it.

@@ -30,6 +30,7 @@ var (
 	_ deploy.Remover   = (*Target)(nil)
 	_ deploy.Signaller = (*Target)(nil)
 	_ deploy.Adviser   = (*Target)(nil)
+	_ deploy.Permitted = (*Target)(nil)
 )
 
 // Kinds are the strategies that a cluster can do. A canary needs a gateway.

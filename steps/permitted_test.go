@@ -1,0 +1,43 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// fenced is a target whose login lacks something.
+type fenced struct{ deploy.Target }
+
+func (fenced) Permitted(context.Context) error {
+	return deploy.Hinted(errors.New("ci may not create deployments"), "grant it")
+}
+
+func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		target        deploy.Target
+		dryRun        bool
+		refused, told string
+	}{
+		"all there":    {nil, false, "", ""},
+		"missing":      {fenced{}, false, "ci may not create deployments; ci may not create deployments", ""},
+		"only planned": {fenced{}, true, "", "warning staging: a release with this login would be refused: ci may not create deployments\nwarning production: a release with this login would be refused: ci may not create deployments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard := &story{}
+			kinds := deploy.Strategy{Kind: deploy.BlueGreen}
+			w := NewWork(
+				Request{DryRun: c.dryRun, Environments: []deploy.Environment{{Name: "staging", Strategy: kinds}, {Name: "production", Strategy: kinds}}},
+				Tools{Reporter: heard, Target: func(context.Context, string, deploy.Environment) (deploy.Target, error) { return c.target, nil }})
+			err := inspectTargets(t.Context(), w)
+			if c.refused == "" && err != nil || c.refused != "" && (err == nil || err.Error() != c.refused || deploy.HintOf(err) != "grant it") {
+				t.Errorf("got %v, hint %q", err, deploy.HintOf(err))
+			}
+			if got := heard.lines(); got != c.told {
+				t.Errorf("told:\n%s", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,30 @@
+package kubernetes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/slipway-ci/slipway/target/kubernetes/access"
+)
+
+// Permitted asks the cluster, with one or two requests, whether this login may do
+// all that an environment here needs. What it may not is said at once.
+func (t *Target) Permitted(ctx context.Context) error {
+	if err := t.cluster.Require(ctx, t.needs()); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	return nil
+}
+
+// needs are the permissions that the environment needs, by what is written of it.
+func (t *Target) needs() []access.Permission {
+	gateway := t.place.Cluster.Gateway
+	all := access.Least(t.place.Namespace, access.Needs{Routes: gateway != nil, Policies: t.place.Cluster.Isolated})
+	if gateway != nil {
+		all = append(all, access.Permission{
+			Verb: "get", Group: gateways.Group, Resource: gateways.Resource, Name: gateway.Name, Namespace: cmp.Or(gateway.Namespace, t.place.Namespace),
+		})
+	}
+	return all
+}
