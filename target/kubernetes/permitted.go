@@ -22,9 +22,7 @@ func (t *Target) needs() []access.Permission {
 	gateway := t.place.Cluster.Gateway
 	all := access.Least(t.place.Namespace, access.Needs{Routes: gateway != nil, Policies: t.place.Cluster.Isolated})
 	if gateway != nil {
-		all = append(all, access.Permission{
-			Verb: "get", Group: gateways.Group, Resource: gateways.Resource, Name: gateway.Name, Namespace: cmp.Or(gateway.Namespace, t.place.Namespace),
-		})
+		all = append(all, access.Gateway(cmp.Or(gateway.Namespace, t.place.Namespace), gateway.Name))
 	}
 	return all
 }

@@ -70,6 +70,12 @@ func Least(namespace string, n Needs) []Permission {
 	return all
 }
 
+// Gateway is the permission to read which ports the gateway has, in the namespace
+// where that is.
+func Gateway(namespace, name string) Permission {
+	return Permission{Verb: "get", Group: "gateway.networking.k8s.io", Resource: "gateways", Name: name, Namespace: namespace}
+}
+
 // previews are what a namespace for each pull request needs in the whole cluster.
 func previews() []Permission {
 	var all []Permission
