@@ -16,7 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // what client-go gives is of it
 	client "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport/spdy"
@@ -29,7 +29,7 @@ import (
 // user does. Nobody else can: they listen on loopback, and no route of the
 // gateway leads to a revision that has no users.
 type forwards struct {
-	ctx    context.Context //nolint:containedctx // the owner of what listens: it ends with the command
+	ctx    context.Context // the owner of what listens: it ends with the command
 	config *rest.Config
 	kube   client.Interface
 	log    *slog.Logger

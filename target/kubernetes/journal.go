@@ -27,7 +27,7 @@ const historyLimit = 10
 func (t *Target) readState(ctx context.Context) (*corev1.ConfigMap, error) {
 	m, err := t.kube.CoreV1().ConfigMaps(t.place.Namespace).Get(ctx, t.place.State(), metav1.GetOptions{})
 	if absent(err) {
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil // none is an answer
 	}
 	if err != nil {
 		return nil, err

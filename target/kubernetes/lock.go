@@ -22,7 +22,7 @@ const annotationHold = "slipway.dev/hold"
 func (t *Target) readLease(ctx context.Context) (*coordinationv1.Lease, error) {
 	l, err := t.kube.CoordinationV1().Leases(t.place.Namespace).Get(ctx, t.place.State(), metav1.GetOptions{})
 	if absent(err) {
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil // none is an answer
 	}
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (t *Target) readLease(ctx context.Context) (*coordinationv1.Lease, error) {
 // a part of the time to live may see it end early or late.
 func holdIn(l *coordinationv1.Lease) (*deploy.Lock, error) {
 	if l == nil {
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil // none is an answer
 	}
 	var hold deploy.Lock
 	if err := json.Unmarshal([]byte(l.Annotations[annotationHold]), &hold); err != nil {
@@ -43,7 +43,7 @@ func holdIn(l *coordinationv1.Lease) (*deploy.Lock, error) {
 			"make sure that nobody deploys, and remove it: kubectl delete lease -n %s %s", l.Namespace, l.Name)
 	}
 	if !time.Now().Before(hold.Expires) {
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil // none is an answer
 	}
 	return &hold, nil
 }

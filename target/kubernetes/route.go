@@ -68,7 +68,7 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err != nil || written == nil {
 		return before, err
 	}
-	if err := (entry{r.Target}).lead(ctx, after); err != nil {
+	if err := entry(r).lead(ctx, after); err != nil {
 		return before, err
 	}
 	if nobody(before) && nobody(after) {
@@ -151,10 +151,10 @@ func (r route) follows(ctx context.Context, t objects.Traffic, before bool) erro
 	want := r.place.Mark(t)
 	for deaf := 0; ; {
 		mark, err := r.probe(ctx)
-		switch {
-		case mark == want:
+		switch mark {
+		case want:
 			return nil
-		case mark == "":
+		case "":
 			r.log.Debug("ask the gateway what it has in force", "error", err)
 			deaf++
 		}

@@ -145,10 +145,10 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share deploy.Perc
 		return errNoGateway(deploy.Canary)
 	}
 	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) {
-		switch {
-		case f.Live == "":
+		switch f.Live {
+		case "":
 			return f, errors.New("nothing is live yet with which it could share users")
-		case f.Live == r.ID:
+		case r.ID:
 			return f, errors.New("it is live already, and cannot be the candidate")
 		}
 		return objects.Traffic{Live: f.Live, Candidate: r.ID, Share: share}, nil

@@ -110,7 +110,7 @@ func (t *Target) secret(ctx context.Context, s deploy.Secret) error {
 func (t *Target) deployment(ctx context.Context, id string) (*appsv1.Deployment, error) {
 	d, err := t.kube.AppsV1().Deployments(t.place.Namespace).Get(ctx, t.place.Name(id), metav1.GetOptions{})
 	if absent(err) || err == nil && d.DeletionTimestamp != nil {
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil // none is an answer
 	}
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (t *Target) scale(ctx context.Context, id string, replicas int) error {
 func (t *Target) takeDown(ctx context.Context, r deploy.Revision) error {
 	name, ns, background := t.place.Name(r.ID), t.place.Namespace, metav1.DeletePropagationBackground
 	err := t.kube.AppsV1().Deployments(ns).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &background})
-	if err = unless(absent, err); err != nil {
+	if err := unless(absent, err); err != nil {
 		return err
 	}
 	if err := t.noneLeft(ctx, r.ID); err != nil {

@@ -59,7 +59,7 @@ func TestObjectsOfSlipwayYAML(t *testing.T) {
 	got := strings.Join(docs, "---\n")
 	path := filepath.Join("testdata", "objects.yaml")
 	if *renew {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a golden file
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

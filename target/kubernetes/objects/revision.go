@@ -52,7 +52,7 @@ func (p Place) Deployment(r deploy.Revision, replicas int) (*appsv1.Deployment, 
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
-			Replicas:                ptr(int32(replicas)), //nolint:gosec // at most 100, config says
+			Replicas:                ptr(int32(replicas)),
 			Selector:                &metav1.LabelSelector{MatchLabels: p.Pods(r.ID)},
 			RevisionHistoryLimit:    ptr(int32(0)), // what to go back to is another Deployment
 			ProgressDeadlineSeconds: ptr(seconds(r.Config.StartTimeout) + 1),
@@ -97,7 +97,7 @@ func (p Place) pod(r deploy.Revision) (corev1.PodSpec, error) {
 			Image:           r.Image.Reference(),
 			ImagePullPolicy: corev1.PullIfNotPresent, // a digest does not change
 			Env:             p.env(r),
-			Ports:           []corev1.ContainerPort{{Name: portName, ContainerPort: int32(r.Config.Port), Protocol: corev1.ProtocolTCP}}, //nolint:gosec // a port
+			Ports:           []corev1.ContainerPort{{Name: portName, ContainerPort: int32(r.Config.Port), Protocol: corev1.ProtocolTCP}},
 			Resources:       resources,
 			ReadinessProbe:  readiness(r.Config),
 			Lifecycle:       &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: preStop}}},
@@ -145,7 +145,7 @@ func (p Place) env(r deploy.Revision) []corev1.EnvVar {
 // nobody. There is no liveness probe: ending a slow app makes it slower.
 func readiness(c deploy.Config) *corev1.Probe {
 	probe := &corev1.Probe{PeriodSeconds: 1, TimeoutSeconds: 3, FailureThreshold: 3, SuccessThreshold: 1}
-	port := intstr.FromInt32(int32(c.Port)) //nolint:gosec // a port
+	port := intstr.FromInt32(int32(c.Port))
 	if c.Health == "" {
 		probe.TCPSocket = &corev1.TCPSocketAction{Port: port}
 		return probe

@@ -39,7 +39,7 @@ func (p Place) Fence(r deploy.Revision) *networkingv1.NetworkPolicy {
 	if !p.Cluster.Isolated {
 		return nil
 	}
-	port, tcp := intstr.FromInt32(int32(r.Config.Port)), corev1.ProtocolTCP //nolint:gosec // a port
+	port, tcp := intstr.FromInt32(int32(r.Config.Port)), corev1.ProtocolTCP
 	return &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 		ObjectMeta: p.meta(p.Name(r.ID), p.labelsOf(r)),
