@@ -1,12 +1,15 @@
 package manifests
 
 import (
-	"errors"
+	"fmt"
+	"path/filepath"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
-// Source is where objects come from: exactly one of the paths is given.
+// Source is where objects come from: exactly one of the first three is given.
 type Source struct {
 	// Files is a file of YAML or JSON, or a folder of them.
 	Files string
@@ -15,7 +18,7 @@ type Source struct {
 	// Chart is a folder with a Chart.yaml, or a packed chart (.tgz).
 	Chart string
 	// Release and Namespace are what a chart's templates know as .Release.Name and
-	// .Release.Namespace.
+	// .Release.Namespace. A release's name is needed for a chart.
 	Release, Namespace string
 	// Values are files of values, of which a later one wins; Set are single values
 	// in Helm's form, such as image.tag=1.4.2, which win over all files.
@@ -23,7 +26,7 @@ type Source struct {
 	// Kubernetes is the version of the cluster, such as "v1.34.2", and APIs are the
 	// groups and versions that it has, such as "autoscaling/v2" or
 	// "autoscaling/v2/HorizontalPodAutoscaler": what a chart's templates know as
-	// .Capabilities.
+	// .Capabilities. Where they are empty, Helm's own defaults stand.
 	Kubernetes string
 	APIs       []string
 }
@@ -32,46 +35,50 @@ type Source struct {
 type Set struct {
 	// Objects are all but hooks; definitions of a chart's crds/ come first.
 	Objects []*unstructured.Unstructured
-	// Hooks are a chart's hooks, by the event and then by weight.
+	// Hooks are a chart's hooks, by weight, then kind and name.
 	Hooks []Hook
 }
 
-// Hook is an object that Helm would apply at an event, by its annotations.
-type Hook struct {
-	Object *unstructured.Unstructured
-	// Events are such as "pre-upgrade"; Weight orders those of one event.
-	Events []string
-	Weight int
-	// Delete are Helm's policies, such as "hook-succeeded".
-	Delete []string
+// Load reads a source. What is wrong with it is an error of usage that names the
+// file and, where there is one, the line.
+func Load(s Source) (Set, error) {
+	given := 0
+	for _, path := range []string{s.Files, s.Kustomization, s.Chart} {
+		if path != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return Set{}, deploy.Usage("name exactly one of a file or folder, a Kustomization, and a chart", "%d sources of manifests are named", given)
+	case s.Chart != "":
+		return chartSet(s)
+	case s.Kustomization != "":
+		objects, err := kustomized(filepath.Clean(s.Kustomization))
+		return distinct(Set{Objects: objects}, err)
+	}
+	objects, err := files(filepath.Clean(s.Files))
+	return distinct(Set{Objects: objects}, err)
 }
 
-// Load reads a source.
-func Load(s Source) (Set, error) { return Set{}, errors.New("not there yet") }
-
-// Names are what the configuration names. Each is empty, or the name of an
-// object, or, where names are not enough, "kind/name".
-type Names struct{ Workload, Container, Service, Route string }
-
-// App is what an app consists of in a set.
-type App struct {
-	// Workload is a Deployment, StatefulSet, DaemonSet or Rollout. Service and Route
-	// are nil where the set has none.
-	Workload, Service, Route *unstructured.Unstructured
-	// Container is the name of the app's container.
-	Container string
+// distinct refuses a set that names an object twice, and one that is empty.
+func distinct(s Set, err error) (Set, error) {
+	if err != nil {
+		return Set{}, err
+	}
+	if len(s.Objects) == 0 {
+		return Set{}, deploy.Usage("check the path, and the values of a chart", "there is no object in the manifests")
+	}
+	seen := map[string]bool{}
+	for _, o := range s.Objects {
+		key := fmt.Sprint(o.GroupVersionKind().GroupKind(), o.GetNamespace(), "/", o.GetName())
+		if seen[key] {
+			return Set{}, deploy.Usage("remove one of them, or give it another name", "%s is there twice", title(o))
+		}
+		seen[key] = true
+	}
+	return s, nil
 }
 
-// Find says which objects are the app's: those that are named, otherwise the
-// only ones that fit. Image is the repository of the app's image, such as
-// "ghcr.io/acme/shop".
-func Find(objects []*unstructured.Unstructured, names Names, image string) (App, error) {
-	return App{}, errors.New("not there yet")
-}
-
-// SetImage puts an image, "REPOSITORY@sha256:…", into every container of the
-// set whose image is of the same repository, and into the app's container. It
-// says how many containers it changed.
-func SetImage(objects []*unstructured.Unstructured, app App, image string) (int, error) {
-	return 0, errors.New("not there yet")
-}
+// title names an object for people, in the form that the configuration takes.
+func title(o *unstructured.Unstructured) string { return o.GetKind() + "/" + o.GetName() }
