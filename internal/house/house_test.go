@@ -51,7 +51,9 @@ var knows = map[string][]string{
 	// As in registry/cloud: large libraries that read the environment by themselves.
 	"target/kubernetes/access/cloud": {"deploy"},
 	"target/kubernetes/apply":        {"deploy"},
-	"target/kubernetes/manifests":    {"deploy"},
+	"target/kubernetes/manifests":    {"deploy", "target/kubernetes/manifests/documents"},
+	// The reader of YAML alone, so that fuzzing it needs no library of charts.
+	"target/kubernetes/manifests/documents": {"deploy"},
 	// What a pod's status means is needed by whoever drives a cluster.
 	"target/kubernetes/pods": {"deploy"},
 	// A source of the judge's: the room metrics says what those look like.

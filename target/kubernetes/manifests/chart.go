@@ -21,9 +21,9 @@ import (
 	"helm.sh/helm/v3/pkg/ignore"
 	"helm.sh/helm/v3/pkg/strvals"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/manifests/documents"
 )
 
 // Hook is an object that Helm would apply at an event, by its annotations.
@@ -56,7 +56,7 @@ func chartSet(s Source) (Set, error) {
 	}
 	var set Set
 	for _, crd := range c.CRDObjects() {
-		objects, err := read(crd.Filename, crd.File.Data)
+		objects, err := documents.Read(crd.Filename, crd.File.Data)
 		if err != nil {
 			return Set{}, err
 		}
@@ -66,7 +66,7 @@ func chartSet(s Source) (Set, error) {
 		if strings.HasPrefix(path.Base(name), "_") || path.Base(name) == "NOTES.txt" {
 			continue
 		}
-		objects, err := read(name+" (rendered)", []byte(rendered[name]))
+		objects, err := documents.Read(name+" (rendered)", []byte(rendered[name]))
 		if err != nil {
 			return Set{}, err
 		}
@@ -256,9 +256,9 @@ func valuesOf(s Source) (map[string]any, error) {
 		if err != nil {
 			return nil, deploy.Usage("name files of values that are there", "read values: %w", err)
 		}
-		fields := map[string]any{}
-		if err := yaml.UnmarshalStrict(data, &fields); err != nil {
-			return nil, deploy.Usage("values are a map in YAML", "%s:%d: %s", name, lineOf(err, document{text: data}), strings.TrimSpace(plainly(err)))
+		fields, err := documents.Values(name, data)
+		if err != nil {
+			return nil, err
 		}
 		all = merged(all, fields)
 	}

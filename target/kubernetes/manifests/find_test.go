@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/manifests/documents"
 )
 
 const image = "ghcr.io/acme/shop@" + digest
@@ -150,7 +151,7 @@ func TestWhatCannotBeDecidedNamesTheCandidates(t *testing.T) {
 // objects reads a text as it would be read from a file.
 func objects(t *testing.T, text string) []*unstructured.Unstructured {
 	t.Helper()
-	all, err := read("a.yaml", []byte(text))
+	all, err := documents.Read("a.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,26 +187,4 @@ func TestTheAppsContainerGetsTheImageWhateverItHad(t *testing.T) {
 	if got["side"] != "127.0.0.1:5055/copy@"+digest || got["app"] != "ghcr.io/acme/shop" {
 		t.Errorf("the images are %v", got)
 	}
-}
-
-func FuzzRead(f *testing.F) {
-	for _, text := range []string{settings1, pair, rollout, two, "---\n", "--- {a: b}\n...\n", "a: &a [*a]", "apiVersion: v1\nkind: List\nitems: [{}]\n", "\ufeff" + settings1, "%YAML 1.1\n---\n" + settings1} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		all, err := read("a.yaml", data)
-		if err != nil {
-			if !deploy.IsUsage(err) || !strings.HasPrefix(err.Error(), "a.yaml:") || strings.HasPrefix(err.Error(), "a.yaml:0") {
-				t.Fatalf("no mistake with its place: %v", err)
-			}
-			return
-		}
-		for _, o := range all {
-			if o.GetAPIVersion() == "" || o.GetKind() == "" || o.GetName() == "" {
-				t.Fatalf("an object without a name: %v", o.Object)
-			}
-		}
-		_ = SetImage(all, App{}, image)
-		_, _ = Find(all, Names{}, image)
-	})
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/manifests/documents"
 )
 
 func isKustomization(name string) bool {
@@ -36,7 +37,7 @@ func kustomized(dir string) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the Kustomization %s: %w", dir, err)
 	}
-	return read(dir+" (built)", data)
+	return documents.Read(dir+" (built)", data)
 }
 
 // locals proves that a Kustomization, and each that it includes, names nothing
@@ -104,11 +105,7 @@ func (l locals) include(dir, path, name, field string) error {
 
 // settings are those of generators and transformers, which may name files, too.
 func settings(name, field string, data []byte) error {
-	for _, d := range documents(data) {
-		var fields map[string]any
-		if yaml.Unmarshal(d.text, &fields) != nil {
-			continue // the library says what is wrong with it
-		}
+	for _, fields := range documents.Maps(data) {
 		for _, path := range texts(fields, field) {
 			if remote(path) {
 				return elsewhere(name, field, path)
