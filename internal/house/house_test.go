@@ -74,7 +74,8 @@ var knows = map[string][]string{
 	"bench":              {"internal/workshop"},
 	"bench/live":         {"internal/workshop"},
 	// It copies images by our own code, which no command does alone.
-	"bench/images": {"deploy", "internal/workshop", "registry"},
+	"bench/kubernetes": {"internal/workshop", "target/kubernetes/apply"},
+	"bench/images":     {"deploy", "internal/workshop", "registry"},
 }
 
 // testsKnow is what the tests of a room may import besides.

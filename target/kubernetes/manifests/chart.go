@@ -166,7 +166,7 @@ func chartFolder(at string) ([]*loader.BufferedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	rules := ignore.Empty()
 	if text, err := root.ReadFile(ignore.HelmIgnore); err == nil {
 		if rules, err = ignore.Parse(bytes.NewReader(text)); err != nil {

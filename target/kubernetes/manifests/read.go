@@ -33,7 +33,7 @@ func files(path string) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	var all []*unstructured.Unstructured
 	err = fs.WalkDir(root.FS(), name, func(at string, entry fs.DirEntry, err error) error {
 		switch {

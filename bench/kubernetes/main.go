@@ -1,0 +1,131 @@
+// Command kubernetes measures what slipway does in a real cluster, beside
+// kubectl, in one run on the same machine:
+//
+//	go run ./bench/kubernetes                 # a ratio above its limit exits with 1
+//	go run ./bench/kubernetes -short          # fewer objects, once, and no failure because of a time
+//	go run ./bench/kubernetes -markdown FILE  # and write the table to a file
+//
+// The cluster is that of KUBECONFIG. Everything happens in namespaces that the
+// run makes and removes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
+)
+
+// bench is one run.
+type bench struct {
+	short  bool
+	rounds int
+	dir    string
+	config *rest.Config
+	client kubernetes.Interface
+}
+
+// row is one line of the table.
+type row struct {
+	name, compared, times, ratio, limit string
+	// above says what is above its limit, empty if nothing is.
+	above string
+}
+
+// rows are all that is measured.
+var rows = []func(*bench, context.Context) ([]row, error){
+	(*bench).applying,
+}
+
+func main() {
+	var b bench
+	var markdown string
+	flag.BoolVar(&b.short, "short", false, "fewer objects, one round, and no failure because of a time")
+	flag.IntVar(&b.rounds, "rounds", 5, "how often everything is measured")
+	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := b.measure(ctx, markdown); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-kubernetes:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) measure(ctx context.Context, markdown string) (err error) {
+	if b.short {
+		b.rounds = 1
+	}
+	if err := b.open(); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "slipway-bench-kubernetes-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	on := workshop.Machine(time.Now())
+	var all []row
+	for _, measured := range rows {
+		lines, err := measured(b, ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, lines...)
+	}
+	text := b.table(on, all)
+	fmt.Print(text)
+	if markdown != "" {
+		err = os.WriteFile(markdown, []byte(text), 0o644)
+	}
+	for _, r := range all {
+		if r.above != "" && !b.short {
+			err = errors.Join(err, fmt.Errorf("above the limit: %s: %s", r.name, r.above))
+		}
+	}
+	return err
+}
+
+// open finds the cluster and kubectl.
+func (b *bench) open() (err error) {
+	path := os.Getenv("KUBECONFIG")
+	if path == "" {
+		return errors.New("KUBECONFIG must name a cluster that may be worked on")
+	}
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		return fmt.Errorf("kubectl is what it is compared with: %w", err)
+	}
+	if b.config, err = clientcmd.BuildConfigFromFlags("", path); err != nil {
+		return err
+	}
+	b.client, err = kubernetes.NewForConfig(b.config)
+	return err
+}
+
+// table is all rows in Markdown.
+func (b *bench) table(machine string, all []row) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "Measured by `make bench-kubernetes` on %s; %d rounds, times are medians.\n\n", machine, b.rounds)
+	s.WriteString("| case | compared with | times: slipway, the other | ratio: min, median, max | must be |\n|---|---|---|---|---|\n")
+	for _, r := range all {
+		limit := r.limit
+		if r.above != "" {
+			limit += " **above the limit**"
+		}
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", r.name, r.compared, r.times, r.ratio, limit)
+	}
+	return s.String()
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
