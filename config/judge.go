@@ -67,6 +67,7 @@ func (r *reader) judging(app *judge, e *named, s deploy.Strategy) deploy.Strateg
 	for _, j := range []*judge{app, e.Judge} {
 		if j != nil {
 			r.lay(j, &s.Judging)
+			r.inCluster(j, e)
 		}
 	}
 	if s.Judging.Observe && s.Pace == deploy.PaceEvidence {
@@ -103,6 +104,24 @@ func (r *reader) lay(j *judge, over *deploy.Judging) {
 		over.Observe = j.observes
 	}
 }
+
+// inCluster refuses what only a cluster can tell of an environment elsewhere.
+func (r *reader) inCluster(j *judge, e *named) {
+	if e.Target.kind == "" || e.Target.kind == keyKubernetes {
+		return
+	}
+	for i := range j.Metrics {
+		if m := &j.Metrics[i]; m.Kubernetes != nil && r.good(m) {
+			r.add(r.at(&m.Kubernetes).keyMark(), Error{
+				Message: fmt.Sprintf("kubernetes: %s is not in a cluster, it has target: %s", e.name, e.Target.kind),
+				Hint:    "move the metric to a judge of an environment that has target: kubernetes",
+			})
+		}
+	}
+}
+
+// keyKubernetes is the kind of target that a cluster is.
+const keyKubernetes = "kubernetes"
 
 // The words.
 type (

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/invopop/jsonschema"
@@ -16,6 +17,8 @@ type metric struct {
 	Name       checkName   `yaml:"name" jsonschema:"required" jsonschema_description:"A name by which verdicts call it, unlike that of any other metric in the list."`
 	Prometheus *webAddress `yaml:"prometheus" jsonschema_description:"The address of a Prometheus, or of what speaks like one."`
 	URL        *webAddress `yaml:"url" jsonschema_description:"An address that answers with recorded traffic."`
+	Kubernetes *need       `yaml:"kubernetes" jsonschema_description:"What the cluster tells of the replicas of an environment in Kubernetes: cpu (cores), memory (bytes) or restarts, of one replica in the mean."`
+	Kubelets   *truth      `yaml:"kubelets" jsonschema_description:"true: the kubelets of its nodes are asked, because the cluster has no metrics API; it needs the permission get nodes/proxy. Left out: false."`
 	Token      *variable   `yaml:"token" jsonschema_description:"The environment variable whose value is sent as a bearer token."`
 	User       *userName   `yaml:"user" jsonschema_description:"The user of basic authorization."`
 	Password   *variable   `yaml:"password" jsonschema_description:"The environment variable whose value is the user's password."`
@@ -52,7 +55,7 @@ type metric struct {
 var metricExamples = map[string]string{ //nolint:gosec // secrets are named here, not told
 	"name": "name: checkout", "token": "token: PROMETHEUS_TOKEN", "user": "user: slipway", "errors": `errors: code=~"5.."`,
 	"latency": `latency: http_request_duration_seconds_bucket{version="{{.Version}}"}`, "ratio": "ratio: 1.5", "count": "count: 5",
-	"every": "every: 15s", "least": "least: 0.1",
+	"every": "every: 15s", "least": "least: 0.1", "kubernetes": "kubernetes: memory",
 }
 
 func (m *metric) read(r *reader, p place) bool {
@@ -93,6 +96,7 @@ func (r *reader) metric(m *metric) (deploy.Metric, bool) {
 		Name:       string(m.Name),
 		Prometheus: string(or(m.Prometheus, "")), Address: string(or(m.URL, "")),
 		Token: string(or(m.Token, "")), User: string(or(m.User, "")), Password: string(or(m.Password, "")),
+		Kubernetes: deploy.Need(or(m.Kubernetes, "")), Kubelets: bool(or(m.Kubelets, false)),
 		Every:   time.Duration(or(m.Every, 0)),
 		Headers: or(m.Headers, nil), Namespace: string(or(m.Namespace, "")),
 		LatencyUnit: units[or(m.LatencyUnit, "")], ErrorsMayBeAbsent: bool(or(m.ErrorsMayBeAbsent, false)),
@@ -110,7 +114,7 @@ func (r *reader) metric(m *metric) (deploy.Metric, bool) {
 
 // together refuses keys that say nothing beside others, or without them.
 func (r *reader) together(m *metric) bool {
-	for _, not := range append(r.sources(m), r.limits(m)...) {
+	for _, not := range slices.Concat(r.sources(m), r.told(m), r.logins(m), r.limits(m)) {
 		if not.wrong {
 			return r.add(not.at.keyMark(), Error{Message: not.why, Hint: not.hint})
 		}
@@ -128,27 +132,45 @@ type clash struct {
 // sources are clashes about where a metric comes from.
 func (r *reader) sources(m *metric) []clash {
 	queried := firstPlace(r, &m.Preset, &m.Namespace, &m.Backend, &m.Select, &m.Requests, &m.Errors, &m.Latency, &m.LatencyUnit, &m.ErrorsMayBeAbsent, &m.Value)
-	own := m.Prometheus == nil && m.URL == nil
+	own := m.Prometheus == nil && m.URL == nil && m.Kubernetes == nil
 	return []clash{
 		{m.Prometheus != nil && m.URL != nil, r.at(&m.URL), "url: prometheus says where it comes from, too", "keep one of them"},
 		{queried.value != nil && m.Prometheus == nil, queried, queried.name + ": there is no Prometheus to ask", "add prometheus: http://…"},
 		{m.Prometheus != nil && queried.value == nil, r.at(&m.Prometheus), "prometheus: nothing is asked of it", "add preset: traefik, requests, or value"},
 		{
 			own && m.Quantile == nil && m.conditions() == nil, r.at(m), "metrics: this metric measures nothing and has no rule",
-			"add prometheus or url; or quantile with at-most, or success, which are about the requests that the target counts",
+			"add prometheus, url or kubernetes; or quantile with at-most, or success, which are about the requests that the target counts",
 		},
+		{m.LatencyUnit != nil && m.Latency == nil && m.Preset == nil, r.at(&m.LatencyUnit), "latency-unit: no durations are asked for", "add latency, or remove it"},
+		{m.ErrorsMayBeAbsent != nil && m.Errors == nil, r.at(&m.ErrorsMayBeAbsent), "errors-may-be-absent: it is about a selector of errors", "add errors with a selector, or remove it"},
+	}
+}
+
+// logins are clashes about how whoever is asked is entered.
+func (r *reader) logins(m *metric) []clash {
+	return []clash{
 		{m.Token != nil && m.User != nil, r.at(&m.User), "user: token opens it already", "keep one of them"},
 		{
-			m.Headers != nil && own, r.at(&m.Headers), "headers: there is nobody to send them to",
+			m.Headers != nil && m.Prometheus == nil && m.URL == nil, r.at(&m.Headers), "headers: there is nobody to send them to",
 			"add prometheus or url, or remove it",
 		},
 		{
 			m.Headers != nil && m.Headers.authorize() && (m.Token != nil || m.User != nil), r.at(&m.Headers), "headers: Authorization is sent by token, or by user and password",
 			"keep one of them",
 		},
-		{m.LatencyUnit != nil && m.Latency == nil && m.Preset == nil, r.at(&m.LatencyUnit), "latency-unit: no durations are asked for", "add latency, or remove it"},
-		{m.ErrorsMayBeAbsent != nil && m.Errors == nil, r.at(&m.ErrorsMayBeAbsent), "errors-may-be-absent: it is about a selector of errors", "add errors with a selector, or remove it"},
 		{(m.User == nil) != (m.Password == nil), firstPlace(r, &m.User, &m.Password), "user and password belong together", "add the other one, or remove it"},
+	}
+}
+
+// told are clashes about what a cluster tells.
+func (r *reader) told(m *metric) []clash {
+	return []clash{
+		{m.Kubernetes != nil && (m.Prometheus != nil || m.URL != nil), r.at(&m.Kubernetes), "kubernetes: prometheus or url says where it comes from, too", "keep one of them"},
+		{m.Kubernetes != nil && m.Ratio == nil && m.AtMost == nil && m.conditions() == nil, r.at(&m.Kubernetes), "kubernetes: nothing is said of how much is too much", "add ratio: 1.5, at-most or success"},
+		{
+			m.Kubelets != nil && (m.Kubernetes == nil || *m.Kubernetes == need(deploy.NeedRestarts)), r.at(&m.Kubelets),
+			"kubelets: they tell how much CPU and memory replicas take", "add kubernetes: cpu or kubernetes: memory, or remove it",
+		},
 	}
 }
 
@@ -158,7 +180,10 @@ func (r *reader) limits(m *metric) []clash {
 	ofValue := m.Ratio != nil || m.AtMost != nil && m.Quantile == nil
 	return []clash{
 		{m.Quantile != nil && m.AtMost == nil, r.at(&m.Quantile), "quantile: at-most is missing", "add at-most: 300ms"},
-		{m.Ratio != nil && m.Prometheus == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none", "add prometheus and value, or a preset such as cpu"},
+		{
+			m.Ratio != nil && m.Prometheus == nil && m.Kubernetes == nil, r.at(&m.Ratio), "ratio: a value is compared by it, and there is none",
+			"add prometheus and value, a preset such as cpu, or kubernetes",
+		},
 		{m.Least != nil && m.Ratio == nil, r.at(&m.Least), "least: it is about ratio", "add ratio: 1.5, or remove it"},
 		{m.For != nil && !ofValue, r.at(&m.For), "for: it is about ratio, or about at-most of a value", "add one of them, or remove it"},
 		{
@@ -211,6 +236,8 @@ func (r *reader) atMost(m *metric, ok bool) (number float64, longest time.Durati
 
 // The values of a metric.
 type (
+	// need is one of deploy.Needs.
+	need string
 	// unit is one of units.
 	unit string
 	// headers are the names of variables by the names of headers.
@@ -243,6 +270,7 @@ var units = map[unit]time.Duration{"s": time.Second, "ms": time.Millisecond, "us
 var unitNames = []string{"s", "ms", "us", "ns"}
 
 func (v *unit) read(r *reader, p place) bool { return readWord(r, p, v, unitNames) }
+func (v *need) read(r *reader, p place) bool { return readWord(r, p, v, wordsOf(deploy.Needs)) }
 
 func (v *headers) read(r *reader, p place) bool {
 	*v = headers{}
@@ -322,6 +350,7 @@ func (condition) JSONSchema() *jsonschema.Schema  { return queryForm.schema() }
 func (times) JSONSchema() *jsonschema.Schema      { return integers((*times)(nil)) }
 
 func (unit) JSONSchema() *jsonschema.Schema { return wordSchema(unitNames) }
+func (need) JSONSchema() *jsonschema.Schema { return wordSchema(wordsOf(deploy.Needs)) }
 
 func (headers) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "object", PropertyNames: headerForm.schema(), AdditionalProperties: variable("").JSONSchema()}

@@ -2,9 +2,24 @@ package deploy
 
 import "time"
 
+// Need is what a cluster tells of a replica.
+type Need string
+
+// The needs.
+const (
+	// NeedCPU is in cores, NeedMemory in bytes.
+	NeedCPU    Need = "cpu"
+	NeedMemory Need = "memory"
+	// NeedRestarts is how often a container of it had to be started again.
+	NeedRestarts Need = "restarts"
+)
+
+// Needs are all, in the order in which help texts list them.
+var Needs = []Need{NeedCPU, NeedMemory, NeedRestarts}
+
 // Metric is what the judge looks at beside the requests that the target counts.
-// Where it comes from is said by Prometheus or Address; with neither, it is a
-// rule about the target's own counts.
+// Where it comes from is said by Prometheus, Address or Kubernetes; with none of
+// them, it is a rule about the target's own counts.
 type Metric struct {
 	// Name tells it from others in verdicts.
 	Name string `json:"name"`
@@ -12,6 +27,11 @@ type Metric struct {
 	// recorded traffic.
 	Prometheus string `json:"prometheus,omitempty"`
 	Address    string `json:"address,omitempty"`
+	// Kubernetes is what the cluster that the environment is in tells of its
+	// replicas, as a mean of those that are ready. Where the cluster has no
+	// metrics API, Kubelets has those of its nodes asked.
+	Kubernetes Need `json:"kubernetes,omitempty"`
+	Kubelets   bool `json:"kubelets,omitempty"`
 	// Token is the name of the secret that opens either; or User and the name of
 	// the secret that is the Password.
 	Token    string `json:"token,omitempty"`
@@ -54,6 +74,9 @@ type Metric struct {
 	// Conditions is a rule by fixed thresholds; nil is none.
 	Conditions *Conditions `json:"conditions,omitempty"`
 }
+
+// Measured reports whether it has a source of its own.
+func (m Metric) Measured() bool { return m.Prometheus != "" || m.Address != "" || m.Kubernetes != "" }
 
 // Conditions are fixed thresholds with the counting rules of an analysis metric
 // of Argo Rollouts.

@@ -29,56 +29,69 @@ type Measuring struct {
 	Rules []analysis.Rule
 }
 
-// Measure makes sources and judges of metrics. Secret gives the values of those
-// that are named. Errors are usage errors and name the metric; all of them are
-// told.
-func Measure(list []deploy.Metric, subject Subject, warmUp time.Duration, secret func(name string) (string, bool)) (*Measuring, error) {
+// Means are what whoever measures has at hand.
+type Means struct {
+	// Secret gives the value of the secret of a name.
+	Secret func(name string) (string, bool)
+	// Cluster makes a source of what a cluster tells of its replicas: a gauge with
+	// the metric's name.
+	Cluster func(m deploy.Metric) (Source, error)
+}
+
+// Measure makes sources and judges of metrics. Errors are usage errors and name
+// the metric; all of them are told.
+func Measure(list []deploy.Metric, subject Subject, warmUp time.Duration, by Means) (*Measuring, error) {
 	m := &Measuring{}
 	var errs []error
 	for _, metric := range list {
-		if err := m.add(metric, subject, warmUp, secret); err != nil {
+		if err := m.add(metric, subject, warmUp, by); err != nil {
 			errs = append(errs, fmt.Errorf("metric %s: %w", metric.Name, err))
 		}
 	}
 	return m, errors.Join(errs...)
 }
 
-func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Duration, secret func(string) (string, bool)) error {
+func (m *Measuring) add(metric deploy.Metric, subject Subject, warmUp time.Duration, by Means) error {
 	if metric.Every > 0 && (m.Every == 0 || metric.Every < m.Every) {
 		m.Every = metric.Every
 	}
 	subject.Namespace = cmp.Or(metric.Namespace, subject.Namespace)
-	access, err := access(metric, secret)
-	if err != nil {
-		return err
-	}
 	kind := KindTraffic
-	switch {
-	case metric.Prometheus != "":
-		q := query(metric)
-		source, err := NewPrometheus(Server{Address: metric.Prometheus, Access: access}, q, subject)
+	if metric.Measured() {
+		source, of, err := open(metric, subject, by)
 		if err != nil {
 			return err
 		}
-		m.Sources, kind = append(m.Sources, source), q.Kind()
-	case metric.Address != "":
-		source, err := NewHTTP(Endpoint{Name: metric.Name, Address: metric.Address, Access: access})
-		if err != nil {
-			return err
-		}
-		m.Sources = append(m.Sources, source)
-	}
-	if metric.Prometheus != "" || metric.Address != "" {
+		m.Sources, kind = append(m.Sources, source), of
 		m.Names = append(m.Names, metric.Name)
 	}
 	m.compare(metric, kind)
 	return m.judge(metric, kind, subject.told(live), warmUp)
 }
 
+// open makes the source of a metric that has one, and says of what kind that is.
+func open(metric deploy.Metric, subject Subject, by Means) (Source, Kind, error) {
+	if metric.Kubernetes != "" {
+		source, err := by.Cluster(metric)
+		return source, KindValue, err
+	}
+	access, err := access(metric, by.Secret)
+	if err != nil {
+		return nil, "", err
+	}
+	if metric.Prometheus != "" {
+		q := query(metric)
+		source, err := NewPrometheus(Server{Address: metric.Prometheus, Access: access}, q, subject)
+		return source, q.Kind(), err
+	}
+	source, err := NewHTTP(Endpoint{Name: metric.Name, Address: metric.Address, Access: access})
+	return source, KindTraffic, err
+}
+
 // compare demands what both versions are compared by.
 func (m *Measuring) compare(metric deploy.Metric, kind Kind) {
 	switch {
-	case metric.Prometheus == "" && metric.Address == "":
+	case !metric.Measured():
 	case kind == KindTraffic:
 		m.Rules = append(m.Rules, analysis.Rule{Metric: metric.Name + " errors", Required: true})
 	case kind == KindEvents:
@@ -123,7 +136,7 @@ func (m *Measuring) judge(metric deploy.Metric, kind Kind, against string, warmU
 		m.Judges = append(m.Judges, limit)
 	}
 	measured := ""
-	if metric.Prometheus != "" || metric.Address != "" {
+	if metric.Measured() {
 		measured = metric.Name
 	}
 	if metric.Longest > 0 {

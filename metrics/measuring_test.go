@@ -40,7 +40,7 @@ func TestMeasure(t *testing.T) {
 		"wrong counting":    {deploy.Metric{Name: "few", Conditions: &deploy.Conditions{Success: "result.errors < 1.0", Count: 3}}, "", "no interval"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Measure([]deploy.Metric{c.metric}, subject, 0, secret)
+			m, err := Measure([]deploy.Metric{c.metric}, subject, 0, Means{Secret: secret})
 			if c.failed != "" {
 				if err == nil || !deploy.IsUsage(err) || !strings.Contains(err.Error(), c.failed) || strings.Contains(err.Error(), "hunter2") {
 					t.Fatalf("%v, want a usage error: %s", err, c.failed)
@@ -70,7 +70,7 @@ func TestMeasureHeedsEveryKey(t *testing.T) {
 			ErrorsMayBeAbsent: true, Latency: `l_bucket{n="{{.Namespace}}"}`, LatencyUnit: time.Millisecond, Headers: map[string]string{"X-Scope-OrgID": "TENANT"},
 		},
 		{Name: "cpu", Prometheus: "http://127.0.0.1:9090", Preset: "cpu", Ratio: 1.5, Least: 0.1},
-	}, Subject{App: "hello"}, 0, secret)
+	}, Subject{App: "hello"}, 0, Means{Secret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestMeasureHeedsEveryKey(t *testing.T) {
 
 func TestHeadersOfSeveralLinesAreRefused(t *testing.T) {
 	_, err := Measure([]deploy.Metric{{Name: "web", Address: "http://127.0.0.1:1", Headers: map[string]string{"X": "TENANT"}}}, Subject{}, 0,
-		func(string) (string, bool) { return "hunter\n2", true })
+		Means{Secret: func(string) (string, bool) { return "hunter\n2", true }})
 	if err == nil || !deploy.IsUsage(err) || !strings.Contains(err.Error(), "the secret TENANT cannot be sent in the header X") || strings.Contains(err.Error(), "hunter") {
 		t.Error(err)
 	}

@@ -17,7 +17,7 @@ type Query struct {
 	// Preset fills in what is empty below; see Presets.
 	Preset string
 	// Backend is what the version's service or workload is called where it
-	// runs; the default is {{.App}}-{{.Revision}}.
+	// runs; the default is the Subject's, or {{.App}}-{{.Revision}}.
 	Backend string
 	// Select are the matchers that find the series of one version in a preset,
 	// such as version="{{.Version}}".

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ var _ Source = (*Prometheus)(nil)
 // NewPrometheus checks a query as far as that is possible without asking, and
 // makes a source of it. Errors are usage errors.
 func NewPrometheus(server Server, q Query, s Subject) (*Prometheus, error) {
+	q.Backend = cmp.Or(q.Backend, s.Backend)
 	q, failed, err := q.settled()
 	if err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func thePastIsJudged(t *testing.T, r *running, name string) {
 	m, err := Measure([]deploy.Metric{{
 		Name: "web", Prometheus: r.server().Address, Requests: q.Requests, Errors: q.Errors, Every: 500 * time.Millisecond,
 		Conditions: &deploy.Conditions{Success: "result.errors / result.requests < 0.1", Interval: time.Millisecond},
-	}}, versions(), 0, nil)
+	}}, versions(), 0, Means{})
 	if err != nil {
 		t.Fatal(err)
 	}

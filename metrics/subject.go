@@ -14,6 +14,9 @@ type Subject struct {
 	App, Environment string
 	// Namespace is where the app runs, as a cluster calls it; may be empty.
 	Namespace string
+	// Backend is what the service and the workload of a version are called there,
+	// where a query says nothing else; empty means {{.App}}-{{.Revision}}.
+	Backend string
 	// Live and Candidate are the versions. A baseline takes the place of Live
 	// where there is one. Without a Live one nothing can be compared: only gauges
 	// of the candidate are measured.

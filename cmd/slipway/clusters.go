@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/metrics"
 	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
@@ -51,7 +52,21 @@ func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Envi
 	if err != nil {
 		return nil, err
 	}
-	return c.Target(app, env), nil
+	t := c.Target(app, env)
+	if s.placed == nil {
+		s.placed = map[string]*kubernetes.Target{}
+	}
+	s.placed[env.Name] = t
+	return t, nil
+}
+
+// usage is a source of what the cluster tells of the replicas of a plan.
+func (s *session) usage(p deploy.Plan, m deploy.Metric) (metrics.Source, error) {
+	t := s.placed[p.Environment]
+	if t == nil {
+		return nil, deploy.Usage("move the metric to a judge of an environment that has target: kubernetes", "%s is in no cluster that could tell it", p.Environment)
+	}
+	return t.Usage(m, p.Reference(), p.Candidate), nil
 }
 
 // inCluster reports whether any of the environments is in a cluster.

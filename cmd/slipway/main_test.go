@@ -70,6 +70,8 @@ var programs = map[string]program{
 	"HELLO_BAD": {"../../testdata/hello", "-X main.version=1.2.0 -X main.fails=10"},
 	// It is good at first: once asked to, it fails a third of its requests.
 	"HELLO_LATE": {"../../testdata/hello", "-X main.version=1.4.0 -X main.fails=30 -X main.late=yes"},
+	// It keeps a megabyte of each request.
+	"HELLO_LEAK": {"../../testdata/hello", "-X main.version=1.5.0 -X main.leak=1024"},
 	// It exits instead of starting.
 	"HELLO_CRASH": {"../../testdata/hello", "-X main.version=1.3.0 -X main.crash=start"},
 	// It listens on a port of its own choice.

@@ -17,9 +17,15 @@ import (
 func (s *session) measuring(p deploy.Plan) (*rollout.Measuring, error) {
 	judging := p.Strategy.Judging
 	subject := metrics.Subject{App: s.run.App, Environment: p.Environment, Live: p.Reference(), Candidate: p.Candidate}
-	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), func(name string) (string, bool) {
-		value := s.secretValue(name)
-		return value, value != ""
+	if t := s.placed[p.Environment]; t != nil {
+		subject.Namespace, subject.Backend = t.Called("{{.Revision}}")
+	}
+	m, err := metrics.Measure(judging.Metrics, subject, max(judging.WarmUp, 0), metrics.Means{
+		Secret: func(name string) (string, bool) {
+			value := s.secretValue(name)
+			return value, value != ""
+		},
+		Cluster: func(m deploy.Metric) (metrics.Source, error) { return s.usage(p, m) },
 	})
 	if err != nil {
 		return nil, err
@@ -56,6 +62,9 @@ func validMetric(m deploy.Metric) error {
 		return deploy.NewRevision("example", deploy.Environment{Name: "example"}, image, nil)
 	}
 	subject := metrics.Subject{App: "example", Environment: "example", Live: made("1.0.0"), Candidate: made("1.1.0")}
-	_, err := metrics.Measure([]deploy.Metric{m}, subject, 0, func(string) (string, bool) { return "any", true })
+	_, err := metrics.Measure([]deploy.Metric{m}, subject, 0, metrics.Means{
+		Secret:  func(string) (string, bool) { return "any", true },
+		Cluster: func(deploy.Metric) (metrics.Source, error) { return metrics.Sources(nil), nil },
+	})
 	return err
 }

@@ -72,8 +72,12 @@ func TestRefused(t *testing.T) {
 			code: 2, says: []string{"slipway.yaml:4:", "stagin", "staging"},
 		},
 		{
-			name: "an unknown target", file: head + "environments: {production: {target: kubernetes}}\n",
-			code: 2, says: []string{"slipway.yaml:3:", "kubernetes", "sandbox"},
+			name: "an unknown target", file: head + "environments: {production: {target: mainframe}}\n",
+			code: 2, says: []string{"slipway.yaml:3:", "mainframe", "kubernetes, sandbox"},
+		},
+		{
+			name: "a cluster and no registry that it reaches", file: head + "environments: {production: {target: kubernetes}}\n",
+			code: 2, says: []string{"production runs in a cluster", "add image: ghcr.io/acme/hello"},
 		},
 		{
 			name: "an unknown strategy", file: head + "environments: {production: {target: sandbox, strategy: flag}}\n",

@@ -39,6 +39,8 @@ type session struct {
 	sandbox *sandbox.Client
 	// clusters are those of Kubernetes that were needed, by their context.
 	clusters map[string]*kubernetes.Client
+	// placed are the targets in them, by the names of their environments.
+	placed map[string]*kubernetes.Target
 	// reporter is told what happens, once there is a pipeline.
 	reporter deploy.Reporter
 	// forge is GitHub; nil where there is nobody to ask.

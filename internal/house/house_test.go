@@ -45,6 +45,7 @@ var knows = map[string][]string{
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
 		"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods",
+		"target/kubernetes/usage",
 	},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},

@@ -80,6 +80,11 @@ func (c *Client) Target(app string, env deploy.Environment) *Target {
 		place.Namespace = c.cluster.Namespace
 	}
 	t := &Target{Client: c, place: place}
+	for _, m := range env.Strategy.Judging.Metrics {
+		if m.Kubernetes != "" {
+			t.metrics = append(t.metrics, m)
+		}
+	}
 	t.front = entry{t}
 	if place.Cluster.Gateway != nil {
 		t.front = route{t}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
+	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
@@ -20,7 +22,12 @@ func (t *Target) Permitted(ctx context.Context) error {
 // needs are the permissions that the environment needs, by what is written of it.
 func (t *Target) needs() []access.Permission {
 	gateway := t.place.Cluster.Gateway
-	all := access.Least(t.place.Namespace, access.Needs{Routes: gateway != nil, Policies: t.place.Cluster.Isolated})
+	byKubelets := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubelets })
+	byAPI := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubernetes != deploy.NeedRestarts && !m.Kubelets })
+	all := access.Least(t.place.Namespace, access.Needs{Routes: gateway != nil, Policies: t.place.Cluster.Isolated, Usage: byAPI})
+	if byKubelets {
+		all = append(all, access.Kubelets())
+	}
 	if gateway != nil {
 		all = append(all, access.Gateway(cmp.Or(gateway.Namespace, t.place.Namespace), gateway.Name))
 	}

@@ -18,6 +18,8 @@ type Target struct {
 	place objects.Place
 	front front
 	url   address
+	// metrics are those that the cluster itself tells.
+	metrics []deploy.Metric
 }
 
 var (

@@ -77,6 +77,8 @@ func run() error {
 
 // settings come from the environment. Durations are such as 200ms.
 type settings struct {
+	// host is HOST, where it listens: on this machine alone without one.
+	host string
 	// port is PORT, 8080 without one.
 	port string
 	// delay is DELAY: how long a request takes.
@@ -102,7 +104,7 @@ type settings struct {
 }
 
 func read(getenv func(string) string) (settings, error) {
-	s := settings{port: cmp.Or(getenv("PORT"), "8080")}
+	s := settings{host: cmp.Or(getenv("HOST"), "127.0.0.1"), port: cmp.Or(getenv("PORT"), "8080")}
 	if _, err := fmt.Sscanf(fails, "%d", &s.share); err != nil || s.share > 100 {
 		return s, fmt.Errorf("it was built with fails=%q, which is not between 0 and 100", fails)
 	}
@@ -162,7 +164,7 @@ func serve(ctx context.Context, s settings) error {
 	if err := limitMemory(s.memory << 20); err != nil {
 		return fmt.Errorf("limit the memory to %d MiB: %w", s.memory, err)
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", s.port))
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,14 @@ type Needs struct {
 	Hooks bool
 	// Rollouts: a Rollout of Argo Rollouts is driven.
 	Rollouts bool
+	// Usage: the judge looks at CPU and memory by the metrics API.
+	Usage bool
 	// Previews: namespaces are made and removed, with a quota in each.
 	Previews bool
 }
 
 // Everything is every part.
-var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Rollouts: true, Previews: true}
+var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Rollouts: true, Usage: true, Previews: true}
 
 // written are the verbs of what is applied, looked at and removed again.
 var written = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
@@ -64,6 +66,9 @@ func Least(namespace string, n Needs) []Permission {
 		add("argoproj.io", []string{"get", "list", "watch", "create", "patch"}, "rollouts")
 		add("argoproj.io", []string{"patch"}, "rollouts/status")
 	}
+	if n.Usage {
+		add("metrics.k8s.io", []string{"list"}, "pods")
+	}
 	if n.Previews {
 		all = append(all, previews()...)
 	}
@@ -74,6 +79,12 @@ func Least(namespace string, n Needs) []Permission {
 // where that is.
 func Gateway(namespace, name string) Permission {
 	return Permission{Verb: "get", Group: "gateway.networking.k8s.io", Resource: "gateways", Name: name, Namespace: namespace}
+}
+
+// Kubelets is the permission to ask the kubelets of all nodes, through the API
+// server, what their pods need. It is much: it reaches everything that they serve.
+func Kubelets() Permission {
+	return Permission{Verb: "get", Resource: "nodes/proxy", Wide: true}
 }
 
 // previews are what a namespace for each pull request needs in the whole cluster.

@@ -24,6 +24,7 @@ func documented() string {
 		{"network policies", Needs{Policies: true}},
 		{"work before and after a release", Needs{Hooks: true}},
 		{"Argo Rollouts", Needs{Rollouts: true}},
+		{"CPU and memory for the judge", Needs{Usage: true}},
 	} {
 		all := Least("shop", part.needs)[len(Least("shop", Needs{})):]
 		_, rules, _ := strings.Cut(role("slipway", "shop", Rules(all)["shop"]), "rules:\n")

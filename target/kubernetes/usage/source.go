@@ -26,7 +26,7 @@ type Options struct {
 	// CPU (cores of a replica), Memory (bytes of a replica) and Restarts (of a
 	// replica) are the names of the gauges; an empty one is not measured.
 	CPU, Memory, Restarts string
-	// Kubelets are asked where the cluster has no metrics API.
+	// Kubelets are asked, and not the metrics API, for CPU and memory.
 	Kubelets bool
 }
 
@@ -39,7 +39,7 @@ type Source struct {
 	before map[container]counter
 }
 
-var _ metrics.Source = (*Source)(nil)
+var _ metrics.Recorder = (*Source)(nil)
 
 // New makes a source.
 func New(client kubernetes.Interface, o Options) *Source { return &Source{client: client, o: o} }
@@ -74,6 +74,13 @@ func (s *Source) Measure(ctx context.Context) (metrics.Reading, error) {
 	s.gauge(&r, s.o.CPU, live, candidate, func(p *corev1.Pod) float64 { return total(p, needs).cpu })
 	s.gauge(&r, s.o.Memory, live, candidate, func(p *corev1.Pod) float64 { return total(p, needs).memory })
 	return r, nil
+}
+
+// Recall is what Measure says now: a cluster keeps nothing of what its pods have
+// taken. A scheduled look sees the moment that it looks at.
+func (s *Source) Recall(ctx context.Context, _ metrics.Past) ([]metrics.Moment, error) {
+	r, err := s.Measure(ctx)
+	return []metrics.Moment{{At: time.Now(), Reading: r}}, err
 }
 
 // ready are the pods of a version that serve.
@@ -148,14 +155,14 @@ func total(p *corev1.Pod, needs map[container]need) need {
 
 // needs asks the metrics API, and the kubelets where there is none.
 func (s *Source) needs(ctx context.Context, live, candidate []corev1.Pod) (map[container]need, error) {
+	if s.o.Kubelets {
+		return s.fromKubelets(ctx, append(live, candidate...))
+	}
 	needs, err := s.fromAPI(ctx)
-	if err == nil || !absent(err) {
-		return needs, err
+	if err != nil && absent(err) {
+		return nil, deploy.Hinted(err, "install metrics-server in the cluster, write kubelets: true, or measure cpu and memory by a Prometheus")
 	}
-	if !s.o.Kubelets {
-		return nil, deploy.Hinted(err, "install metrics-server in the cluster, or measure cpu and memory by a Prometheus")
-	}
-	return s.fromKubelets(ctx, append(live, candidate...))
+	return needs, err
 }
 
 // absent reports whether there is no metrics API, or none that works.
@@ -168,7 +175,8 @@ func failed(what string, err error) error {
 	stays := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err)
 	fetch := &metrics.FetchError{Address: what, Temporary: !stays, Err: err}
 	if apierrors.IsForbidden(err) {
-		return deploy.Hinted(fetch, "its Role needs the verbs get and list for that")
+		fetch.Err = errForbidden // what an unstructured answer comes to is "unknown"
+		return deploy.Hinted(fetch, "its Role needs get and list for that; docs/kubernetes-rbac.md has it")
 	}
 	return fetch
 }
@@ -178,5 +186,7 @@ type counter struct {
 	seconds float64
 	at      time.Time
 }
+
+var errForbidden = errors.New("this login may not do that")
 
 var errNoNumbers = errors.New("the answer has no numbers")
