@@ -83,7 +83,7 @@ func (b *Bake) decide() Verdict {
 		v.Why = "not known yet: nothing is recorded of the version before"
 	case log >= math.Log(1/b.Alpha):
 		v.Decision, v.ETA = Revert, 0
-		v.Why = fmt.Sprintf("%s; chance of this on a version that is at most %s worse below 1 in %s", tally, points(float64(b.Margin)), atMost(v.Evidence))
+		v.Why = fmt.Sprintf("%s%s; chance of this on a version that is at most %s worse below 1 in %s", tally, p.latest(), points(float64(b.Margin)), atMost(v.Evidence))
 	case total(p.trail.candidate) == 0:
 		v.Why = "not known yet: no user request has reached the new version"
 	case p.shown >= math.Log(1/b.AlphaPromote):
@@ -112,8 +112,9 @@ type past struct {
 	experts      []expert
 	live         live
 	ratios       []float64
-	// trail are all requests of the new version.
-	trail trail
+	// trail are all requests of the new version, recent those since it began to
+	// fail more than it may.
+	trail, recent trail
 	// recorded is how likely the history is; see mixed.
 	recorded float64
 	// shown is the most evidence that there was for a version that is not worse.
@@ -121,7 +122,7 @@ type past struct {
 }
 
 func newPast(failed, good, margin float64) *past {
-	p := &past{failed: failed, good: good, margin: margin, dispersion: 1, experts: errorExperts(), live: newLive(2), ratios: make([]float64, 2), trail: newTrail(2)}
+	p := &past{failed: failed, good: good, margin: margin, dispersion: 1, experts: errorExperts(), live: newLive(2), ratios: make([]float64, 2), trail: newTrail(2), recent: newTrail(2)}
 	p.wealth = newWealth(p.experts, 0)
 	p.live.expect([]float64{good, failed}, []float64{priorRequests - priorFailed, priorFailed})
 	p.recorded = mixed(failed, good)
@@ -152,7 +153,19 @@ func (p *past) add(failed, good, began, at float64) {
 		p.trail.candidate[k] += n
 	}
 	p.trail.at = at
+	may := p.margin + p.failed/max(p.failed+p.good, 1)
+	p.recent.follow(failed-may*(failed+good), began, at, batch, none)
 	p.shown = max(p.shown, p.better())
+}
+
+// latest tells of a version that was good at first what it has failed since: its
+// share of all that it ever got hides that.
+func (p *past) latest() string {
+	failed, n := p.recent.candidate[1], total(p.recent.candidate)
+	if all := total(p.trail.candidate); n == 0 || failed/n < 2*p.trail.candidate[1]/all {
+		return ""
+	}
+	return fmt.Sprintf(", and %s of the last %.0f", percent(failed, n), n)
 }
 
 // alike is the logarithm of how likely all is if the new version is as the old

@@ -41,6 +41,26 @@ func TestBakeDecides(t *testing.T) {
 	}
 }
 
+// A version that fails late is told by what it fails since then: of all that it
+// ever got it may be next to nothing.
+func TestBakeTellsWhenItBegan(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		now, later float64
+		from       int
+		says       string
+	}{
+		{"late", 0, .1, 100, "errors 0.095% against 0% on the version before, after 101000 requests in 17 min, and 9.6% of the last 1000; chance"},
+		{"from the beginning", .1, 0, 0, "errors 11% against 0% on the version before, after 1000 requests in 10 s; chance"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if v, _ := baked(5, 100000, 1000, 180, 0, tt.now, tt.later, tt.from); v.Decision != Revert || !strings.HasPrefix(v.Why, tt.says) {
+				t.Errorf("%s: %s", v.Decision, v.Why)
+			}
+		})
+	}
+}
+
 func TestBakeWithoutRecordsKnowsNothing(t *testing.T) {
 	b := &Bake{}
 	v := b.Observe(Sample{Candidate: deploy.Traffic{Requests: 1000}})
