@@ -372,6 +372,7 @@ func errorsAreNotTakenForZero(t *testing.T, r *running, name string) {
 		t.Errorf("got %+v", reading)
 	}
 	// The same metric with a code that nobody has answered yet is zero.
+	r.rests(t, name)
 	q.Errors = "web_requests_total" + choose + `,code="599"}`
 	s = &sums{source: sourceFor(t, r.server(), q)}
 	s.measure(t)
@@ -379,6 +380,7 @@ func errorsAreNotTakenForZero(t *testing.T, r *running, name string) {
 	two.serve(1, 200, 0.1)
 	s.until(t, 1, 1)
 	// And so is what the user says is.
+	r.rests(t, name)
 	q.Errors, q.ErrorsMayBeAbsent = "web_failures_total"+choose+"}", true
 	s = &sums{source: sourceFor(t, r.server(), q)}
 	s.measure(t)

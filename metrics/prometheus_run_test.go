@@ -164,6 +164,30 @@ func (r *running) until(t *testing.T, query string, want float64) {
 	t.Fatalf("%s did not become %g: %v, %v", query, want, last, err)
 }
 
+// rests waits until all versions of a case have been scraped twice from now on. A
+// source that begins then has counted nothing that comes, and everything that was:
+// it begins at the last scrape of the candidate that the live version was scraped
+// after, which may be the one before the last.
+func (r *running) rests(t *testing.T, name string) {
+	t.Helper()
+	c, err := newClient(r.server())
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, deadline := fmt.Sprintf(`min(timestamp(web_requests_total{case=%q}))`, name), time.Now().Add(patienceOfTests)
+	for range 2 {
+		for from := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			last, err := c.ask(context.Background(), "", query, time.Time{})
+			if v, ok := last.(model.Vector); err == nil && ok && len(v) == 1 && float64(v[0].Value) > float64(from.UnixMilli())/1000 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not after %s: %v, %v", query, from, last, err)
+			}
+		}
+	}
+}
+
 // app is one replica of a version, with metrics of its own.
 type app struct {
 	version, address string
