@@ -27,7 +27,7 @@ type metric struct {
 
 	Preset            *query `yaml:"preset" jsonschema_description:"A ready-made query: cpu, envoy-gateway, http, http-native, istio, linkerd, memory, nginx, restarts or traefik."`
 	Namespace         *label `yaml:"namespace" jsonschema_description:"The namespace that the app runs in, as {{.Namespace}} of the presets and of other queries."`
-	Backend           *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}."`
+	Backend           *query `yaml:"backend" jsonschema_description:"What the version's service or workload is called there. Left out: {{.App}}-{{.Revision}}, and in Kubernetes the name that it has there."`
 	Select            *query `yaml:"select" jsonschema_description:"The matchers that find the series of one version in a preset."`
 	Requests          *query `yaml:"requests" jsonschema_description:"A selector of counters of requests, or of native histograms."`
 	Errors            *query `yaml:"errors" jsonschema_description:"Matchers of those that failed, or a selector of counters."`
