@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +23,9 @@ type Cluster struct {
 	// Isolated asks for a NetworkPolicy that lets nobody in but to the port of
 	// the app.
 	Isolated bool
-	Pod      Pod
+	// Autoscale asks for a HorizontalPodAutoscaler of each revision; nil is none.
+	Autoscale *Autoscale
+	Pod       Pod
 }
 
 // DefaultPreStop is enough for gateways and kube-proxies that follow within
@@ -58,6 +62,22 @@ type Pod struct {
 	User string
 }
 
+// Autoscale is how many copies run by their load. Like Pod it is part of a
+// Revision's configuration, in which Min is the number of replicas.
+type Autoscale struct {
+	// Min and Max bound the number of copies: 1 at least, and Max not below Min.
+	Min, Max int
+	// CPU is how busy the copies are kept on average, in percent of what each
+	// asks for, 1 to 999; zero is DefaultAutoscaleCPU.
+	CPU int
+}
+
+// DefaultAutoscaleCPU leaves room for what comes until more copies are ready.
+const DefaultAutoscaleCPU = 70
+
+// Within is the number of copies that comes nearest to n.
+func (a Autoscale) Within(n int) int { return max(a.Min, min(n, a.Max)) }
+
 // UserOfImage leaves the user to the image, which must not name root.
 const UserOfImage = "image"
 
@@ -66,7 +86,39 @@ const (
 	SettingCPU    = "cpu"
 	SettingMemory = "memory"
 	SettingUser   = "user"
+	// SettingAutoscaleMax is the largest number of copies, and SettingAutoscaleCPU
+	// how busy they are kept, in percent; both are there, or none.
+	SettingAutoscaleMax = "autoscale-max"
+	SettingAutoscaleCPU = "autoscale-cpu"
 )
+
+// AutoscaleOf is what a revision's configuration asks for; nil where that is a
+// fixed number of replicas.
+func AutoscaleOf(c Config) *Autoscale {
+	most, err := strconv.Atoi(c.Settings[SettingAutoscaleMax])
+	if err != nil {
+		return nil
+	}
+	busy, err := strconv.Atoi(c.Settings[SettingAutoscaleCPU])
+	if err != nil {
+		busy = DefaultAutoscaleCPU
+	}
+	return &Autoscale{Min: c.Replicas, Max: max(most, c.Replicas), CPU: busy}
+}
+
+// settings are what a revision's configuration keeps of the cluster.
+func (c Cluster) settings() map[string]string {
+	all := c.Pod.settings()
+	if c.Autoscale == nil {
+		return all
+	}
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[SettingAutoscaleMax] = strconv.Itoa(c.Autoscale.Max)
+	all[SettingAutoscaleCPU] = strconv.Itoa(cmp.Or(c.Autoscale.CPU, DefaultAutoscaleCPU))
+	return all
+}
 
 // settings are those that are not empty; nil where all are.
 func (p Pod) settings() map[string]string {

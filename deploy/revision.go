@@ -53,7 +53,7 @@ func NewRevision(app string, env Environment, image Image, secrets []Secret) Rev
 		Config: Config{
 			Port: s.Port, Health: s.Health, Replicas: s.Replicas,
 			Env: maps.Clone(s.Env), StartTimeout: s.StartTimeout, Drain: s.Drain,
-			Settings: env.Target.Cluster.Pod.settings(),
+			Settings: env.Target.Cluster.settings(),
 		},
 		Secrets: slices.SortedFunc(slices.Values(secrets), func(a, b Secret) int {
 			return compare(a.Name, b.Name)

@@ -43,13 +43,15 @@ func revision(spec deploy.Cluster, secrets ...deploy.Secret) deploy.Revision {
 // golden file: read the difference before it is written anew.
 func TestObjectsOfSlipwayYAML(t *testing.T) {
 	p := place()
-	r := revision(deploy.Cluster{Pod: deploy.Pod{CPU: "250m", Memory: "128Mi"}}, deploy.KnownSecret("API_KEY", "v1", ""))
+	r := revision(deploy.Cluster{
+		Pod: deploy.Pod{CPU: "250m", Memory: "128Mi"}, Autoscale: &deploy.Autoscale{Min: 3, Max: 8},
+	}, deploy.KnownSecret("API_KEY", "v1", ""))
 	d, err := p.Deployment(r, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var docs []string
-	for _, o := range []any{p.ServiceAccount(), d, p.Service(r), p.Budget(r), p.Fence(r), p.Entry(r.ID), p.Route(objects.Traffic{Live: r.ID}).Object} {
+	for _, o := range []any{p.ServiceAccount(), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), p.Route(objects.Traffic{Live: r.ID}).Object} {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +132,57 @@ func TestUsersAndQuantitiesThatCannotBe(t *testing.T) {
 
 // othersRoute is our route after somebody else was there: another host, a rule
 // of their own, a header and a mirror in ours, a backend beside ours.
+func TestAutoscalersStayWithinTheirBounds(t *testing.T) {
+	p := place()
+	if a := p.Autoscaler(revision(deploy.Cluster{}), 3, "uid"); a != nil {
+		t.Errorf("nobody asked for %+v", a)
+	}
+	r := revision(deploy.Cluster{Autoscale: &deploy.Autoscale{Min: 3, Max: 8, CPU: 90}})
+	for floor, want := range map[int]int32{0: 3, 3: 3, 5: 5, 8: 8, 12: 8} {
+		a := p.Autoscaler(r, floor, "uid")
+		if *a.Spec.MinReplicas != want || a.Spec.MaxReplicas != 8 || *a.Spec.Metrics[0].Resource.Target.AverageUtilization != 90 {
+			t.Errorf("a floor of %d is %+v", floor, a.Spec)
+		}
+	}
+}
+
+func TestRetargetChangesNothingElse(t *testing.T) {
+	const text = `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: hello}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: hello}
+  minReplicas: 2
+  maxReplicas: 9
+  behavior: {scaleDown: {stabilizationWindowSeconds: 60}}
+`
+	read := func() *unstructured.Unstructured {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	for _, other := range [][2]string{{"Deployment", "hell"}, {"StatefulSet", "hello"}} {
+		o := read()
+		if objects.Retarget(o, other[0], other[1], "new") || canonical(t, o.Object) != canonical(t, read().Object) {
+			t.Errorf("it was not about %v, and is %v", other, o.Object)
+		}
+	}
+	o := read()
+	if !objects.Retarget(o, "Deployment", "hello", "hello-new") {
+		t.Fatal("it is about another one")
+	}
+	want := strings.Replace(text, "kind: Deployment, name: hello", "kind: Deployment, name: hello-new", 1)
+	if diff := cmp.Diff(canonical(t, want), canonical(t, o.Object)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if objects.Retarget(&unstructured.Unstructured{Object: map[string]any{"spec": "none"}}, "Deployment", "hello", "new") {
+		t.Error("what is none was retargeted")
+	}
+}
+
 const othersRoute = `
 metadata: {name: hello-production, namespace: shop, annotations: {slipway.dev/host: old.example.com, mine: kept}}
 spec:
