@@ -67,17 +67,23 @@ func IsUsage(err error) bool {
 	return false
 }
 
-// Doomed means that a revision will never be ready, told as soon as it is
-// certain.
+// Doomed means that a revision will never be ready, or that one of its tasks has
+// failed, told as soon as it is certain.
 type Doomed struct {
 	Revision Revision
+	// Task is the name of the one that has failed; empty where it is about the
+	// revision itself.
+	Task     string
 	Evidence Evidence
 	// Hint says what to look at.
 	Hint string
 }
 
-// Error says which revision, which replica and why.
+// Error says which revision, which replica or task, and why.
 func (d *Doomed) Error() string {
+	if d.Task != "" {
+		return fmt.Sprintf("the task %s of %s %s", d.Task, d.Revision, d.Evidence.Reason)
+	}
 	if d.Evidence.Replica == "" {
 		return fmt.Sprintf("%s: %s", d.Revision, d.Evidence.Reason)
 	}

@@ -26,8 +26,8 @@ func (l Limits) state(pod *corev1.Pod, s *corev1.ContainerStatus, ends bool, now
 	case now.Terminated != nil && ends && now.Terminated.ExitCode == 0:
 		return Verdict{State: Ready, Told: "has done its work"}
 	case now.Terminated != nil && neverAgain(pod, now.Terminated):
-		v := l.ended(now.Terminated, l.restarts()+1, "")
-		v.Told = exit(now.Terminated)
+		v := l.ended(now.Terminated, 1, "")
+		v.State = Doomed // its first run was the last one
 		return v
 	case now.Terminated != nil:
 		return l.ended(now.Terminated, int(s.RestartCount)+1, "")

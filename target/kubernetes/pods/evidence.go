@@ -191,19 +191,7 @@ func happened(e corev1.Event) time.Time {
 
 // masked is evidence without the values of secrets.
 func (o Options) masked(e deploy.Evidence) deploy.Evidence {
-	hidden := slices.Clone(o.Hide)
-	for _, s := range o.Revision.Secrets {
-		hidden = append(hidden, s.Reveal())
-	}
-	hidden = slices.DeleteFunc(hidden, func(value string) bool { return len(value) < shortSecret })
-	// The longest first: one may be a part of another.
-	slices.SortFunc(hidden, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	hide := func(text string) string {
-		for _, value := range hidden {
-			text = strings.ReplaceAll(text, value, "***")
-		}
-		return text
-	}
+	hide := o.hiding()
 	e.Reason = hide(e.Reason)
 	for _, lines := range [][]string{e.Log, e.Events} {
 		for i := range lines {
@@ -211,6 +199,31 @@ func (o Options) masked(e deploy.Evidence) deploy.Evidence {
 		}
 	}
 	return e
+}
+
+// hiding hides the values of secrets in a text, and each line of those that have
+// several.
+func (o Options) hiding() func(string) string {
+	var hidden []string
+	values := slices.Clone(o.Hide)
+	for _, s := range o.Revision.Secrets {
+		values = append(values, s.Reveal())
+	}
+	for _, value := range values {
+		hidden = append(hidden, value)
+		for line := range strings.Lines(value) {
+			hidden = append(hidden, strings.TrimSpace(line))
+		}
+	}
+	hidden = slices.DeleteFunc(hidden, func(value string) bool { return len(value) < shortSecret })
+	// The longest first: one may be a part of another.
+	slices.SortFunc(hidden, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return func(text string) string {
+		for _, value := range hidden {
+			text = strings.ReplaceAll(text, value, "***")
+		}
+		return text
+	}
 }
 
 // printable cuts a line and makes it safe to print on a terminal.

@@ -81,19 +81,33 @@ func Wait(ctx context.Context, client kubernetes.Interface, namespace, selector 
 }
 
 // follow takes in what the feeds tell until it is decided how the revision
-// fares: nil is well. Their goroutines have ended when it returns.
+// fares: nil is well.
 func (v *view) follow(ctx context.Context, feeds []feed) (*finding, error) {
+	v.sources = make([]source, len(feeds))
+	var end *finding
+	err := hear(ctx, feeds, v.take, func(now time.Time) (bool, time.Time) {
+		var decided bool
+		end, decided = v.decide(now)
+		return decided, v.again(now)
+	})
+	return end, err
+}
+
+// hear has take learn what the feeds tell, by their index, until it is over. It
+// is asked after each piece of news, and at the time that it names itself. The
+// goroutines of the feeds have ended when hear returns; an error is that of
+// take, or the cause of the context's end.
+func hear(ctx context.Context, feeds []feed, take func(int, news) error, over func(now time.Time) (bool, time.Time)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
 	heard := make(chan func() error)
-	v.sources = make([]source, len(feeds))
 	for i, f := range feeds {
 		running.Go(func() {
 			f.follow(ctx, func(n news) {
 				select {
-				case heard <- func() error { return v.take(i, n) }:
+				case heard <- func() error { return take(i, n) }:
 				case <-ctx.Done():
 				}
 			})
@@ -104,19 +118,19 @@ func (v *view) follow(ctx context.Context, feeds []feed) (*finding, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-again.C:
 		case take := <-heard:
 			if err := take(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		now := time.Now()
-		end, decided := v.decide(now)
-		if decided {
-			return end, nil
+		done, at := over(now)
+		if done {
+			return nil
 		}
-		if at := v.again(now); !at.IsZero() {
+		if !at.IsZero() {
 			again.Reset(at.Sub(now))
 		}
 	}

@@ -42,6 +42,8 @@ type app struct {
 	name       string
 	say        string
 	tell       string
+	count      int
+	every      time.Duration
 	exit       int
 	port       string
 	startAfter time.Duration
@@ -57,6 +59,8 @@ func parse() *app {
 	flag.StringVar(&a.name, "name", "testapp", "what every answer says")
 	flag.StringVar(&a.say, "say", "", "print a line at the start")
 	flag.StringVar(&a.tell, "tell", "", "print the value of an environment variable at the start")
+	flag.IntVar(&a.count, "count", 0, "print so many lines at the start: line 1, line 2, …")
+	flag.DurationVar(&a.every, "every", 0, "wait so long after each of them")
 	flag.IntVar(&a.exit, "exit", -1, "exit at the start with this code")
 	flag.StringVar(&a.port, "port", os.Getenv("PORT"), "listen here, whatever PORT says")
 	flag.DurationVar(&a.startAfter, "start-after", 0, "listen only after this time")
@@ -76,6 +80,10 @@ func run() error {
 	}
 	if a.tell != "" {
 		fmt.Println(os.Getenv(a.tell))
+	}
+	for i := range a.count {
+		fmt.Printf("line %d\n", i+1)
+		time.Sleep(a.every)
 	}
 	if a.exit >= 0 {
 		os.Exit(a.exit)
