@@ -53,7 +53,7 @@ func (r *reader) strategy(e *named) deploy.Strategy {
 // compile fills in the defaults of what is not written. What is written as
 // zero stays zero: errors: 0% lets nothing pass.
 func (v *strategy) compile() deploy.Strategy {
-	s := deploy.Strategy{Kind: v.kind}
+	s := deploy.Strategy{Kind: v.kind, Written: deploy.Written{Kind: true}}
 	if v.set.Canary != nil && v.set.Canary.Pace != nil {
 		s.Pace = deploy.Pace(*v.set.Canary.Pace)
 	}
@@ -73,7 +73,7 @@ func (v *strategy) compile() deploy.Strategy {
 		s.Approve = percents(set.BlueGreen.Approve)
 	case set.Canary != nil:
 		if len(set.Canary.Steps) > 0 {
-			s.Steps = percents(set.Canary.Steps)
+			s.Steps, s.Written.Steps = percents(set.Canary.Steps), true
 		}
 		if set.Canary.Baseline != nil {
 			s.Baseline = deploy.Baseline(*set.Canary.Baseline)

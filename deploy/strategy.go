@@ -58,7 +58,24 @@ type Strategy struct {
 	Errors Percent `json:"errors"`
 	// Judging is for canary and blue-green.
 	Judging Judging `json:"judging,omitzero"`
+	// Given are the stages of a target that has its own, in place of Steps and
+	// Hold; the first is reached by starting the candidate. See Decider.
+	Given []Given `json:"given,omitempty"`
+	// Written is what of it somebody has chosen.
+	Written Written `json:"-"`
 }
+
+// Given is a stage that a target has by itself, before all users have the
+// candidate.
+type Given struct {
+	// Share of the users, below 100%.
+	Share Percent `json:"share"`
+	// Hold is how long the stage is watched.
+	Hold time.Duration `json:"hold"`
+}
+
+// Written says which parts of a Strategy are not defaults.
+type Written struct{ Kind, Steps bool }
 
 // Judged reports whether users of both versions are compared.
 func (s Strategy) Judged() bool { return s.Kind == Canary || s.Kind == BlueGreen }

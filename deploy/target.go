@@ -64,6 +64,15 @@ type Adviser interface {
 	Advise(s Strategy) (notes []string, err error)
 }
 
+// Decider is a Target that decides by itself some of what slipway.yaml says
+// elsewhere, as a Rollout of Argo Rollouts does with its steps and replicas.
+type Decider interface {
+	// Decided is the environment as it is carried out there, with notes of what
+	// people should know, a sentence each. What the file says and is not so there
+	// is an error of usage. It changes nothing.
+	Decided(ctx context.Context, e Environment) (decided Environment, notes []string, err error)
+}
+
 // Permitted is a Target that can say what its login may not do there.
 type Permitted interface {
 	// Permitted is an error that says every permission that is missing, with how
@@ -170,6 +179,9 @@ func (s State) Find(id string) (Running, bool) {
 type Running struct {
 	Revision Revision  `json:"revision"`
 	Replicas []Replica `json:"replicas"`
+	// Wanted is how many of them have to be ready now, where the target decides
+	// that by itself; zero is as many as the revision's configuration says.
+	Wanted int `json:"wanted,omitempty"`
 	// URL reaches this revision alone, whatever its share, and is not counted
 	// in Traffic.
 	URL string `json:"url,omitempty"`

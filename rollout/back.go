@@ -78,7 +78,7 @@ func (r *rollout) returnUsers(ctx context.Context) error {
 	case r.plan.Strategy.Kind == deploy.Recreate && r.ledger.reached(), running == 0:
 		return r.restart(ctx)
 	case live == nil || live.ID != r.plan.Live.ID:
-		return r.swap(ctx, r.target, r.plan.Live)
+		return r.swap(ctx, r.plan.Live)
 	case state.Share == 0 && state.BaselineShare == 0:
 		return nil
 	case r.plan.Strategy.Kind == deploy.Rolling:
@@ -102,7 +102,7 @@ func (r *rollout) restart(ctx context.Context) error {
 	if err := r.start(ctx, r.target, r.plan.Live); err != nil {
 		return err
 	}
-	return r.swap(ctx, r.target, r.plan.Live)
+	return r.swap(ctx, r.plan.Live)
 }
 
 // clear removes the candidate and the baseline, completes the old version, and

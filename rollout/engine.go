@@ -242,11 +242,6 @@ func (e *Engine) stop(ctx context.Context, s site, r deploy.Revision) error {
 		func(ctx context.Context) error { return s.Stop(ctx, r) })
 }
 
-func (e *Engine) swap(ctx context.Context, s site, r deploy.Revision) error {
-	return within(ctx, moveLimit, fmt.Sprintf("switch %s to %s", s, r),
-		func(ctx context.Context) error { return s.Switch(ctx, r) })
-}
-
 // within bounds an act and names it in its errors. An error that a target made
 // for people, a *Doomed say, is passed on as it is.
 func within(ctx context.Context, limit time.Duration, what string, act func(context.Context) error) error {

@@ -206,7 +206,7 @@ func (w *watch) replicas(running deploy.Running) error {
 	if len(running.Replicas) == 0 && w.grace == 0 {
 		return fmt.Errorf("no replica of %s is left", w.plan.Candidate)
 	}
-	return w.crew.muster(w.plan.Candidate, running, w.wanted(), cmp.Or(w.grace, unreadyGrace))
+	return w.crew.muster(w.plan.Candidate, running, w.wanted(running), cmp.Or(w.grace, unreadyGrace))
 }
 
 // crew is what a gate remembers of the replicas of one revision.
@@ -237,9 +237,12 @@ func (c *crew) muster(r deploy.Revision, running deploy.Running, want int, grace
 }
 
 // wanted is how many replicas of the candidate the stage runs.
-func (w *watch) wanted() int {
-	if w.stage.Act == deploy.ActRoll {
+func (w *watch) wanted(running deploy.Running) int {
+	switch {
+	case w.stage.Act == deploy.ActRoll:
 		return w.stage.Batch.Candidate
+	case running.Wanted > 0:
+		return running.Wanted
 	}
 	return w.plan.Candidate.Config.Replicas
 }
@@ -262,7 +265,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	w.judged = now
 	w.observation = deploy.Observation{
 		Share: w.stage.Share, Baseline: w.stage.Baseline, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
-		Ready: running.Ready(), Replicas: w.wanted(), Elapsed: elapsed, Hold: w.stage.Hold,
+		Ready: running.Ready(), Replicas: w.wanted(running), Elapsed: elapsed, Hold: w.stage.Hold,
 	}
 }
 

@@ -27,7 +27,7 @@ func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
 			p.Baseline = live.AsBaseline(candidate.Config.Replicas)
 		}
 	default:
-		p.Stages = append([]deploy.Stage{start(), toAll(s.Keep)}, bake(s)...)
+		p.Stages = append([]deploy.Stage{first(s), toAll(s.Keep)}, bake(s)...)
 	}
 	for i, stage := range p.Stages {
 		last := i+1 == len(p.Stages) || p.Stages[i+1].Share != stage.Share // at this share
@@ -40,12 +40,39 @@ func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
 // asked before a user meets it.
 func start() deploy.Stage { return deploy.Stage{Act: deploy.ActStart, Checks: true} }
 
+// first starts the candidate where a target has stages of its own: with what
+// users it gives a new version at once.
+func first(s deploy.Strategy) deploy.Stage {
+	stage := start()
+	if len(s.Given) > 0 {
+		stage.Share, stage.Hold = s.Given[0].Share, s.Given[0].Hold
+	}
+	return stage
+}
+
+// given are the stages of a canary at a target that has its own.
+func given(s deploy.Strategy) []deploy.Stage {
+	stages := []deploy.Stage{first(s)}
+	for _, g := range s.Given[1:] {
+		stages = append(stages, deploy.Stage{Act: deploy.ActSplit, Share: g.Share, Hold: g.Hold})
+	}
+	if s.Pace == deploy.PaceEvidence {
+		for i := range stages {
+			stages[i].Proof = stages[i].Share > 0
+		}
+	}
+	return append(stages, toAll(s.Hold))
+}
+
 // toAll gives the candidate every user while the old version still stands by.
 func toAll(hold time.Duration) deploy.Stage {
 	return deploy.Stage{Act: deploy.ActSwitch, Share: 100, Hold: hold, Checks: true}
 }
 
 func canary(s deploy.Strategy) []deploy.Stage {
+	if len(s.Given) > 0 {
+		return given(s)
+	}
 	stages := []deploy.Stage{start()}
 	for _, share := range s.Steps {
 		if share == 100 {
@@ -148,7 +175,7 @@ func Describe(s deploy.Stage) string {
 	var act string
 	switch s.Act {
 	case deploy.ActStart:
-		act = "start without users"
+		act = describeStart(s)
 	case deploy.ActSplit:
 		act = describeSplit(s)
 	case deploy.ActBaseline:
@@ -175,6 +202,13 @@ func Describe(s deploy.Stage) string {
 		act += ", wait for a person"
 	}
 	return act
+}
+
+func describeStart(s deploy.Stage) string {
+	if s.Share == 0 {
+		return "start without users"
+	}
+	return fmt.Sprintf("start, with %s of the users at once", s.Share)
 }
 
 func describeSplit(s deploy.Stage) string {

@@ -16,6 +16,11 @@ func TestPlans(t *testing.T) {
 	baked.Bake, left.Bake, left.BakeBy = time.Hour, 30*time.Minute, deploy.BakeBySchedule
 	asking, atOnce := strategies[baselined], strategies[baselined]
 	asking.Approve, atOnce.Steps = []deploy.Percent{0, 10}, []deploy.Percent{100}
+	given, goingBack := strategies[deploy.Canary], strategies[deploy.BlueGreen]
+	given.Given = []deploy.Given{{Share: 20, Hold: 7 * time.Second}, {Share: 60, Hold: time.Minute}}
+	goingBack.Given = given.Given
+	unseen := given
+	unseen.Given, unseen.Approve = []deploy.Given{{}, given.Given[1]}, []deploy.Percent{0}
 	tests := []struct {
 		name     string
 		strategy deploy.Strategy
@@ -51,6 +56,19 @@ func TestPlans(t *testing.T) {
 			"start without users, run the checks", "start the baseline without users, wait for a person",
 			"10% of the users, 10% on the baseline, watch for 5s, wait for a person", "75% of the users, 25% on the baseline, watch for 5s",
 			"all users, run the checks, watch for 5s",
+		}},
+		{"stages of the target's own", given, oldOne, []string{
+			"start, with 20% of the users at once, run the checks, watch for 7s",
+			"60% of the users, watch for 1m0s", "all users, run the checks, watch for 5s",
+		}},
+		{"stages of the target's own that begin without users", unseen, oldOne, []string{
+			"start without users, run the checks, wait for a person", "60% of the users, watch for 1m0s", "all users, run the checks, watch for 5s",
+		}},
+		{"first, at a target with stages of its own", given, deploy.Revision{}, []string{
+			"start without users, run the checks", "all users, run the checks",
+		}},
+		{"back at once, at a target that gives users from the start", goingBack, oldOne, []string{
+			"start, with 20% of the users at once, run the checks, watch for 7s", "all users, run the checks, watch for 3s",
 		}},
 		{"first, with a baseline", strategies[baselined], deploy.Revision{}, []string{
 			"start without users, run the checks", "all users, run the checks",

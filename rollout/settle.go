@@ -70,7 +70,7 @@ func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deplo
 	}
 	ctx, cancel := r.ownTime(ctx)
 	defer cancel()
-	if err := insist(ctx, func() error { return r.swap(ctx, s, plan.Candidate) }); err != nil {
+	if err := insist(ctx, func() error { return r.swap(ctx, plan.Candidate) }); err != nil {
 		return r.stuck(ctx, ErrLeft, err)
 	}
 	return r.complete(ctx)

@@ -115,13 +115,13 @@ func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
 			return err
 		}
 	}
-	return r.swap(ctx, r.target, c)
+	return r.swap(ctx, c)
 }
 
 // split gives the candidate its share, and the baseline its own; what has none
 // need not be there.
 func (r *rollout) split(ctx context.Context, share, baseline deploy.Percent) error {
-	return within(ctx, moveLimit, fmt.Sprintf("send %s of the users of %s to %s", share, r.target, r.plan.Candidate),
+	return within(ctx, r.moving(), fmt.Sprintf("send %s of the users of %s to %s", share, r.target, r.plan.Candidate),
 		func(ctx context.Context) error {
 			if baseline > 0 {
 				beside := r.target.(deploy.Baseliner) // Supports has seen to it
@@ -130,6 +130,21 @@ func (r *rollout) split(ctx context.Context, share, baseline deploy.Percent) err
 			splitter := r.target.(deploy.Splitter) // the same
 			return splitter.Split(ctx, r.plan.Candidate, share)
 		})
+}
+
+// moving is how long a movement of users may take. A target with stages of its
+// own may start replicas for it.
+func (r *rollout) moving() time.Duration {
+	if len(r.plan.Strategy.Given) == 0 {
+		return moveLimit
+	}
+	return moveLimit + max(r.plan.Candidate.Config.StartTimeout, r.plan.Live.Config.StartTimeout)
+}
+
+// swap gives a revision all users.
+func (r *rollout) swap(ctx context.Context, c deploy.Revision) error {
+	return within(ctx, r.moving(), fmt.Sprintf("switch %s to %s", r.target, c),
+		func(ctx context.Context) error { return r.target.Switch(ctx, c) })
 }
 
 func (r *rollout) roll(ctx context.Context, b deploy.Batch) error {

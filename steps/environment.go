@@ -50,11 +50,16 @@ func inspectTargets(ctx context.Context, w *Work) error {
 
 // openTargets opens the environments and refuses what they cannot do.
 func openTargets(ctx context.Context, w *Work) error {
-	for _, env := range w.Environments {
+	w.Environments = slices.Clone(w.Environments)
+	for i, env := range w.Environments {
 		target, err := w.Target(ctx, w.App.Name, env)
 		if err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
+		if env, err = w.decided(ctx, target, env); err != nil {
+			return fmt.Errorf("%s: %w", env.Name, err)
+		}
+		w.Environments[i] = env
 		if err := rollout.Supports(target, env.Strategy); err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
@@ -79,6 +84,22 @@ func (w *Work) permitted(ctx context.Context, env deploy.Environment) error {
 		return nil
 	}
 	return err
+}
+
+// decided is the environment as its target has it.
+func (w *Work) decided(ctx context.Context, target deploy.Target, env deploy.Environment) (deploy.Environment, error) {
+	d, is := target.(deploy.Decider)
+	if !is {
+		return env, nil
+	}
+	decided, notes, err := d.Decided(ctx, env)
+	if err != nil {
+		return env, err
+	}
+	for _, note := range notes {
+		w.notice(ctx, "%s: %s", env.Name, note)
+	}
+	return decided, nil
 }
 
 // advised tells what the target has to say of the strategy, or refuses it.
@@ -157,7 +178,7 @@ func (w *Work) deployment(env deploy.Environment) rollout.Deployment {
 		Owner: w.Owner, Operation: w.Run.Operation,
 	}
 	if w.Past != nil {
-		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors}, nil
+		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors, Given: env.Strategy.Given}, nil
 	}
 	return d
 }

@@ -96,14 +96,14 @@ func deployments(r Request) Pipeline {
 	for i, env := range r.Environments {
 		if env.Repository != "" {
 			p = append(p, Step{Name: "copy the image for " + env.Name, Writes: true, Run: func(ctx context.Context, w *Work) error {
-				return w.copyImage(ctx, env) // by digest, before anybody could miss it
+				return w.copyImage(ctx, w.Environments[i]) // by digest, before anybody could miss it
 			}})
 		}
 		p = append(p, Step{Name: "deploy to " + env.Name, Run: func(ctx context.Context, w *Work) error {
 			if i == 0 {
 				w.queue(ctx)
 			}
-			return w.deploy(ctx, env)
+			return w.deploy(ctx, w.Environments[i]) // as its target has it
 		}})
 	}
 	return p

@@ -47,14 +47,22 @@ type forward struct {
 	owner     *forwards
 	namespace string
 	selector  string
-	server    *http.Server
-	url       string
+	// port of the pods; zero is the first that their first container names.
+	port   int
+	server *http.Server
+	url    string
 	// ids count the streams of port-forwarding, which have to be told apart.
 	ids atomic.Int64
 }
 
 // want opens the way to a revision, unless it is open.
 func (f *forwards) want(p objects.Place, revision string) {
+	f.open(p, revision, p.SelectPods(revision), 0)
+}
+
+// open opens the way to a port of the pods that a selector finds; zero is the
+// first that their first container names.
+func (f *forwards) open(p objects.Place, revision, selector string, port int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name := p.Namespace + "/" + p.Name(revision)
@@ -66,7 +74,7 @@ func (f *forwards) want(p objects.Place, revision string) {
 		f.log.Warn("open a way to a revision", "revision", revision, "error", err)
 		return
 	}
-	w := &forward{owner: f, namespace: p.Namespace, selector: p.SelectPods(revision), url: "http://" + l.Addr().String()}
+	w := &forward{owner: f, namespace: p.Namespace, selector: selector, port: port, url: "http://" + l.Addr().String()}
 	w.server = &http.Server{Handler: w.proxy(), ReadHeaderTimeout: 10 * time.Second}
 	f.all[name] = w
 	go func() {
@@ -160,7 +168,11 @@ const portForward = "portforward.k8s.io"
 func (w *forward) stream(conn httpstream.Connection, p *corev1.Pod) (net.Conn, error) {
 	h := http.Header{}
 	h.Set(corev1.StreamType, corev1.StreamTypeError)
-	h.Set(corev1.PortHeader, strconv.Itoa(int(p.Spec.Containers[0].Ports[0].ContainerPort)))
+	port, err := w.portOf(p)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	h.Set(corev1.PortHeader, strconv.Itoa(port))
 	h.Set(corev1.PortForwardRequestIDHeader, strconv.FormatInt(w.ids.Add(1), 10))
 	failures, err := conn.CreateStream(h)
 	if err != nil {
@@ -173,6 +185,17 @@ func (w *forward) stream(conn httpstream.Connection, p *corev1.Pod) (net.Conn, e
 		return nil, errors.Join(fmt.Errorf("forward a port of the pod %s: %w", p.Name, err), conn.Close())
 	}
 	return &streamConn{Stream: data, conn: conn}, nil
+}
+
+// portOf is where a pod is reached.
+func (w *forward) portOf(p *corev1.Pod) (int, error) {
+	if w.port > 0 {
+		return w.port, nil
+	}
+	if len(p.Spec.Containers) == 0 || len(p.Spec.Containers[0].Ports) == 0 {
+		return 0, fmt.Errorf("the pod %s names no port", p.Name)
+	}
+	return int(p.Spec.Containers[0].Ports[0].ContainerPort), nil
 }
 
 // streamConn is a stream as a connection. It knows no deadlines: whoever uses it

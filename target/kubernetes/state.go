@@ -109,63 +109,15 @@ func replicasIn(all []corev1.Pod, id string) []deploy.Replica {
 			own = append(own, all[i])
 		}
 	}
-	digests := map[string]string{}
-	for _, r := range pods.Digests(own, objects.Container) {
-		digests[r.Pod] = r.Digest
-	}
-	var replicas []deploy.Replica
-	for i := range own {
-		p := &own[i]
-		digest, counts := digests[p.Name]
-		if !counts {
-			continue // it is on its way out
-		}
-		replicas = append(replicas, replicaOf(p, digest))
-	}
-	return replicas
+	return pods.Replicas(own, objects.Container)
 }
 
-func replicaOf(p *corev1.Pod, digest string) deploy.Replica {
-	r := deploy.Replica{Name: p.Name, Digest: digest, Status: deploy.ReplicaStarting, Since: p.CreationTimestamp.Time}
-	for _, c := range p.Status.ContainerStatuses {
-		if c.Name != objects.Container {
-			continue
-		}
-		r.Restarts = int(c.RestartCount)
-		switch {
-		case c.State.Running == nil:
-			if c.State.Terminated != nil || c.LastTerminationState.Terminated != nil {
-				r.Status = deploy.ReplicaExited
-			}
-		case isReady(p):
-			r.Status = deploy.ReplicaReady
-		case unreadySince(p).After(c.State.Running.StartedAt.Time):
-			r.Status = deploy.ReplicaUnready
-		}
-	}
-	return r
-}
-
-// condition of a pod's being ready; nil before there is one.
-func condition(p *corev1.Pod) *corev1.PodCondition {
+// isReady reports whether a pod serves.
+func isReady(p *corev1.Pod) bool {
 	for i := range p.Status.Conditions {
 		if p.Status.Conditions[i].Type == corev1.PodReady {
-			return &p.Status.Conditions[i]
+			return p.Status.Conditions[i].Status == corev1.ConditionTrue
 		}
 	}
-	return nil
-}
-
-func isReady(p *corev1.Pod) bool {
-	c := condition(p)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
-
-// unreadySince is when a pod stopped being ready. Of one that never was, it is
-// from before its container ran.
-func unreadySince(p *corev1.Pod) metav1.Time {
-	if c := condition(p); c != nil {
-		return c.LastTransitionTime
-	}
-	return metav1.Time{}
+	return false
 }
