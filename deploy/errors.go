@@ -94,6 +94,9 @@ func (d *Doomed) Error() string {
 type Locked struct {
 	Environment string
 	Lock        Lock
+	// Alive: the target sees that the process of the owner is there. Where it
+	// cannot see that, the owner may have died, and only the hold be left.
+	Alive bool
 }
 
 // Error says who holds it, for what and since when.

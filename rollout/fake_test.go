@@ -36,6 +36,8 @@ type fake struct {
 	// spread is among how many groups of clients errors are; zero tells nothing of
 	// them.
 	spread int
+	// alive says that the owner of the lock is seen.
+	alive bool
 	// stolen makes the journal refuse as if another run wrote it.
 	stolen bool
 }
@@ -254,7 +256,7 @@ func (f *fake) Lock(_ context.Context, o deploy.Owner, ttl time.Duration) error 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l := f.state.Lock; l != nil && l.Owner.Run != o.Run && time.Now().Before(l.Expires) {
-		return &deploy.Locked{Environment: "production", Lock: *l}
+		return &deploy.Locked{Environment: "production", Lock: *l, Alive: f.alive}
 	}
 	f.state.Lock = &deploy.Lock{Owner: o, Since: time.Now(), Expires: time.Now().Add(ttl)}
 	return nil

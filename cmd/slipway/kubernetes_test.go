@@ -183,19 +183,8 @@ func TestKubernetes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	// The hold of the run that was killed ends by itself.
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		out, _ := k.command("settle").CombinedOutput()
-		if !strings.Contains(string(out), "is held by") {
-			if !strings.Contains(string(out), "reverted") {
-				t.Fatalf("slipway settle:\n%s", out)
-			}
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the hold of a dead run does not end:\n%s", out)
-		}
-	}
+	// The hold of the run that was killed is waited for.
+	k.ends(t, 0, []string{"production is held by", "waiting for that", "reverted"}, "settle")
 	lives("1.0.0")
 	if left, err := os.ReadDir(k.home); err != nil || len(left) > 0 {
 		t.Errorf("a release to a cluster leaves %v on this machine (%v)", left, err)

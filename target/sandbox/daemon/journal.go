@@ -40,7 +40,7 @@ func (e *environment) lock(port int, o deploy.Owner, ttl time.Duration) error {
 		return e.errClosed()
 	}
 	if h := e.doc.Lock; h.holds(now()) && h.Owner.Run != o.Run {
-		return &deploy.Locked{Environment: e.key.String(), Lock: h.Lock}
+		return &deploy.Locked{Environment: e.key.String(), Lock: h.Lock, Alive: h.ownerThere()}
 	}
 	if err := e.update(func(d *document) { d.Lock = newHold(d.Lock, o, ttl, now()) }); err != nil {
 		return err

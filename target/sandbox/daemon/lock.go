@@ -33,10 +33,14 @@ func (h *hold) holds(now time.Time) bool {
 	return h != nil && now.Before(h.Expires) && !h.ownerGone()
 }
 
-// ownerGone reports whether the owner's process is known to have ended.
-func (h *hold) ownerGone() bool {
-	return h.Born != "" && onThisHost(h.Owner) && processBirth(h.Owner.PID) != h.Born
-}
+// ownerGone reports whether the owner's process is known to have ended, ownerThere
+// whether it is known to be there. Neither is known of one on another host.
+func (h *hold) ownerGone() bool { return h.seen() && processBirth(h.Owner.PID) != h.Born }
+
+func (h *hold) ownerThere() bool { return h.seen() && processBirth(h.Owner.PID) == h.Born }
+
+// seen reports whether the owner's process was seen, and could be seen again.
+func (h *hold) seen() bool { return h.Born != "" && onThisHost(h.Owner) }
 
 // onThisHost reports whether the owner is a process that can be looked at.
 func onThisHost(o deploy.Owner) bool {
