@@ -45,6 +45,9 @@ type Inputs struct {
 	// RegistryUser and RegistryPassword open the registry of the image; both are
 	// given, or none.
 	RegistryUser, RegistryPassword string
+	// Kubeconfig is the text of one, in as many lines as it has. Whoever knows
+	// what is secret in it masks that.
+	Kubeconfig string
 
 	WorkingDirectory string
 }
@@ -74,6 +77,7 @@ func (r *Runner) Inputs() (Inputs, error) {
 		GitHubToken:      p.line(InputGitHubToken),
 		RegistryUser:     p.line(InputRegistryUser),
 		RegistryPassword: p.raw(InputRegistryPassword),
+		Kubeconfig:       p.raw(InputKubeconfig),
 		WorkingDirectory: p.line(InputWorkingDirectory),
 	}
 	if in.RegistryPassword != "" {

@@ -34,6 +34,7 @@ const (
 	InputCommitStatus     = "commit-status"
 	InputRegistryUser     = "registry-user"
 	InputRegistryPassword = "registry-password"
+	InputKubeconfig       = "kubeconfig"
 	InputGitHubToken      = "github-token"
 	InputWorkingDirectory = "working-directory"
 )
@@ -60,6 +61,7 @@ func InputSpecs() []Spec {
 		{Name: InputCommitStatus, Default: "false", Description: "true sets a status of the commit for each environment, too (statuses: write)."},
 		{Name: InputRegistryUser, Description: "User name for the registry of the image. Left out: as docker/login-action, the cloud or, for ghcr.io, the token of the job opens it."},
 		{Name: InputRegistryPassword, Description: "Password that goes with registry-user; it is masked."},
+		{Name: InputKubeconfig, Description: "Text of a kubeconfig, from a secret, for environments in Kubernetes; what is secret in it is masked. Left out: the files in KUBECONFIG, or ~/.kube/config."},
 		{Name: InputGitHubToken, Default: "${{ github.token }}", Description: "Token for deployments (deployments: write) and the comment on the pull request (pull-requests: write). Empty: neither is written."},
 		{Name: InputWorkingDirectory, Default: ".", Description: "Folder to work in, relative to the workspace."},
 	}

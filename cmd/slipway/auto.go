@@ -64,7 +64,7 @@ func fromInputs(in action.Inputs) options {
 		dir: in.WorkingDirectory, config: in.Config, version: in.Version, strategy: string(in.Strategy), reason: in.Reason,
 		dryRun: in.DryRun, push: in.Push, moveTags: in.MoveTags, token: in.GitHubToken, commitStatus: in.CommitStatus,
 		image: in.Image, archive: in.Archive,
-		registryUser: in.RegistryUser, registryPassword: in.RegistryPassword,
+		registryUser: in.RegistryUser, registryPassword: in.RegistryPassword, kubeconfig: in.Kubeconfig,
 	}
 	if in.Report != "" {
 		o.report = filepath.Join(in.WorkingDirectory, in.Report)

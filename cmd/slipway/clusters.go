@@ -17,6 +17,16 @@ import (
 // kindKubernetes is the name of the driver for clusters.
 const kindKubernetes = "kubernetes"
 
+// kubeconfigVariable hands over the text of a kubeconfig where there are no
+// inputs. A flag would show it to everybody on the machine.
+const kubeconfigVariable = "SLIPWAY_KUBECONFIG"
+
+// kubeconfig is the text of the one that was handed over; empty where none was.
+// It is never written to a file.
+func (s *session) kubeconfig() string {
+	return strings.TrimSpace(cmp.Or(s.options.kubeconfig, s.Getenv(kubeconfigVariable)))
+}
+
 // cluster is the client of a context of the kubeconfig, opened once for each.
 func (s *session) cluster(ctx context.Context, env deploy.Environment) (*kubernetes.Client, error) {
 	name := env.Target.Cluster.Context
@@ -24,7 +34,8 @@ func (s *session) cluster(ctx context.Context, env deploy.Environment) (*kuberne
 		return c, nil
 	}
 	open, err := access.Open(ctx, access.Options{
-		Files: access.Files(s.Getenv("KUBECONFIG")), Home: s.Getenv("HOME"), Context: name,
+		Kubeconfig: s.kubeconfig(),
+		Files:      access.Files(s.Getenv("KUBECONFIG")), Home: s.Getenv("HOME"), Context: name,
 		Warn: func(text string) { s.log.Warn("the cluster warns", "warning", text) },
 	})
 	if err != nil {

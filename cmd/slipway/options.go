@@ -42,6 +42,9 @@ type options struct {
 	// registryUser and registryPassword open the registry of the image; both are
 	// empty where others do.
 	registryUser, registryPassword string
+	// kubeconfig is the text of one; empty where files, or the cluster that this
+	// process runs in, say which cluster is meant.
+	kubeconfig string
 	// ref is what a runner says is checked out.
 	ref string
 	// note is a sentence that the reports begin with.

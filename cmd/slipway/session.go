@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/steps"
 	"github.com/slipway-ci/slipway/target/kubernetes"
+	"github.com/slipway-ci/slipway/target/kubernetes/access"
 	"github.com/slipway-ci/slipway/target/sandbox"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
@@ -82,6 +83,9 @@ func (c *CLI) open(o options, operation string) (*session, error) {
 	handed := s.handed()
 	if handed.password != "" {
 		c.runner.AddMask(handed.password)
+	}
+	for _, secret := range access.Secrets(s.kubeconfig()) {
+		c.runner.AddMask(secret)
 	}
 	return s, handed.checked()
 }

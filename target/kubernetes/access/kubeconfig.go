@@ -106,7 +106,7 @@ func kubeconfig(o Options) (*api.Config, string, error) {
 	}
 	there := existing(files)
 	if len(there) == 0 {
-		return nil, "", deploy.Usage("name a file that exists (input kubeconfig, --kubeconfig, KUBECONFIG)",
+		return nil, "", deploy.Usage("name a file that exists in KUBECONFIG, or give the text of one: the input kubeconfig, or SLIPWAY_KUBECONFIG",
 			"there is no kubeconfig at %s", strings.Join(files, ", "))
 	}
 	source := strings.Join(there, ", ")
@@ -175,7 +175,7 @@ func inCluster(o Options) (chosen, error) {
 		if o.Home != "" {
 			tried += ", there is no " + filepath.Join(o.Home, ".kube", "config")
 		}
-		return chosen{}, deploy.Usage("give the input kubeconfig (a secret with the text of one), set KUBECONFIG, or log in with the cloud's action before this one",
+		return chosen{}, deploy.Usage("give the input kubeconfig, or SLIPWAY_KUBECONFIG (a secret with the text of one), set KUBECONFIG, or log in with the cloud's action before this one",
 			"no cluster is named: %s, and this process does not run in one", tried)
 	}
 	if o.Context != "" {
