@@ -70,7 +70,7 @@ func (e *Engine) outlive(ctx context.Context, s site, o deploy.Owner, first *dep
 	ends := time.Now().Add(left + outliveSlack)
 	for {
 		if err := pause(ctx, max(min(outliveEvery, time.Until(first.Lock.Expires)), 50*time.Millisecond)); err != nil {
-			return fmt.Errorf("waiting for a hold to run out (%v): %w", first, err)
+			return fmt.Errorf("waiting for a hold to run out (%s): %w", first.Error(), err)
 		}
 		err := e.take(ctx, s, o)
 		locked, ok := errors.AsType[*deploy.Locked](err)
