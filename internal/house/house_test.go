@@ -44,8 +44,8 @@ var knows = map[string][]string{
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
-		"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods",
-		"target/kubernetes/usage",
+		"deploy", "target/kubernetes/access", "target/kubernetes/feed", "target/kubernetes/objects",
+		"target/kubernetes/pods", "target/kubernetes/usage",
 	},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
@@ -56,7 +56,9 @@ var knows = map[string][]string{
 	// The reader of YAML alone, so that fuzzing it needs no library of charts.
 	"target/kubernetes/manifests/documents": {"deploy"},
 	// What a pod's status means is needed by whoever drives a cluster.
-	"target/kubernetes/pods": {"deploy"},
+	"target/kubernetes/pods": {"deploy", "target/kubernetes/feed"},
+	// Watching is the same for pods, routes and whatever else is waited for.
+	"target/kubernetes/feed": nil,
 	// A source of the judge's: the room metrics says what those look like.
 	"target/kubernetes/usage":   {"deploy", "metrics", "rollout/analysis"},
 	"target/targettest":         {"deploy"},
@@ -93,6 +95,7 @@ var testsKnow = map[string][]string{
 	"target/kubernetes/apply":  {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/usage":  {"internal/clustertest", "target/targettest"},
+	"target/kubernetes/feed":   {"internal/clustertest"},
 	"internal/clustertest":     {"target/targettest"},
 	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
 	"target/kubernetes":        {"internal/clustertest", "target/targettest", "target/targettest/testapp"},

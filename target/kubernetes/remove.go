@@ -2,15 +2,13 @@ package kubernetes
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -49,28 +47,15 @@ func (t *Target) removeNamespace(ctx context.Context) (bool, error) {
 	case n.Labels[objects.LabelManagedBy] != objects.Manager || t.mine(n) != nil:
 		return false, nil
 	}
-	o := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(), ResourceVersion: n.ResourceVersion}
-	w, err := api.Watch(ctx, o)
-	if err != nil {
-		return false, err
-	}
-	defer w.Stop()
 	if err := unless(absent, api.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &n.UID}})); err != nil {
 		return false, err
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return false, fmt.Errorf("interrupted while the namespace %s goes: %w", name, ctx.Err())
-		case e, open := <-w.ResultChan():
-			if _, is := e.Object.(*corev1.Namespace); !open || !is {
-				return false, fmt.Errorf("the namespace %s was not seen to go", name)
-			}
-			if e.Type == watch.Deleted {
-				return true, nil
-			}
-		}
-	}
+	f := feed.Feed{What: "the namespace " + name + " to go", List: feed.Listing(api.List), Watch: api.Watch, Options: feed.Named(name)}
+	err = feed.Until(ctx, f, func(all map[string]*corev1.Namespace) (bool, error) {
+		left := all[name]
+		return left == nil || left.UID != n.UID, nil
+	})
+	return err == nil, err
 }
 
 func (t *Target) removeRoute(ctx context.Context) error {

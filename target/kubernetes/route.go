@@ -15,10 +15,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -198,42 +198,20 @@ func (r route) probe(ctx context.Context) (string, error) {
 
 // watched follows the route until its status is of the generation.
 func (r route) watched(ctx context.Context, generation int64) error {
-	for {
-		o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
-		if err != nil {
-			return err
+	return feed.Until(ctx, r.feed(), func(all map[string]*unstructured.Unstructured) (bool, error) {
+		o := all[r.place.Base()]
+		if o == nil {
+			return false, errors.New("the route is gone: somebody else has removed it")
 		}
-		if seen, err := r.seen(o, generation); seen || err != nil {
-			return err
-		}
-		if seen, err := r.watchOnce(ctx, o.GetResourceVersion(), generation); seen || err != nil {
-			return err
-		}
-	}
+		return r.seen(o, generation)
+	})
 }
 
-// watchOnce watches as long as the server lets it.
-func (r route) watchOnce(ctx context.Context, from string, generation int64) (bool, error) {
-	w, err := r.api().Watch(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", r.place.Base()).String(), ResourceVersion: from,
-	})
-	if err != nil {
-		return false, err
-	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false, fmt.Errorf("interrupted while the gateway takes the route in: %w", ctx.Err())
-		case e, open := <-w.ResultChan():
-			o, isRoute := e.Object.(*unstructured.Unstructured)
-			if !open || !isRoute || o.GetKind() != objects.RouteKind {
-				return false, nil
-			}
-			if seen, err := r.seen(o, generation); seen || err != nil {
-				return seen, err
-			}
-		}
+// feed follows the route.
+func (r route) feed() feed.Feed {
+	return feed.Feed{
+		What: "the route " + r.place.Base(), Watch: r.api().Watch, Options: feed.Named(r.place.Base()),
+		List: feed.Listing(r.api().List),
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -197,49 +197,10 @@ func (t *Target) atMost(ctx context.Context, id string, n int) error {
 
 // follow watches the pods of a revision until they are as is wanted, or ctx ends.
 func (t *Target) follow(ctx context.Context, id string, met func(map[string]*corev1.Pod) bool) error {
-	for {
-		done, err := t.followOnce(ctx, id, met)
-		if done || err != nil {
-			return err
-		}
+	api := t.kube.CoreV1().Pods(t.place.Namespace)
+	f := feed.Feed{
+		What: "pods of " + t.place.Name(id) + " to end", List: feed.Listing(api.List), Watch: api.Watch,
+		Options: metav1.ListOptions{LabelSelector: t.place.SelectPods(id)},
 	}
-}
-
-// followOnce lists, and then watches as long as the server lets it.
-func (t *Target) followOnce(ctx context.Context, id string, met func(map[string]*corev1.Pod) bool) (bool, error) {
-	api, o := t.kube.CoreV1().Pods(t.place.Namespace), metav1.ListOptions{LabelSelector: t.place.SelectPods(id)}
-	list, err := api.List(ctx, o)
-	if err != nil {
-		return false, err
-	}
-	all := map[string]*corev1.Pod{}
-	for i := range list.Items {
-		all[list.Items[i].Name] = &list.Items[i]
-	}
-	if met(all) {
-		return true, nil
-	}
-	o.ResourceVersion = list.ResourceVersion
-	w, err := api.Watch(ctx, o)
-	if err != nil {
-		return false, err
-	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false, fmt.Errorf("interrupted while pods of %s end: %w", t.place.Name(id), ctx.Err())
-		case e, open := <-w.ResultChan():
-			pod, isPod := e.Object.(*corev1.Pod)
-			if !open || !isPod {
-				return false, nil
-			}
-			if all[pod.Name] = pod; e.Type == watch.Deleted {
-				delete(all, pod.Name)
-			}
-			if met(all) {
-				return true, nil
-			}
-		}
-	}
+	return feed.Until(ctx, f, func(all map[string]*corev1.Pod) (bool, error) { return met(all), nil })
 }

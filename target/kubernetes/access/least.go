@@ -48,7 +48,7 @@ func Least(namespace string, n Needs) []Permission {
 	add("", written, "services", "configmaps", "secrets", "serviceaccounts")
 	add("apps", written, "deployments")
 	add("apps", []string{"get", "list", "watch"}, "replicasets")
-	add("coordination.k8s.io", []string{"get", "create", "update", "delete"}, "leases")
+	add("coordination.k8s.io", []string{"get", "list", "watch", "create", "update", "delete"}, "leases")
 	add("policy", written, "poddisruptionbudgets")
 	if n.Routes {
 		add("gateway.networking.k8s.io", written, "httproutes")
@@ -90,7 +90,7 @@ func Kubelets() Permission {
 // previews are what a namespace for each pull request needs in the whole cluster.
 func previews() []Permission {
 	var all []Permission
-	for _, v := range []string{"get", "list", "create", "patch", "delete"} {
+	for _, v := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		all = append(all, Permission{Verb: v, Resource: "namespaces", Wide: true})
 	}
 	for _, v := range []string{"get", "create", "patch"} {

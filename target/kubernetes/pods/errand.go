@@ -9,10 +9,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // errand is a Job that is attended to: its pods, its logs, its end.
@@ -53,7 +53,7 @@ type failure struct {
 func (e *errand) attend(ctx context.Context) (*failure, error) {
 	defer e.logs.close()
 	var end *failure
-	feeds := []feed{podFeed(e.client, e.job.Namespace, podsOf(e.job)), jobFeed(e.client, e.job)}
+	feeds := []feed.Feed{podFeed(e.client, e.job.Namespace, podsOf(e.job)), jobFeed(e.client, e.job)}
 	err := hear(ctx, feeds, e.take, func(now time.Time) (bool, time.Time) {
 		var over bool
 		end, over = e.decide(ctx, now)
@@ -70,7 +70,7 @@ func (e *errand) attend(ctx context.Context) (*failure, error) {
 }
 
 // take learns what a feed tells: of the pods, or of the Job.
-func (e *errand) take(from int, n news) error {
+func (e *errand) take(from int, n feed.News) error {
 	if from == 0 {
 		if err := e.view.take(from, n); err != nil {
 			return err
@@ -80,15 +80,15 @@ func (e *errand) take(from int, n news) error {
 		}
 		return nil
 	}
-	if n.final != nil {
-		return refused(n.final)
+	if n.Final != nil {
+		return refused(n.Final)
 	}
 	s := &e.view.sources[from]
-	s.trouble = n.trouble
-	found := n.changed
-	if n.whole {
+	s.trouble = n.Trouble
+	found := n.Changed
+	if n.Whole {
 		s.listed = true
-		for _, o := range n.all {
+		for _, o := range n.All {
 			found = o
 		}
 	}
@@ -96,7 +96,7 @@ func (e *errand) take(from int, n news) error {
 		e.job = job
 		return nil
 	}
-	if n.whole || n.removed != nil {
+	if n.Whole || n.Removed != nil {
 		return deploy.Hinted(fmt.Errorf("%s was removed by somebody else while it was at work", e.o.what(e.job)),
 			"whether it has done its work is not known: look at what it was to do")
 	}

@@ -14,10 +14,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // AnnotationJob tells the content of a Job that RunJob has made, so that
@@ -239,7 +239,7 @@ func endJob(ctx context.Context, client kubernetes.Interface, job *batchv1.Job) 
 		return fmt.Errorf("end the Job %s: %w", job.Name, err)
 	}
 	v := &view{sources: make([]source, 1)}
-	err = hear(ctx, []feed{podFeed(client, job.Namespace, podsOf(job))}, v.take, func(time.Time) (bool, time.Time) {
+	err = hear(ctx, []feed.Feed{podFeed(client, job.Namespace, podsOf(job))}, v.take, func(time.Time) (bool, time.Time) {
 		return v.sources[0].listed && len(v.there()) == 0, time.Time{}
 	})
 	if err != nil {
@@ -253,10 +253,10 @@ func endJob(ctx context.Context, client kubernetes.Interface, job *batchv1.Job) 
 func podsOf(job *batchv1.Job) string { return batchv1.ControllerUidLabel + "=" + string(job.UID) }
 
 // jobFeed follows the one Job.
-func jobFeed(client kubernetes.Interface, job *batchv1.Job) feed {
+func jobFeed(client kubernetes.Interface, job *batchv1.Job) feed.Feed {
 	api := client.BatchV1().Jobs(job.Namespace)
-	return feed{
-		what: "Job " + job.Name, list: listing(api.List), watch: api.Watch,
-		options: metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", job.Name).String()},
+	return feed.Feed{
+		What: "Job " + job.Name, List: feed.Listing(api.List), Watch: api.Watch,
+		Options: feed.Named(job.Name),
 	}
 }

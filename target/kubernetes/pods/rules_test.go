@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -158,7 +160,7 @@ func leaving(name string) *corev1.Pod {
 func looking(t *testing.T, want int, d *appsv1.Deployment, all ...runtime.Object) *view {
 	t.Helper()
 	v := &view{want: want, sources: make([]source, 2), workload: Workload{"Deployment", "app"}}
-	if err := errors.Join(v.take(0, news{whole: true, all: all}), v.take(1, news{whole: true, all: []runtime.Object{d}})); err != nil {
+	if err := errors.Join(v.take(0, feed.News{Whole: true, All: all}), v.take(1, feed.News{Whole: true, All: []runtime.Object{d}})); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -214,14 +216,14 @@ func TestWhatARegistrySaidIsKept(t *testing.T) {
 	v := looking(t, 2, generation(1, 1), missing("a"), saying("b", "ContainerCreating", ""))
 	v.decide(noon)
 	for _, p := range []*corev1.Pod{saying("a", "ImagePullBackOff", "Back-off pulling image"), missing("b")} {
-		if err := v.take(0, news{changed: p}); err != nil {
+		if err := v.take(0, feed.News{Changed: p}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if end, decided := v.decide(noon); !decided || end == nil {
 		t.Error("the kubelet's back-off has hidden what the registry said")
 	}
-	if err := v.take(0, news{changed: saying("a", "ContainerCreating", "")}); err != nil {
+	if err := v.take(0, feed.News{Changed: saying("a", "ContainerCreating", "")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, decided := v.decide(noon); decided {
@@ -231,13 +233,13 @@ func TestWhatARegistrySaidIsKept(t *testing.T) {
 
 func TestAListReplacesWhatWasThere(t *testing.T) {
 	v := looking(t, 2, generation(1, 1), ready("a"), ready("b"))
-	if err := v.take(0, news{whole: true, all: []runtime.Object{ready("a")}}); err != nil {
+	if err := v.take(0, feed.News{Whole: true, All: []runtime.Object{ready("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, decided := v.decide(noon); decided {
 		t.Error("a pod counts that is no longer there")
 	}
-	if err := v.take(0, news{removed: ready("a")}); err != nil {
+	if err := v.take(0, feed.News{Removed: ready("a")}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(v.there()); n != 0 {

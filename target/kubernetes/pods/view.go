@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // view is what is known of a revision's pods and of what makes them.
@@ -52,27 +53,27 @@ type finding struct {
 }
 
 // take learns what a feed tells. An error is final.
-func (v *view) take(from int, n news) error {
-	if n.final != nil {
-		return refused(n.final)
+func (v *view) take(from int, n feed.News) error {
+	if n.Final != nil {
+		return refused(n.Final)
 	}
 	s := &v.sources[from]
-	if v.log != nil && n.trouble != nil && s.trouble == nil {
-		v.log.Debug("listen to the cluster", "error", n.trouble)
+	if v.log != nil && n.Trouble != nil && s.trouble == nil {
+		v.log.Debug("listen to the cluster", "error", n.Trouble)
 	}
-	s.trouble = n.trouble
-	if n.whole {
+	s.trouble = n.Trouble
+	if n.Whole {
 		s.listed = true
 		v.forget(from)
-		for _, o := range n.all {
+		for _, o := range n.All {
 			v.learn(o)
 		}
 	}
-	if n.changed != nil {
-		v.learn(n.changed)
+	if n.Changed != nil {
+		v.learn(n.Changed)
 	}
-	if n.removed != nil {
-		v.drop(n.removed)
+	if n.Removed != nil {
+		v.drop(n.Removed)
 	}
 	if from > 0 && s.listed && v.standing == nil {
 		return deploy.Hinted(fmt.Errorf("%s is not there", v.workload), "somebody else has removed it; release again")

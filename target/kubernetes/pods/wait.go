@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // Options are how Wait waits.
@@ -52,7 +53,7 @@ var errTimeUp = errors.New("the time to start is over")
 //
 // The selector is one of labels that the pods of this revision alone have.
 func Wait(ctx context.Context, client kubernetes.Interface, namespace, selector string, want int, o Options) error {
-	feeds := []feed{podFeed(client, namespace, selector)}
+	feeds := []feed.Feed{podFeed(client, namespace, selector)}
 	if o.Workload != (Workload{}) {
 		f, err := o.Workload.feed(client, namespace)
 		if err != nil {
@@ -82,7 +83,7 @@ func Wait(ctx context.Context, client kubernetes.Interface, namespace, selector 
 
 // follow takes in what the feeds tell until it is decided how the revision
 // fares: nil is well.
-func (v *view) follow(ctx context.Context, feeds []feed) (*finding, error) {
+func (v *view) follow(ctx context.Context, feeds []feed.Feed) (*finding, error) {
 	v.sources = make([]source, len(feeds))
 	var end *finding
 	err := hear(ctx, feeds, v.take, func(now time.Time) (bool, time.Time) {
@@ -97,7 +98,7 @@ func (v *view) follow(ctx context.Context, feeds []feed) (*finding, error) {
 // is asked after each piece of news, and at the time that it names itself. The
 // goroutines of the feeds have ended when hear returns; an error is that of
 // take, or the cause of the context's end.
-func hear(ctx context.Context, feeds []feed, take func(int, news) error, over func(now time.Time) (bool, time.Time)) error {
+func hear(ctx context.Context, feeds []feed.Feed, take func(int, feed.News) error, over func(now time.Time) (bool, time.Time)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -105,7 +106,7 @@ func hear(ctx context.Context, feeds []feed, take func(int, news) error, over fu
 	heard := make(chan func() error)
 	for i, f := range feeds {
 		running.Go(func() {
-			f.follow(ctx, func(n news) {
+			f.Follow(ctx, func(n feed.News) {
 				select {
 				case heard <- func() error { return take(i, n) }:
 				case <-ctx.Done():

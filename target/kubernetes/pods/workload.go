@@ -1,17 +1,16 @@
 package pods
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // Workload is what makes the pods. As long as its controller has not seen its
@@ -28,42 +27,29 @@ var Kinds = []string{"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 func (w Workload) String() string { return w.Kind + " " + w.Name }
 
 // feed follows the one object.
-func (w Workload) feed(client kubernetes.Interface, namespace string) (feed, error) {
+func (w Workload) feed(client kubernetes.Interface, namespace string) (feed.Feed, error) {
 	apps := client.AppsV1()
-	f := feed{what: w.String(), options: metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", w.Name).String()}}
+	f := feed.Feed{What: w.String(), Options: feed.Named(w.Name)}
 	switch w.Kind {
 	case "Deployment":
-		f.list, f.watch = listing(apps.Deployments(namespace).List), apps.Deployments(namespace).Watch
+		f.List, f.Watch = feed.Listing(apps.Deployments(namespace).List), apps.Deployments(namespace).Watch
 	case "ReplicaSet":
-		f.list, f.watch = listing(apps.ReplicaSets(namespace).List), apps.ReplicaSets(namespace).Watch
+		f.List, f.Watch = feed.Listing(apps.ReplicaSets(namespace).List), apps.ReplicaSets(namespace).Watch
 	case "StatefulSet":
-		f.list, f.watch = listing(apps.StatefulSets(namespace).List), apps.StatefulSets(namespace).Watch
+		f.List, f.Watch = feed.Listing(apps.StatefulSets(namespace).List), apps.StatefulSets(namespace).Watch
 	case "DaemonSet":
-		f.list, f.watch = listing(apps.DaemonSets(namespace).List), apps.DaemonSets(namespace).Watch
+		f.List, f.Watch = feed.Listing(apps.DaemonSets(namespace).List), apps.DaemonSets(namespace).Watch
 	default:
-		return feed{}, fmt.Errorf("pods of a %q cannot be waited for; there are %v", w.Kind, Kinds)
+		return feed.Feed{}, fmt.Errorf("pods of a %q cannot be waited for; there are %v", w.Kind, Kinds)
 	}
 	return f, nil
 }
 
-// listing forgets which kind of list it is.
-func listing[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (runtime.Object, error) {
-	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		l, err := list(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		return l, nil
-	}
-}
-
 // podFeed follows the pods of a revision.
-func podFeed(client kubernetes.Interface, namespace, selector string) feed {
+func podFeed(client kubernetes.Interface, namespace, selector string) feed.Feed {
 	all := client.CoreV1().Pods(namespace)
-	return feed{what: "pods", list: listing(all.List), watch: all.Watch, options: metav1.ListOptions{LabelSelector: selector}}
+	return feed.Feed{What: "pods", List: feed.Listing(all.List), Watch: all.Watch, Options: metav1.ListOptions{LabelSelector: selector}}
 }
-
-var _ func(context.Context, metav1.ListOptions) (watch.Interface, error) = feed{}.watch
 
 // standing is what a workload says of itself.
 type standing struct {

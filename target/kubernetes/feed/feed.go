@@ -1,4 +1,4 @@
-package pods
+package feed
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -21,37 +22,54 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// feed follows some objects: all of them once, and then each that changes. It
+// Feed follows some objects: all of them once, and then each that changes. It
 // is written here, and not had from client-go, because its informers come back
 // to an API server up to half a minute after it does, and neither they nor its
 // RetryWatcher tell whom they serve that nothing is heard.
-type feed struct {
-	list  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error)
-	watch func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
-	// what it follows, for errors.
-	what string
-	// options select the objects.
-	options metav1.ListOptions
+type Feed struct {
+	List  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error)
+	Watch func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
+	// What it follows, for errors, such as "pods".
+	What string
+	// Options select the objects.
+	Options metav1.ListOptions
 }
 
-// news is one thing that a feed tells.
-type news struct {
-	// all are the objects there are, in place of all that was told before;
-	// only where whole is set.
-	whole bool
-	all   []runtime.Object
-	// changed or removed is one object.
-	changed, removed runtime.Object
-	// trouble is why nothing is heard at present, from now until other news.
-	trouble error
-	// final is an error that does not go away by trying again.
-	final error
+// News is one thing that a feed tells. Without anything in it, it says that the
+// cluster is heard again.
+type News struct {
+	// All are the objects there are, in place of all that was told before;
+	// only where Whole is set.
+	Whole bool
+	All   []runtime.Object
+	// Changed or Removed is one object.
+	Changed, Removed runtime.Object
+	// Trouble is why nothing is heard at present, from now until other news.
+	Trouble error
+	// Final is an error that does not go away by trying again.
+	Final error
 }
 
-// follow tells news until the context ends or an error is final. What happened
+// Listing forgets which kind of list it is, as List wants it.
+func Listing[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		l, err := list(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+// Named selects the one object of a name.
+func Named(name string) metav1.ListOptions {
+	return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+}
+
+// Follow tells news until the context ends or an error is final. What happened
 // while nothing was heard is told once it is: by the watch from where it broke
 // off, or all anew where the server does not remember that far.
-func (f feed) follow(ctx context.Context, tell func(news)) {
+func (f Feed) Follow(ctx context.Context, tell func(News)) {
 	version, pause := "", firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -60,7 +78,7 @@ func (f feed) follow(ctx context.Context, tell func(news)) {
 		case ctx.Err() != nil:
 			return
 		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err):
-			tell(news{final: fmt.Errorf("watch %s: %w", f.what, err)})
+			tell(News{Final: fmt.Errorf("watch %s: %w", f.What, err)})
 			return
 		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 			version = "" // at once: the server answers, and says to begin anew
@@ -68,7 +86,7 @@ func (f feed) follow(ctx context.Context, tell func(news)) {
 		case err == nil:
 			err = errEnded
 		}
-		tell(news{trouble: fmt.Errorf("watch %s: %w", f.what, err)})
+		tell(News{Trouble: fmt.Errorf("watch %s: %w", f.What, err)})
 		if version = next; time.Since(began) > longestPause {
 			pause = firstPause // it worked for a while
 		}
@@ -101,9 +119,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // once lists, unless there is a version to go on from, and watches until that
 // breaks off. It returns the version up to which all was told.
-func (f feed) once(ctx context.Context, version string, tell func(news)) (string, error) {
+func (f Feed) once(ctx context.Context, version string, tell func(News)) (string, error) {
 	if version == "" {
-		all, err := f.list(ctx, f.options)
+		all, err := f.List(ctx, f.Options)
 		if err != nil {
 			return "", err
 		}
@@ -116,21 +134,24 @@ func (f feed) once(ctx context.Context, version string, tell func(news)) (string
 			return "", err
 		}
 		version = list.GetResourceVersion()
-		tell(news{whole: true, all: objects})
+		tell(News{Whole: true, All: objects})
+		if ctx.Err() != nil {
+			return version, ctx.Err() // that was all that somebody wanted to know
+		}
 	}
-	o := f.options
+	o := f.Options
 	o.ResourceVersion, o.AllowWatchBookmarks = version, true
-	w, err := f.watch(ctx, o)
+	w, err := f.Watch(ctx, o)
 	if err != nil {
 		return version, err
 	}
 	defer w.Stop()
-	tell(news{}) // it is heard again
+	tell(News{}) // it is heard again
 	return f.read(ctx, w, version, tell)
 }
 
 // read tells what a watch says until it ends, which they all do after a while.
-func (f feed) read(ctx context.Context, w watch.Interface, version string, tell func(news)) (string, error) {
+func (f Feed) read(ctx context.Context, w watch.Interface, version string, tell func(News)) (string, error) {
 	for {
 		var e watch.Event
 		var open bool
@@ -147,13 +168,13 @@ func (f feed) read(ctx context.Context, w watch.Interface, version string, tell 
 		}
 		object, err := meta.Accessor(e.Object)
 		if err != nil {
-			return "", errors.Join(err, fmt.Errorf("watch %s: the server sent a %T", f.what, e.Object))
+			return "", errors.Join(err, fmt.Errorf("watch %s: the server sent a %T", f.What, e.Object))
 		}
 		switch e.Type {
 		case watch.Added, watch.Modified:
-			tell(news{changed: e.Object})
+			tell(News{Changed: e.Object})
 		case watch.Deleted:
-			tell(news{removed: e.Object})
+			tell(News{Removed: e.Object})
 		case watch.Bookmark, watch.Error:
 		}
 		version = object.GetResourceVersion()
