@@ -18,8 +18,8 @@ import (
 // longest. They stay short, because what a revision comes to is told that much
 // later.
 const (
-	firstPause   = 250 * time.Millisecond
-	longestPause = 2 * time.Second
+	FirstPause   = 250 * time.Millisecond
+	LongestPause = 2 * time.Second
 )
 
 // Feed follows some objects: all of them once, and then each that changes. It
@@ -70,7 +70,7 @@ func Named(name string) metav1.ListOptions {
 // while nothing was heard is told once it is: by the watch from where it broke
 // off, or all anew where the server does not remember that far.
 func (f Feed) Follow(ctx context.Context, tell func(News)) {
-	version, pause := "", firstPause
+	version, pause := "", FirstPause
 	for ctx.Err() == nil {
 		began := time.Now()
 		next, err := f.once(ctx, version, tell)
@@ -87,13 +87,13 @@ func (f Feed) Follow(ctx context.Context, tell func(News)) {
 			err = errEnded
 		}
 		tell(News{Trouble: fmt.Errorf("watch %s: %w", f.What, err)})
-		if version = next; time.Since(began) > longestPause {
-			pause = firstPause // it worked for a while
+		if version = next; time.Since(began) > LongestPause {
+			pause = FirstPause // it worked for a while
 		}
-		if !sleep(ctx, max(pause, asked(err))) {
+		if !Sleep(ctx, max(pause, asked(err))) {
 			return
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, LongestPause)
 	}
 }
 
@@ -106,7 +106,8 @@ func asked(err error) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep is whether a pause is over, and ctx is not.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 // transcript tells the logs of containers while they run, each line once.
@@ -131,7 +133,7 @@ func (l *tail) end() {
 // again; what was told before it broke is not told twice.
 func (l *tail) follow() {
 	defer close(l.done)
-	pause := firstPause
+	pause := feed.FirstPause
 	for {
 		over := false
 		select {
@@ -144,18 +146,18 @@ func (l *tail) follow() {
 			return
 		}
 		if err == nil {
-			pause = firstPause
+			pause = feed.FirstPause
 		}
 		select {
 		case <-l.ctx.Done():
 			return
 		case <-l.ended:
-			if err != nil && !sleep(l.ctx, pause) {
+			if err != nil && !feed.Sleep(l.ctx, pause) {
 				return
 			}
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, feed.LongestPause)
 	}
 }
 
