@@ -92,7 +92,7 @@ func (t *Target) share(ctx context.Context, n turn) error {
 		if n.batch.Candidate == 0 && f.Candidate != n.candidate.ID {
 			return f, nil
 		}
-		return objects.Traffic{Live: f.Live, Candidate: n.candidate.ID, Share: n.batch.Share()}, nil
+		return f.Split(n.candidate.ID, n.batch.Share(), 0), nil
 	})
 	return err
 }
@@ -118,7 +118,7 @@ func (t *Target) grow(ctx context.Context, n turn) error {
 // enter runs the candidate's replicas of the batch.
 func (t *Target) enter(ctx context.Context, n turn) error {
 	if !n.back {
-		return t.start(ctx, n.candidate, n.batch.Candidate)
+		return t.start(ctx, n.candidate, n.batch.Candidate, asCandidate(n.candidate))
 	}
 	if err := t.provide(ctx, n.candidate); err != nil {
 		return err

@@ -78,10 +78,7 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 }
 
 // nobody reports whether no revision has users.
-func nobody(t objects.Traffic) bool {
-	live, candidate := t.Weights()
-	return live+candidate == 0
-}
+func nobody(t objects.Traffic) bool { return t.Weights().Nobody() }
 
 // write is one try. It gives back the route as it is now; nil where there is
 // none, and none is needed.

@@ -53,6 +53,8 @@ func (t *Target) state(ctx context.Context) (deploy.State, error) {
 			s.Live = &r
 		case f.traffic.Candidate:
 			s.Candidate = &r
+		case f.traffic.Baseline:
+			s.Baseline = &r
 		}
 		running := deploy.Running{Revision: r, Replicas: replicasIn(f.pods, r.ID), URL: t.forward.url(t.place, r.ID)}
 		if replicasOf(d) > 0 || len(running.Replicas) > 0 {
@@ -61,6 +63,9 @@ func (t *Target) state(ctx context.Context) (deploy.State, error) {
 	}
 	if s.Candidate == nil || s.Live == nil {
 		s.Share = 0
+	}
+	if s.Baseline != nil && s.Live != nil {
+		s.BaselineShare = f.traffic.BaselineShare
 	}
 	if err := readJournal(f.journal, &s); err != nil {
 		return s, err

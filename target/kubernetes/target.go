@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -24,7 +23,7 @@ type Target struct {
 
 var (
 	_ deploy.Target    = (*Target)(nil)
-	_ deploy.Splitter  = (*Target)(nil)
+	_ deploy.Baseliner = (*Target)(nil)
 	_ deploy.Roller    = (*Target)(nil)
 	_ deploy.Journal   = (*Target)(nil)
 	_ deploy.Locker    = (*Target)(nil)
@@ -70,18 +69,25 @@ func (t *Target) String() string {
 // Start runs the revision without users until all of it is ready. A secret
 // without value is one that the namespace has already.
 func (t *Target) Start(ctx context.Context, r deploy.Revision) error {
-	err := t.start(ctx, r, r.Config.Replicas)
+	err := t.start(ctx, r, r.Config.Replicas, asCandidate(r))
 	return t.ended(ctx, err, "start %s at %s", r, t)
 }
 
-func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int) error {
+// asCandidate is what the traffic becomes when a revision is started.
+func asCandidate(r deploy.Revision) func(objects.Traffic) (objects.Traffic, error) {
+	return func(f objects.Traffic) (objects.Traffic, error) { return f.Begin(r.ID), nil }
+}
+
+// start runs so many replicas of a revision, with the part in the traffic that
+// begin gives it, and waits until they are ready.
+func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int, begin func(objects.Traffic) (objects.Traffic, error)) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err := t.provide(ctx, r); err != nil {
 		return err
 	}
-	if _, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Begin(r.ID), nil }); err != nil {
+	if _, err := t.front.change(ctx, begin); err != nil {
 		return err
 	}
 	if err := t.atLeast(ctx, r, replicas); err != nil {
@@ -135,13 +141,13 @@ func (t *Target) move(ctx context.Context, r deploy.Revision, f func(objects.Tra
 // the gateway has taken it in. Who was placed is not kept on their side: the
 // gateway places each request anew.
 func (t *Target) Split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
-	err := t.split(ctx, r, share)
+	err := t.split(ctx, r, share, 0)
 	return t.ended(ctx, err, "give %s of the users of %s to %s", share, t, r)
 }
 
-func (t *Target) split(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
-	if !(share >= 0 && share <= 100) || math.IsNaN(float64(share)) {
-		return fmt.Errorf("%v is not between 0%% and 100%%", float64(share))
+func (t *Target) split(ctx context.Context, r deploy.Revision, share, baseline deploy.Percent) error {
+	if err := shares(share, baseline); err != nil {
+		return err
 	}
 	if t.place.Cluster.Gateway == nil {
 		return errNoGateway(deploy.Canary)
@@ -153,7 +159,10 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share deploy.Perc
 		case r.ID:
 			return f, errors.New("it is live already, and cannot be the candidate")
 		}
-		return objects.Traffic{Live: f.Live, Candidate: r.ID, Share: share}, nil
+		if baseline > 0 && f.Baseline == "" {
+			return f, errors.New("no baseline is started that could get users")
+		}
+		return f.Split(r.ID, share, baseline), nil
 	})
 }
 

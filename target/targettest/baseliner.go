@@ -50,20 +50,21 @@ func (w *world) baselineIs(baseline deploy.Revision, share deploy.Percent) {
 // sides tell who answers, where a version runs twice.
 type sides struct {
 	world *world
-	// live is what the replica that is live answers.
-	live string
+	// url asks who answers, and live is what the replica that is live answers.
+	url, live string
 }
 
 // sides are learnt while the baseline and the candidate have no users.
 func (w *world) sides() sides {
 	w.Helper()
-	return sides{w, w.ask(w.state().URL + "/me")}
+	url := w.state().URL + "/me"
+	return sides{w, url, w.ask(url)}
 }
 
 // of is the side of a user.
 func (s sides) of(u user) string {
 	s.world.Helper()
-	body, err := u.get(s.world.limited(), s.world.state().URL+"/me")
+	body, err := u.get(s.world.limited(), s.url)
 	switch {
 	case err != nil:
 		s.world.Fatal(err)
@@ -198,6 +199,10 @@ func baselineRefused(w *world) {
 // baselineSticky follows users while the shares grow: from the live side they may
 // come to either, from the baseline to the candidate, and nobody comes back.
 func baselineSticky(w *world) {
+	as[deploy.Baseliner](w)
+	if w.driver.Unplaced != "" {
+		w.Skip(w.driver.Unplaced)
+	}
 	a, b, copied := w.compared()
 	sides := w.sides()
 	w.splitBeside(a, b, copied, 20, 20)

@@ -104,7 +104,7 @@ func TestNamesAreOnesThatClustersTake(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, c := range [][2]string{{"hello", "production"}, {"1st", "pr-12"}, {long, "production"}, {long, long}, {"9", long}, {"a", "b"}} {
 		p := objects.Place{App: c[0], Environment: c[1]}
-		for _, name := range []string{p.Base(), p.Name("0123456789ab")} {
+		for _, name := range []string{p.Base(), p.Name("0123456789ab"), p.Name("0123456789ab-baseline")} {
 			if wrong := validation.IsDNS1035Label(name); len(wrong) > 0 {
 				t.Errorf("%v: %s: %v", c, name, wrong)
 			}
@@ -112,7 +112,10 @@ func TestNamesAreOnesThatClustersTake(t *testing.T) {
 		if wrong := validation.IsDNS1123Subdomain(p.SecretName(deploy.KnownSecret("A", "1", ""))); len(wrong) > 0 {
 			t.Errorf("%v: %v", c, wrong)
 		}
-		if !p.Own(p.Base()) || !p.Own(p.Name("0123456789ab")) || p.Own(p.Base()+"-canary") || p.Own("x"+p.Base()) {
+		if name := p.Name("0123456789ab-baseline"); len(name) > 57 {
+			t.Errorf("%v: the names of pods do not begin with %s", c, name)
+		}
+		if !p.Own(p.Base()) || !p.Own(p.Name("0123456789ab")) || !p.Own(p.Name("0123456789ab-baseline")) || p.Own(p.Base()+"-canary") || p.Own(p.Base()+"-baseline") || p.Own("x"+p.Base()) {
 			t.Errorf("%v: it does not know its own names", c)
 		}
 	}
@@ -258,6 +261,9 @@ func TestTrafficIsReadBack(t *testing.T) {
 		{Live: "aaaaaaaaaaaa"},
 		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 100.0 / 3},
 		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 100},
+		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 20, Baseline: "aaaaaaaaaaaa-baseline", BaselineShare: 20},
+		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 66.7, Baseline: "aaaaaaaaaaaa-baseline", BaselineShare: 33.3},
+		{Live: "bbbbbbbbbbbb", Baseline: "aaaaaaaaaaaa-baseline"},
 		{Live: "bbbbbbbbbbbb"},
 		{},
 		{Live: "aaaaaaaaaaaa"},
@@ -276,6 +282,33 @@ func TestTrafficIsReadBack(t *testing.T) {
 		if text := canonical(t, rules); !strings.Contains(text, p.Mark(traffic)) {
 			t.Errorf("the gateway does not tell %+v: %s", traffic, text)
 		}
+	}
+}
+
+func TestTrafficBesideABaseline(t *testing.T) {
+	both := objects.Traffic{Live: "a", Baseline: "a-baseline"}.Split("b", 25, 25)
+	for _, c := range []struct {
+		traffic objects.Traffic
+		want    objects.Weights
+	}{
+		{both, objects.Weights{Live: 5000, Candidate: 2500, Baseline: 2500}},
+		{both.Split("b", 66.7, 33.3), objects.Weights{Candidate: 6670, Baseline: 3330}},
+		{both.Split("b", 99.999, 0.001), objects.Weights{Candidate: 10000}},
+		{both.Split("b", 0, 50), objects.Weights{Live: 5000, Baseline: 5000}},
+		{both.Drop("b"), objects.Weights{Live: 10000}},
+		{both.Drop("a-baseline"), objects.Weights{Live: 7500, Candidate: 2500}},
+		{both.Drop("a"), objects.Weights{}},
+		{both.Begin("c"), objects.Weights{Live: 10000}},
+		{both.Switch("b"), objects.Weights{Live: 10000}},
+		{both.BeginBaseline("c-baseline"), objects.Weights{Live: 7500, Candidate: 2500}},
+		{objects.Traffic{Baseline: "a-baseline", BaselineShare: 50}, objects.Weights{}},
+	} {
+		if got := c.traffic.Weights(); got != c.want {
+			t.Errorf("%+v has the weights %+v, want %+v", c.traffic, got, c.want)
+		}
+	}
+	if both.Switch("b").Baseline != "a-baseline" || both.Drop("b").Baseline != "a-baseline" {
+		t.Error("the baseline runs on, and nobody knows of it")
 	}
 }
 

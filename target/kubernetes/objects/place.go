@@ -31,15 +31,21 @@ type Place struct {
 	Cluster                     deploy.Cluster
 }
 
-// The longest names: a Service is a DNS label, and a revision's ID goes behind
-// the name of its environment.
+// The longest names: a Service is a DNS label of 63 characters, and the cluster
+// makes names of pods by what is left of their Deployment's after 57 and a dash.
+// The ID of a revision, and the longer one of a baseline, go behind the name of
+// their environment; names of pods begin with all of that, by which queries of
+// metrics tell them apart.
 const (
 	maxName = 63
-	maxBase = maxName - 1 - 12
+	maxBase = 57 - 1 - 12 - len(baselineEnd)
 )
 
+// baselineEnd is what IDs of baselines end with; see deploy.Revision.AsBaseline.
+const baselineEnd = "-baseline"
+
 // Base is the name of what all revisions share: app and environment. It begins
-// with a letter, as names of Services do, and has 50 characters at most.
+// with a letter, as names of Services do, and has 35 characters at most.
 func (p Place) Base() string {
 	name := p.App + "-" + p.Environment
 	if name[0] >= '0' && name[0] <= '9' {
@@ -62,7 +68,7 @@ func (p Place) Own(name string) bool {
 	if !own {
 		return false
 	}
-	id, dashed := strings.CutPrefix(rest, "-")
+	id, dashed := strings.CutPrefix(strings.TrimSuffix(rest, baselineEnd), "-")
 	_, err := hex.DecodeString(id)
 	return rest == "" || dashed && len(id) == 12 && err == nil
 }

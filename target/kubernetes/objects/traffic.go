@@ -14,63 +14,99 @@ import (
 // that moves them, the route or without a gateway the Service, so that one
 // write changes both and nobody reads one without the other.
 type Traffic struct {
-	// Live and Candidate are IDs of revisions, empty where there is none.
-	Live, Candidate string
-	// Share is what the candidate has of the users.
-	Share deploy.Percent
+	// Live, Candidate and Baseline are IDs of revisions, empty where there is
+	// none.
+	Live, Candidate, Baseline string
+	// Share is what the candidate has of the users, and BaselineShare what the
+	// baseline has; together they are at most 100, and live has the rest.
+	Share, BaselineShare deploy.Percent
 }
 
 // The annotations of a Traffic, and the host name that was written last.
 const (
-	annotationLive      = "slipway.dev/live"
-	annotationCandidate = "slipway.dev/candidate"
-	annotationShare     = "slipway.dev/share"
-	annotationHost      = "slipway.dev/host"
+	annotationLive          = "slipway.dev/live"
+	annotationCandidate     = "slipway.dev/candidate"
+	annotationShare         = "slipway.dev/share"
+	annotationBaseline      = "slipway.dev/baseline"
+	annotationBaselineShare = "slipway.dev/baseline-share"
+	annotationHost          = "slipway.dev/host"
 )
 
 // ReadTraffic takes it from annotations.
-func ReadTraffic(annotations map[string]string) (Traffic, error) {
-	t := Traffic{Live: annotations[annotationLive], Candidate: annotations[annotationCandidate]}
-	text := annotations[annotationShare]
+func ReadTraffic(annotations map[string]string) (t Traffic, err error) {
+	t.Live, t.Candidate, t.Baseline = annotations[annotationLive], annotations[annotationCandidate], annotations[annotationBaseline]
+	if t.Share, err = readShare(annotations, annotationShare); err != nil {
+		return t, err
+	}
+	t.BaselineShare, err = readShare(annotations, annotationBaselineShare)
+	return t, err
+}
+
+func readShare(annotations map[string]string, key string) (deploy.Percent, error) {
+	text := annotations[key]
 	if text == "" {
-		return t, nil
+		return 0, nil
 	}
 	share, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(share >= 0 && share <= 100) {
-		return t, fmt.Errorf("annotation %s: %q is no share", annotationShare, text)
+		return 0, fmt.Errorf("annotation %s: %q is no share", key, text)
 	}
-	t.Share = deploy.Percent(share)
-	return t, nil
+	return deploy.Percent(share), nil
 }
 
-// Annotate writes it into annotations, which may be nil, and gives them back.
+// Annotate writes it into annotations, which may be nil, and gives them back. Of a
+// baseline they speak only while there is one.
 func (t Traffic) Annotate(annotations map[string]string) map[string]string {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
 	annotations[annotationLive], annotations[annotationCandidate] = t.Live, t.Candidate
-	annotations[annotationShare] = strconv.FormatFloat(float64(t.Share), 'f', -1, 64)
+	annotations[annotationShare] = writeShare(t.Share)
+	if t.Baseline == "" {
+		delete(annotations, annotationBaseline)
+		delete(annotations, annotationBaselineShare)
+		return annotations
+	}
+	annotations[annotationBaseline], annotations[annotationBaselineShare] = t.Baseline, writeShare(t.BaselineShare)
 	return annotations
 }
+
+func writeShare(p deploy.Percent) string { return strconv.FormatFloat(float64(p), 'f', -1, 64) }
 
 // Begin makes a revision the candidate, unless it is live.
 func (t Traffic) Begin(id string) Traffic {
 	if t.Live != id && t.Candidate != id {
-		t.Candidate, t.Share = id, 0
+		t.Candidate, t.Share, t.BaselineShare = id, 0, 0
 	}
 	return t
 }
 
-// Switch gives a revision all users.
-func (Traffic) Switch(id string) Traffic { return Traffic{Live: id} }
+// BeginBaseline makes a revision the baseline, without users at first.
+func (t Traffic) BeginBaseline(id string) Traffic {
+	if t.Baseline != id {
+		t.Baseline, t.BaselineShare = id, 0
+	}
+	return t
+}
+
+// Split gives the candidate and the baseline their shares of the users.
+func (t Traffic) Split(candidate string, share, baseline deploy.Percent) Traffic {
+	t.Candidate, t.Share, t.BaselineShare = candidate, share, baseline
+	return t
+}
+
+// Switch gives a revision all users. A baseline stays without any.
+func (t Traffic) Switch(id string) Traffic { return Traffic{Live: id, Baseline: t.Baseline} }
 
 // Drop takes a revision out.
 func (t Traffic) Drop(id string) Traffic {
 	switch id {
 	case t.Live:
-		t.Live, t.Share = "", 0
+		t.Live, t.Share, t.BaselineShare = "", 0, 0
 	case t.Candidate:
-		t.Candidate, t.Share = "", 0
+		t.Candidate, t.Share, t.BaselineShare = "", 0, 0
+	case t.Baseline:
+		t.Baseline, t.BaselineShare = "", 0
 	}
 	return t
 }
@@ -78,20 +114,35 @@ func (t Traffic) Drop(id string) Traffic {
 // weightScale is the sum of weights: shares are exact to a ten thousandth.
 const weightScale = 10000
 
-// Weights are those of live and candidate, to a sum of 10,000; both are zero
-// where nobody is to get users.
-func (t Traffic) Weights() (live, candidate int64) {
+// Weights are those of the three, to a sum of 10,000; all are zero where nobody
+// is to get users.
+type Weights struct{ Live, Candidate, Baseline int64 }
+
+// Nobody reports whether nobody gets users.
+func (w Weights) Nobody() bool { return w == Weights{} }
+
+// Weights are the shares as weights. Without a live revision the candidate gets
+// all that there is.
+func (t Traffic) Weights() Weights {
+	shared := t.Candidate != "" && t.Share > 0
 	switch {
-	case t.Candidate != "" && t.Share > 0 && t.Live != "":
-		candidate = int64(math.Round(t.Share.Fraction() * weightScale))
-		return weightScale - candidate, candidate
-	case t.Candidate != "" && t.Share > 0:
-		return 0, weightScale
-	case t.Live != "":
-		return weightScale, 0
+	case t.Live == "" && shared:
+		return Weights{Candidate: weightScale}
+	case t.Live == "":
+		return Weights{}
 	}
-	return 0, 0
+	var w Weights
+	if shared {
+		w.Candidate = weight(t.Share)
+	}
+	if t.Baseline != "" {
+		w.Baseline = min(weight(t.BaselineShare), weightScale-w.Candidate)
+	}
+	w.Live = weightScale - w.Candidate - w.Baseline
+	return w
 }
+
+func weight(p deploy.Percent) int64 { return int64(math.Round(p.Fraction() * weightScale)) }
 
 // RouteKind is the kind of routes, and Routes how requests name them.
 const (
@@ -108,12 +159,14 @@ func (p Place) backends(t Traffic) []any {
 			"group": "", "kind": "Service", "name": name, "port": int64(ServicePort), "weight": weight,
 		}
 	}
-	live, candidate := t.Weights()
-	if live > 0 {
-		all = append(all, ref(p.Name(t.Live), live))
-	}
-	if candidate > 0 {
-		all = append(all, ref(p.Name(t.Candidate), candidate))
+	w := t.Weights()
+	for _, side := range []struct {
+		revision string
+		weight   int64
+	}{{t.Live, w.Live}, {t.Candidate, w.Candidate}, {t.Baseline, w.Baseline}} {
+		if side.weight > 0 {
+			all = append(all, ref(p.Name(side.revision), side.weight))
+		}
 	}
 	if len(all) == 0 {
 		return []any{ref(p.Base(), 1)}
