@@ -48,14 +48,7 @@ func (t *Target) state(ctx context.Context) (deploy.State, error) {
 		if err != nil {
 			return s, err
 		}
-		switch r.ID {
-		case f.traffic.Live:
-			s.Live = &r
-		case f.traffic.Candidate:
-			s.Candidate = &r
-		case f.traffic.Baseline:
-			s.Baseline = &r
-		}
+		part(&s, f.traffic, r)
 		running := deploy.Running{Revision: r, Replicas: replicasIn(f.pods, r.ID), URL: t.forward.url(t.place, r.ID)}
 		if replicasOf(d) > 0 || len(running.Replicas) > 0 {
 			s.Running = append(s.Running, running)
@@ -72,6 +65,18 @@ func (t *Target) state(ctx context.Context) (deploy.State, error) {
 	}
 	s.Lock, err = holdIn(f.lease)
 	return s, err
+}
+
+// part notes what a revision is in the traffic.
+func part(s *deploy.State, traffic objects.Traffic, r deploy.Revision) {
+	switch r.ID {
+	case traffic.Live:
+		s.Live = &r
+	case traffic.Candidate:
+		s.Candidate = &r
+	case traffic.Baseline:
+		s.Baseline = &r
+	}
 }
 
 func (t *Target) facts(ctx context.Context) (f facts, err error) {
