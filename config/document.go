@@ -117,6 +117,18 @@ type kubernetes struct {
 	Memory    *quantity    `yaml:"memory" jsonschema_description:"What each pod asks for and may use, such as 128Mi. Left out: 64Mi, with no limit."`
 	User      *podUser     `yaml:"user" jsonschema_description:"The number of the user that the app runs as, or image for the one that the image names. Left out: 65532."`
 	Isolated  *truth       `yaml:"isolated" jsonschema_description:"Whether a NetworkPolicy lets nobody in but to the app's port. Left out: false."`
+
+	Manifests     *localPath   `yaml:"manifests" jsonschema_description:"A file of YAML, or a folder of them, that says what runs, in place of what Slipway makes."`
+	Kustomization *localPath   `yaml:"kustomization" jsonschema_description:"The folder of a kustomization.yaml that says what runs."`
+	Chart         *localPath   `yaml:"chart" jsonschema_description:"A Helm chart that says what runs: its folder, or a packed one (.tgz)."`
+	Release       *label       `yaml:"release" jsonschema_description:"What the chart's templates know as .Release.Name. Left out: the app's name."`
+	Values        []localPath  `yaml:"values" jsonschema_description:"Files of values for the chart; a later one goes over an earlier."`
+	Set           []chartValue `yaml:"set" jsonschema_description:"Single values for the chart, such as replicas=3, which go over all files. {environment} stands for the environment's name."`
+	Workload      *objectName  `yaml:"workload" jsonschema_description:"Which Deployment of the manifests is the app's, such as web, or Deployment/web. Left out: the only one that runs the app's image."`
+	Container     *label       `yaml:"container" jsonschema_description:"Which of its containers is the app's. Left out: the only one, or the only one with the app's image."`
+	Service       *objectName  `yaml:"service" jsonschema_description:"Which Service of the manifests brings users to the app. Left out: the only one that selects its pods."`
+	Route         *objectName  `yaml:"route" jsonschema_description:"Which HTTPRoute of the manifests leads to that Service. Left out: the only one that does."`
+	Force         *truth       `yaml:"force" jsonschema_description:"Whether fields of the manifests that another tool owns are taken over. Left out: false, and such a field is refused."`
 }
 
 type gateway struct {

@@ -19,7 +19,11 @@ func (r *reader) environment(d *document, e *named, checks []deploy.Check) deplo
 		Checks:     slices.Clone(checks),
 		Strategy:   r.judging(d.Judge, e, r.strategy(e)),
 	}
+	if m := out.Target.Cluster.Manifests; m != nil {
+		m.Replicas = int(or(firstGiven(e.Replicas, e.Service.Replicas, d.Service.Replicas), 0))
+	}
 	r.copies(d, e)
+	r.manifested(e)
 	if e.Checks != nil {
 		out.Checks = r.checks(*e.Checks)
 	}

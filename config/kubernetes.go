@@ -18,6 +18,8 @@ type (
 	placeHost   string
 	quantity    string
 	podUser     string
+	objectName  string
+	chartValue  string
 )
 
 // environmentPlace is deploy.EnvironmentPlace in a pattern.
@@ -32,6 +34,10 @@ var (
 		"a host name such as hello.example.com", "write the name alone, in lower case, without scheme, port and path")
 	quantityForm = newForm(`^([1-9][0-9]*(\.[0-9]+)?|0?\.[0-9]*[1-9][0-9]*)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$`,
 		"a quantity such as 250m or 128Mi", "write CPUs such as 250m or 2, and memory such as 128Mi or 1Gi")
+	objectNameForm = newForm(`^([A-Z][A-Za-z]*/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`,
+		"the name of an object, such as web or Deployment/web", "write its name as the manifests have it")
+	chartValueForm = newForm(`^[^=\s][^=\n]*=`,
+		"a value as KEY=VALUE", "write one such as replicas=3")
 	podUserForm = newForm(`^(image|[1-9][0-9]{0,8})$`,
 		"a user's number above 0, or image", "write one such as 1000: nothing runs as root")
 )
@@ -40,6 +46,8 @@ func (v *contextName) read(r *reader, p place) bool { return readText(r, p, v, c
 func (v *placeName) read(r *reader, p place) bool   { return readText(r, p, v, placeNameForm) }
 func (v *placeHost) read(r *reader, p place) bool   { return readText(r, p, v, placeHostForm) }
 func (v *quantity) read(r *reader, p place) bool    { return readScalar(r, p, v, quantityForm) }
+func (v *objectName) read(r *reader, p place) bool  { return readText(r, p, v, objectNameForm) }
+func (v *chartValue) read(r *reader, p place) bool  { return readText(r, p, v, chartValueForm) }
 func (v *podUser) read(r *reader, p place) bool     { return readScalar(r, p, v, podUserForm) }
 
 // readScalar reads a text that may be written as a number.
@@ -55,6 +63,9 @@ func readScalar[T ~string](r *reader, p place, into *T, f form) bool {
 func (contextName) JSONSchema() *jsonschema.Schema { return contextForm.schema() }
 func (placeName) JSONSchema() *jsonschema.Schema   { return placeNameForm.schema() }
 func (placeHost) JSONSchema() *jsonschema.Schema   { return placeHostForm.schema() }
+
+func (objectName) JSONSchema() *jsonschema.Schema { return objectNameForm.schema() }
+func (chartValue) JSONSchema() *jsonschema.Schema { return chartValueForm.schema() }
 
 func (quantity) JSONSchema() *jsonschema.Schema { return orNumber(quantityForm, "number") }
 func (podUser) JSONSchema() *jsonschema.Schema  { return orNumber(podUserForm, "integer") }
@@ -76,6 +87,7 @@ func (k *kubernetes) compile() deploy.Cluster {
 		PreStop: time.Duration(or(k.PreStop, 0)), Isolated: bool(or(k.Isolated, false)),
 		Pod: deploy.Pod{CPU: string(or(k.CPU, "")), Memory: string(or(k.Memory, "")), User: string(or(k.User, ""))},
 	}
+	c.Manifests = k.manifests()
 	if k.Gateway != nil {
 		c.Gateway = &deploy.Gateway{
 			Name: string(k.Gateway.Name), Namespace: string(or(k.Gateway.Namespace, "")), Host: string(k.Gateway.Host),

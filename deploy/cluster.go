@@ -26,6 +26,34 @@ type Cluster struct {
 	// Autoscale asks for a HorizontalPodAutoscaler of each revision; nil is none.
 	Autoscale *Autoscale
 	Pod       Pod
+	// Manifests say what runs, in place of what the driver would make; nil where
+	// there are none.
+	Manifests *Manifests `json:",omitempty"`
+}
+
+// Manifests are what a user has written for a cluster: exactly one of Files,
+// Kustomization and Chart is given. Paths are relative to the folder of
+// slipway.yaml.
+type Manifests struct {
+	// Files is a file of YAML or a folder of them, Kustomization the folder of a
+	// kustomization.yaml, Chart a Helm chart, packed or not.
+	Files, Kustomization, Chart string
+	// Release is what a chart's templates know as the release's name; empty is
+	// the app's. Values are files of values, Set single ones, which may hold
+	// EnvironmentPlace.
+	Release     string
+	Values, Set []string
+	// Workload, Container, Service and Route name what is the app's: empty, a
+	// name, or Kind/name.
+	Workload, Container, Service, Route string
+	// Replicas are those of slipway.yaml, which go over the manifests'; zero
+	// leaves them to these.
+	Replicas int
+	// Force takes over fields that another tool owns.
+	Force bool
+	// Digest is of what they come to, "sha256:…"; empty until somebody has read
+	// them.
+	Digest string
 }
 
 // DefaultPreStop is enough for gateways and kube-proxies that follow within
@@ -90,6 +118,8 @@ const (
 	// how busy they are kept, in percent; both are there, or none.
 	SettingAutoscaleMax = "autoscale-max"
 	SettingAutoscaleCPU = "autoscale-cpu"
+	// SettingManifests is the Digest of Manifests.
+	SettingManifests = "manifests"
 )
 
 // AutoscaleOf is what a revision's configuration asks for; nil where that is a
@@ -106,24 +136,19 @@ func AutoscaleOf(c Config) *Autoscale {
 	return &Autoscale{Min: c.Replicas, Max: max(most, c.Replicas), CPU: busy}
 }
 
-// settings are what a revision's configuration keeps of the cluster.
+// settings are what a revision's configuration keeps of the cluster: those that
+// are not empty; nil where all are.
 func (c Cluster) settings() map[string]string {
-	all := c.Pod.settings()
-	if c.Autoscale == nil {
-		return all
+	values := map[string]string{SettingCPU: c.Pod.CPU, SettingMemory: c.Pod.Memory, SettingUser: c.Pod.User}
+	if c.Autoscale != nil {
+		values[SettingAutoscaleMax] = strconv.Itoa(c.Autoscale.Max)
+		values[SettingAutoscaleCPU] = strconv.Itoa(cmp.Or(c.Autoscale.CPU, DefaultAutoscaleCPU))
 	}
-	if all == nil {
-		all = map[string]string{}
+	if c.Manifests != nil {
+		values[SettingManifests] = c.Manifests.Digest
 	}
-	all[SettingAutoscaleMax] = strconv.Itoa(c.Autoscale.Max)
-	all[SettingAutoscaleCPU] = strconv.Itoa(cmp.Or(c.Autoscale.CPU, DefaultAutoscaleCPU))
-	return all
-}
-
-// settings are those that are not empty; nil where all are.
-func (p Pod) settings() map[string]string {
 	var all map[string]string
-	for key, value := range map[string]string{SettingCPU: p.CPU, SettingMemory: p.Memory, SettingUser: p.User} {
+	for key, value := range values {
 		if value == "" {
 			continue
 		}

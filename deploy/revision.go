@@ -38,7 +38,7 @@ type Config struct {
 	Env          map[string]string `json:"env,omitempty"`
 	StartTimeout time.Duration     `json:"startTimeout"`
 	Drain        time.Duration     `json:"drain"`
-	// Settings are what the target's driver is told besides; see Pod.
+	// Settings are what the target's driver is told besides; see Cluster.
 	Settings map[string]string `json:"settings,omitempty"`
 }
 

@@ -192,10 +192,11 @@ func (w *forward) portOf(p *corev1.Pod) (int, error) {
 	if w.port > 0 {
 		return w.port, nil
 	}
-	if len(p.Spec.Containers) == 0 || len(p.Spec.Containers[0].Ports) == 0 {
+	port := objects.PortOf(p)
+	if port == 0 {
 		return 0, fmt.Errorf("the pod %s names no port", p.Name)
 	}
-	return int(p.Spec.Containers[0].Ports[0].ContainerPort), nil
+	return port, nil
 }
 
 // streamConn is a stream as a connection. It knows no deadlines: whoever uses it

@@ -48,7 +48,7 @@ func contend(ctx context.Context, try func() error) error {
 type entry struct{ *Target }
 
 func (e entry) read(ctx context.Context) (objects.Traffic, error) {
-	s, err := e.kube.CoreV1().Services(e.place.Namespace).Get(ctx, e.place.Base(), metav1.GetOptions{})
+	s, err := e.kube.CoreV1().Services(e.place.Namespace).Get(ctx, e.place.EntryName(), metav1.GetOptions{})
 	if absent(err) {
 		return objects.Traffic{}, nil
 	}
@@ -68,7 +68,7 @@ func (e entry) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 
 func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
 	api := e.kube.CoreV1().Services(e.place.Namespace)
-	s, err := api.Get(ctx, e.place.Base(), metav1.GetOptions{})
+	s, err := api.Get(ctx, e.place.EntryName(), metav1.GetOptions{})
 	missing := absent(err)
 	if err != nil && !missing {
 		return before, err

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,7 +64,7 @@ func (t *Target) removeRoute(ctx context.Context) error {
 		return nil
 	}
 	api := t.dynamic.Resource(routes).Namespace(t.place.Namespace)
-	o, err := api.Get(ctx, t.place.Base(), metav1.GetOptions{})
+	o, err := api.Get(ctx, t.place.RouteName(), metav1.GetOptions{})
 	if absent(err) {
 		return nil
 	}
@@ -150,7 +151,7 @@ func (t *Target) removeAccount(ctx context.Context) error {
 // Environments are the names of an app's environments in the namespaces where a
 // target puts them: one namespace, or one for each environment.
 func (c *Client) Environments(ctx context.Context, app string, env deploy.Environment) ([]string, error) {
-	selector := metav1.ListOptions{LabelSelector: objects.LabelName + "=" + app + "," + objects.LabelManagedBy + "=" + objects.Manager}
+	selector := metav1.ListOptions{LabelSelector: objects.LabelApp + "=" + app}
 	var names []string
 	if strings.Contains(env.Target.Cluster.Namespace, deploy.EnvironmentPlace) {
 		list, err := c.kube.CoreV1().Namespaces().List(ctx, selector)
@@ -171,7 +172,10 @@ func (c *Client) Environments(ctx context.Context, app string, env deploy.Enviro
 		return nil, c.ended(ctx, err, "list the environments of %s in %s", app, namespace)
 	}
 	for i := range list.Items {
-		names = append(names, list.Items[i].Labels[objects.LabelEnvironment])
+		name := list.Items[i].Labels[objects.LabelEnvironment]
+		if !slices.Contains(names, name) { // settings are kept in ConfigMaps, too
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

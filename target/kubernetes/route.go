@@ -46,7 +46,7 @@ func (r route) api() dynamic.ResourceInterface {
 }
 
 func (r route) read(ctx context.Context) (objects.Traffic, error) {
-	o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
+	o, err := r.api().Get(ctx, r.place.RouteName(), metav1.GetOptions{})
 	if absent(err) {
 		return objects.Traffic{}, nil
 	}
@@ -83,7 +83,7 @@ func nobody(t objects.Traffic) bool { return t.Weights().Nobody() }
 // write is one try. It gives back the route as it is now; nil where there is
 // none, and none is needed.
 func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
-	o, err := r.api().Get(ctx, r.place.Base(), metav1.GetOptions{})
+	o, err := r.api().Get(ctx, r.place.RouteName(), metav1.GetOptions{})
 	if absent(err) {
 		return r.create(ctx, f)
 	}
@@ -137,8 +137,8 @@ func (r route) inForce(ctx context.Context, o *unstructured.Unstructured, t obje
 		return err
 	}
 	g := r.place.Cluster.Gateway
-	return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.Base(), takeIn),
-		"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.Base())
+	return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.RouteName(), takeIn),
+		"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.RouteName())
 }
 
 // follows asks the gateway itself until it has the traffic in force. Where this
@@ -196,7 +196,7 @@ func (r route) probe(ctx context.Context) (string, error) {
 // watched follows the route until its status is of the generation.
 func (r route) watched(ctx context.Context, generation int64) error {
 	return feed.Until(ctx, r.feed(), func(all map[string]*unstructured.Unstructured) (bool, error) {
-		o := all[r.place.Base()]
+		o := all[r.place.RouteName()]
 		if o == nil {
 			return false, errors.New("the route is gone: somebody else has removed it")
 		}
@@ -207,7 +207,7 @@ func (r route) watched(ctx context.Context, generation int64) error {
 // feed follows the route.
 func (r route) feed() feed.Feed {
 	return feed.Feed{
-		What: "the route " + r.place.Base(), Watch: r.api().Watch, Options: feed.Named(r.place.Base()),
+		What: "the route " + r.place.RouteName(), Watch: r.api().Watch, Options: feed.Named(r.place.RouteName()),
 		List: feed.Listing(r.api().List),
 	}
 }
@@ -232,7 +232,7 @@ func (r route) seen(o *unstructured.Unstructured, generation int64) (bool, error
 			if c["status"] == "True" {
 				return true, nil
 			}
-			return false, deploy.Hinted(fmt.Errorf("the gateway %s refuses the route %s: %v: %v", name, r.place.Base(), c["reason"], c["message"]),
+			return false, deploy.Hinted(fmt.Errorf("the gateway %s refuses the route %s: %v: %v", name, r.place.RouteName(), c["reason"], c["message"]),
 				"look at which routes the listeners of the gateway allow, and at their host names")
 		}
 	}

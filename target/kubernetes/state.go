@@ -119,7 +119,10 @@ func replicasIn(all []corev1.Pod, id string) []deploy.Replica {
 			own = append(own, all[i])
 		}
 	}
-	return pods.Replicas(own, objects.Container)
+	if len(own) == 0 {
+		return nil
+	}
+	return pods.Replicas(own, objects.ContainerOf(&own[0]))
 }
 
 // isReady reports whether a pod serves.

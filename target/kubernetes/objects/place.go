@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -14,9 +15,11 @@ import (
 // Manager is the field manager by which the cluster knows Slipway's writes.
 const Manager = "slipway"
 
-// The labels of all objects. Name, Environment and Revision together select the
-// pods of a revision.
+// The labels of all objects. App, Environment and Revision together select the
+// pods of a revision: they are Slipway's own, so that they stand beside whatever
+// labels a user's manifests have.
 const (
+	LabelApp         = "slipway.dev/app"
 	LabelName        = "app.kubernetes.io/name"
 	LabelInstance    = "app.kubernetes.io/instance"
 	LabelVersion     = "app.kubernetes.io/version"
@@ -29,7 +32,38 @@ const (
 type Place struct {
 	App, Environment, Namespace string
 	Cluster                     deploy.Cluster
+	// Front is what of a user's own brings users in; its zero value is what
+	// Slipway makes itself.
+	Front Front
 }
+
+// Front names the objects of a user's own manifests that bring users to the
+// revisions. It is kept in the environment's ConfigMap, so that a process without
+// the manifests knows it.
+type Front struct {
+	// Service is the one for callers in the cluster, Route the HTTPRoute; each is
+	// empty where it is Slipway's own.
+	Service string `json:"service,omitempty"`
+	Route   string `json:"route,omitempty"`
+	// Gateway is the one that the Route is attached to; nil without a Route.
+	Gateway *deploy.Gateway `json:"gateway,omitempty"`
+}
+
+// With is the place with users' own objects in front. A gateway that slipway.yaml
+// names goes over that of the route.
+func (p Place) With(f Front) Place {
+	p.Front = f
+	if p.Cluster.Gateway == nil {
+		p.Cluster.Gateway = f.Gateway
+	}
+	return p
+}
+
+// EntryName is the name of the Service for callers in the cluster.
+func (p Place) EntryName() string { return cmp.Or(p.Front.Service, p.Base()) }
+
+// RouteName is the name of the HTTPRoute.
+func (p Place) RouteName() string { return cmp.Or(p.Front.Route, p.Base()) }
 
 // The longest names: a Service is a DNS label of 63 characters, and the cluster
 // makes names of pods by what is left of their Deployment's after 57 and a dash.
@@ -64,6 +98,9 @@ func (p Place) Name(revision string) string { return p.Base() + "-" + revision }
 // Own reports whether a name is that of the environment's Service, or of one of
 // its revisions.
 func (p Place) Own(name string) bool {
+	if name == p.EntryName() {
+		return true
+	}
 	rest, own := strings.CutPrefix(name, p.Base())
 	if !own {
 		return false
@@ -79,7 +116,7 @@ func (p Place) State() string { return p.Base() }
 // Labels are those of everything in the environment.
 func (p Place) Labels() map[string]string {
 	return map[string]string{
-		LabelName: p.App, LabelInstance: p.Base(), LabelManagedBy: Manager, LabelEnvironment: p.Environment,
+		LabelApp: p.App, LabelName: p.App, LabelInstance: p.Base(), LabelManagedBy: Manager, LabelEnvironment: p.Environment,
 	}
 }
 
@@ -95,7 +132,7 @@ func (p Place) labelsOf(r deploy.Revision) map[string]string {
 
 // Select finds everything of the environment.
 func (p Place) Select() string {
-	return labels.Set{LabelName: p.App, LabelEnvironment: p.Environment, LabelManagedBy: Manager}.String()
+	return labels.Set{LabelApp: p.App, LabelEnvironment: p.Environment}.String()
 }
 
 // Pods are the labels by which a revision's pods are selected; none has those of
@@ -104,7 +141,7 @@ func (p Place) Pods(revision string) map[string]string {
 	if revision == "" {
 		revision = "none"
 	}
-	return map[string]string{LabelName: p.App, LabelEnvironment: p.Environment, LabelRevision: revision}
+	return map[string]string{LabelApp: p.App, LabelEnvironment: p.Environment, LabelRevision: revision}
 }
 
 // SelectPods finds the pods of a revision.

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -24,8 +25,31 @@ import (
 // secrets.
 const AnnotationRevision = "slipway.dev/revision-content"
 
-// Container is the name of the app's container in its pod.
-const Container = "app"
+// Container is the name of the app's container in its pod, unless the pod's
+// annotation AnnotationContainer names another. AnnotationPort is the port that it
+// listens on, where that is not the first of the pod.
+const (
+	Container           = "app"
+	AnnotationContainer = "slipway.dev/container"
+	AnnotationPort      = "slipway.dev/port"
+)
+
+// ContainerOf is the name of the app's container in a pod.
+func ContainerOf(p *corev1.Pod) string { return cmp.Or(p.Annotations[AnnotationContainer], Container) }
+
+// PortOf is the port that the app listens on in a pod; zero where the pod names
+// none.
+func PortOf(p *corev1.Pod) int {
+	if n, err := strconv.Atoi(p.Annotations[AnnotationPort]); err == nil {
+		return n
+	}
+	for _, c := range p.Spec.Containers {
+		if c.Name == ContainerOf(p) && len(c.Ports) > 0 {
+			return int(c.Ports[0].ContainerPort)
+		}
+	}
+	return 0
+}
 
 // Defaults of pods, used where slipway.yaml is silent.
 const (

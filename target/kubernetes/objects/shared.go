@@ -31,7 +31,7 @@ func (p Place) ServiceAccount() *corev1.ServiceAccount {
 
 // Entry is the Service for callers inside the cluster: it leads to the live
 // revision, or to nobody.
-func (p Place) Entry(revision string) *corev1.Service { return p.service(p.Base(), revision) }
+func (p Place) Entry(revision string) *corev1.Service { return p.service(p.EntryName(), revision) }
 
 // Fence is the NetworkPolicy that lets nobody in but to the app's port; nil
 // where the environment asks for none.

@@ -150,14 +150,13 @@ const (
 	RouteVersion = "gateway.networking.k8s.io/v1"
 )
 
-// backends are where a rule of the route sends users: the revisions by weight,
-// or the entry, behind which nobody is, so that the rule can be found again.
-func (p Place) backends(t Traffic) []any {
+// backends are where a rule of the route sends users, each by the same port: the
+// revisions by weight, or the entry, so that the rule can be found again. Behind
+// that is nobody, or whoever was there before Slipway.
+func (p Place) backends(t Traffic, port int64) []any {
 	var all []any
 	ref := func(name string, weight int64) map[string]any {
-		return map[string]any{
-			"group": "", "kind": "Service", "name": name, "port": int64(ServicePort), "weight": weight,
-		}
+		return map[string]any{"group": "", "kind": "Service", "name": name, "port": port, "weight": weight}
 	}
 	w := t.Weights()
 	for _, side := range []struct {
@@ -169,7 +168,7 @@ func (p Place) backends(t Traffic) []any {
 		}
 	}
 	if len(all) == 0 {
-		return []any{ref(p.Base(), 1)}
+		return []any{ref(p.EntryName(), weightScale)}
 	}
 	return all
 }
@@ -190,15 +189,9 @@ func (p Place) Route(t Traffic) *unstructured.Unstructured {
 			"rules": []any{
 				map[string]any{
 					"matches":     []any{map[string]any{"path": map[string]any{"type": "PathPrefix", "value": "/"}}},
-					"backendRefs": p.backends(t),
+					"backendRefs": p.backends(t, ServicePort),
 				},
-				map[string]any{
-					"matches": []any{map[string]any{"path": map[string]any{"type": "Exact", "value": ProbePath}}},
-					"filters": []any{map[string]any{
-						"type":            "RequestRedirect",
-						"requestRedirect": map[string]any{"hostname": p.Mark(t), "statusCode": int64(302)},
-					}},
-				},
+				p.mark(t),
 			},
 		},
 	}}
@@ -216,10 +209,21 @@ func (p Place) Route(t Traffic) *unstructured.Unstructured {
 // has followed: its status tells what it has read.
 const ProbePath = "/.well-known/slipway"
 
+// mark is the rule by which the gateway answers at ProbePath.
+func (p Place) mark(t Traffic) map[string]any {
+	return map[string]any{
+		"matches": []any{map[string]any{"path": map[string]any{"type": "Exact", "value": ProbePath}}},
+		"filters": []any{map[string]any{
+			"type":            "RequestRedirect",
+			"requestRedirect": map[string]any{"hostname": p.Mark(t), "statusCode": int64(302)},
+		}},
+	}
+}
+
 // Mark is a host name that is nobody's and tells one traffic from another. It
 // does not tell what they are.
 func (p Place) Mark(t Traffic) string {
-	return "t-" + sha(fmt.Sprint(p.backends(t))) + ".slipway.invalid"
+	return "t-" + sha(fmt.Sprint(p.backends(t, ServicePort))) + ".slipway.invalid"
 }
 
 // remark follows the traffic in the rule that answers at ProbePath. Where somebody
@@ -249,6 +253,15 @@ func (p Place) remark(rules []any, t Traffic) {
 // fields stay as they are. A rule must be there, else it is an error: then
 // somebody has taken the route for something else.
 func (p Place) Redirect(route *unstructured.Unstructured, t Traffic) error {
+	if err := p.lead(route, t); err != nil {
+		return err
+	}
+	p.rehost(route)
+	route.SetAnnotations(t.Annotate(route.GetAnnotations()))
+	return nil
+}
+
+func (p Place) lead(route *unstructured.Unstructured, t Traffic) error {
 	rules, _, err := unstructured.NestedSlice(route.Object, "spec", "rules")
 	if err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
@@ -265,16 +278,83 @@ func (p Place) Redirect(route *unstructured.Unstructured, t Traffic) error {
 		}
 	}
 	if moved == 0 {
-		return deploy.Hinted(fmt.Errorf("no rule of the route %s/%s sends users to %s any more", route.GetNamespace(), route.GetName(), p.Base()),
-			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.Base())
+		return deploy.Hinted(fmt.Errorf("no rule of the route %s/%s sends users to %s any more", route.GetNamespace(), route.GetName(), p.EntryName()),
+			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.EntryName())
 	}
 	p.remark(rules, t)
 	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
 	}
-	p.rehost(route)
-	route.SetAnnotations(t.Annotate(route.GetAnnotations()))
 	return nil
+}
+
+// mostRules is how many a route may have.
+// Source: Gateway API 1.4, HTTPRouteSpec.rules.
+const mostRules = 16
+
+// OwnRoute is a user's own route as it is applied: as they wrote it, with the traffic
+// that there is in the rules that lead to their Service, and one more rule, which
+// answers at ProbePath, where there is room for it.
+func (p Place) OwnRoute(written *unstructured.Unstructured, t Traffic) (*unstructured.Unstructured, error) {
+	route := written.DeepCopy()
+	rules, _, err := unstructured.NestedSlice(route.Object, "spec", "rules")
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", route.GetName(), err)
+	}
+	for _, entry := range rules {
+		if rule, is := entry.(map[string]any); is {
+			p.scale(rule)
+		}
+	}
+	if len(rules) < mostRules {
+		rules = append(rules, p.mark(t))
+	}
+	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
+		return nil, fmt.Errorf("route %s: %w", route.GetName(), err)
+	}
+	return route, p.lead(route, t)
+}
+
+// scale raises the weights of a rule's other backends, so that they are to the
+// revisions' as they were to the Service's.
+func (p Place) scale(rule map[string]any) {
+	refs, _ := rule["backendRefs"].([]any)
+	own := int64(0)
+	for _, entry := range refs {
+		if ref, is := entry.(map[string]any); is && p.leadsHere(ref) {
+			own += weightOf(ref)
+		}
+	}
+	if own == 0 {
+		return
+	}
+	for _, entry := range refs {
+		if ref, is := entry.(map[string]any); is && !p.leadsHere(ref) {
+			ref["weight"] = min(weightOf(ref)*weightScale/own, mostWeight)
+		}
+	}
+}
+
+// mostWeight is the largest of a backend.
+// Source: Gateway API 1.4, BackendRef.weight.
+const mostWeight = 1_000_000
+
+// weightOf is a backend's, which is 1 where nothing is said.
+func weightOf(ref map[string]any) int64 {
+	switch w := ref["weight"].(type) {
+	case int64:
+		return w
+	case float64:
+		return int64(w)
+	}
+	return 1
+}
+
+// leadsHere reports whether a backend is this environment's.
+func (p Place) leadsHere(ref map[string]any) bool {
+	name, _ := ref["name"].(string)
+	namespace, _ := ref["namespace"].(string)
+	return p.Own(name) && (namespace == "" || namespace == p.Namespace)
 }
 
 // replace puts the revisions in place of those that a rule has now. Filters of a
@@ -283,16 +363,17 @@ func (p Place) replace(refs any, t Traffic) ([]any, bool) {
 	list, _ := refs.([]any)
 	var others []any
 	var filters any
-	found := false
+	port, found := int64(ServicePort), false
 	for _, entry := range list {
 		ref, isMap := entry.(map[string]any)
-		name, _ := ref["name"].(string)
-		namespace, _ := ref["namespace"].(string)
-		if !isMap || !p.Own(name) || namespace != "" && namespace != p.Namespace {
+		if !isMap || !p.leadsHere(ref) {
 			others = append(others, entry)
 			continue
 		}
 		found = true
+		if n, has := ref["port"].(int64); has {
+			port = n
+		}
 		if f, has := ref["filters"]; has && filters == nil {
 			filters = f
 		}
@@ -300,7 +381,7 @@ func (p Place) replace(refs any, t Traffic) ([]any, bool) {
 	if !found {
 		return nil, false
 	}
-	own := p.backends(t)
+	own := p.backends(t, port)
 	if filters != nil {
 		for _, entry := range own {
 			entry.(map[string]any)["filters"] = filters
@@ -314,7 +395,7 @@ func (p Place) replace(refs any, t Traffic) ([]any, bool) {
 func (p Place) rehost(route *unstructured.Unstructured) {
 	annotations := route.GetAnnotations()
 	before, now := annotations[annotationHost], p.Host()
-	if before == now {
+	if before == now || p.Front.Route != "" {
 		return
 	}
 	names, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
