@@ -44,9 +44,11 @@ var knows = map[string][]string{
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
-		"deploy", "target/kubernetes/access", "target/kubernetes/feed", "target/kubernetes/objects",
-		"target/kubernetes/pods", "target/kubernetes/usage",
+		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/bundle", "target/kubernetes/feed",
+		"target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
 	},
+	// What a user's manifests come to needs both the readers and our own names.
+	"target/kubernetes/bundle": {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
 	// As in registry/cloud: large libraries that read the environment by themselves.

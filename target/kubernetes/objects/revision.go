@@ -109,7 +109,7 @@ func (p Place) pod(r deploy.Revision) (corev1.PodSpec, error) {
 	if err != nil {
 		return corev1.PodSpec{}, err
 	}
-	preStop := p.preStop()
+	preStop := p.PreStop()
 	return corev1.PodSpec{
 		ServiceAccountName:            p.Base(),
 		AutomountServiceAccountToken:  ptr(false),
@@ -136,8 +136,8 @@ func (p Place) pod(r deploy.Revision) (corev1.PodSpec, error) {
 	}, nil
 }
 
-// preStop is how long a pod serves on when it is to end, in whole seconds.
-func (p Place) preStop() int64 {
+// PreStop is how long a pod serves on when it is to end, in whole seconds.
+func (p Place) PreStop() int64 {
 	d := p.Cluster.PreStop
 	if d <= 0 {
 		d = deploy.DefaultPreStop
@@ -153,7 +153,12 @@ func seconds(d time.Duration) int32 {
 // env are the variables of a container. What is given as it stands must not be
 // expanded: $(NAME) means something to Kubernetes.
 func (p Place) env(r deploy.Revision) []corev1.EnvVar {
-	all := []corev1.EnvVar{{Name: "PORT", Value: strconv.Itoa(r.Config.Port)}}
+	return append([]corev1.EnvVar{{Name: "PORT", Value: strconv.Itoa(r.Config.Port)}}, p.Variables(r)...)
+}
+
+// Variables are those of slipway.yaml alone.
+func (p Place) Variables(r deploy.Revision) []corev1.EnvVar {
+	var all []corev1.EnvVar
 	for _, name := range slices.Sorted(maps.Keys(r.Config.Env)) {
 		all = append(all, corev1.EnvVar{Name: name, Value: strings.ReplaceAll(r.Config.Env[name], "$", "$$")})
 	}
