@@ -135,6 +135,19 @@ type gateway struct {
 	Name      label     `yaml:"name" jsonschema:"required" jsonschema_description:"The Gateway's name."`
 	Namespace *label    `yaml:"namespace" jsonschema_description:"The Gateway's namespace. Left out: that of the environment."`
 	Host      placeHost `yaml:"host" jsonschema:"required" jsonschema_description:"The host name that users ask for, in which {environment} stands for the environment's name."`
+	Testers   *testers  `yaml:"testers" jsonschema_description:"Whose requests get a new version as soon as it is started, before any user."`
+	Sticky    *sticky   `yaml:"sticky" jsonschema_description:"By what users are known, so that they stay on their side while shares grow. Left out: each request is placed anew."`
+}
+
+type testers struct {
+	Header headerName  `yaml:"header" jsonschema:"required" jsonschema_description:"The header that testers send."`
+	Value  headerValue `yaml:"value" jsonschema:"required" jsonschema_description:"Its value, to the letter."`
+}
+
+type sticky struct {
+	Cookie *cookieName `yaml:"cookie" jsonschema_description:"A cookie by which the app knows its users, such as that of its sessions."`
+	Header *headerName `yaml:"header" jsonschema_description:"A header that names users, set by what is in front of the gateway."`
+	EndsIn *ending     `yaml:"ends-in" jsonschema_description:"What its values end in, evenly spread: hex (3 digits), decimal (4 digits) or base64 (2 characters, without padding). Left out: hex."`
 }
 
 // strategies are named as in deploy.Kinds.

@@ -88,11 +88,7 @@ func (k *kubernetes) compile() deploy.Cluster {
 		Pod: deploy.Pod{CPU: string(or(k.CPU, "")), Memory: string(or(k.Memory, "")), User: string(or(k.User, ""))},
 	}
 	c.Manifests = k.manifests()
-	if k.Gateway != nil {
-		c.Gateway = &deploy.Gateway{
-			Name: string(k.Gateway.Name), Namespace: string(or(k.Gateway.Namespace, "")), Host: string(k.Gateway.Host),
-		}
-	}
+	c.Gateway = k.Gateway.compile()
 	return c
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -45,7 +46,7 @@ func (r *reader) fieldsLike(v reflect.Value, p place, refused map[string]refusal
 	}
 	for _, name := range keys.required {
 		if !given[name] {
-			ok = r.missing(name, p)
+			ok = r.missing(name, p, cmp.Or(own[name], examples[name]))
 		}
 	}
 	return ok
@@ -84,10 +85,10 @@ var elsewhereCalled = map[string]string{
 	"cache": "cache-to", "oci-layout": "archive",
 }
 
-func (r *reader) missing(name string, p place) bool {
+func (r *reader) missing(name string, p place, example string) bool {
 	return r.add(p.keyMark(), Error{
 		Message: fmt.Sprintf("%s: the key %s is missing", p.name, quote(name)),
-		Hint:    "add " + examples[name],
+		Hint:    "add " + example,
 	})
 }
 

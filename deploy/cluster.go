@@ -67,7 +67,37 @@ type Gateway struct {
 	Name, Namespace string
 	// Host is the name that users ask for; it may hold EnvironmentPlace.
 	Host string
+	// Testers get the candidate as soon as it is started; nil is nobody.
+	Testers *Testers `json:",omitempty"`
+	// Sticky keeps users on their side while shares grow; nil is that each
+	// request is placed anew.
+	Sticky *Sticky `json:",omitempty"`
 }
+
+// Testers are known by a header of their requests with just this value.
+type Testers struct{ Header, Value string }
+
+// Sticky says by what users are known: by a cookie that the app gives them, or by a
+// header that something in front of the gateway sets. One of the two is empty.
+type Sticky struct {
+	Cookie, Header string
+	// EndsIn is what the value ends in; empty means EndsInHex.
+	EndsIn Ending
+}
+
+// Ending is an alphabet in which the last characters of a value are spread evenly
+// over users.
+type Ending string
+
+// The endings.
+const (
+	EndsInHex     Ending = "hex"
+	EndsInDecimal Ending = "decimal"
+	EndsInBase64  Ending = "base64"
+)
+
+// Endings are all, in the order in which help texts list them.
+var Endings = []Ending{EndsInHex, EndsInDecimal, EndsInBase64}
 
 // EnvironmentPlace stands for the name of the environment in a namespace or a
 // host, so that each preview has one of its own.

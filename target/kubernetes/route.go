@@ -71,14 +71,16 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err := entry(r).lead(ctx, after); err != nil {
 		return before, err
 	}
-	if nobody(before) && nobody(after) {
+	if r.nobody(before) && r.nobody(after) {
 		return before, nil // there is nothing to follow
 	}
 	return before, r.inForce(ctx, written, after)
 }
 
-// nobody reports whether no revision has users.
-func nobody(t objects.Traffic) bool { return t.Weights().Nobody() }
+// nobody reports whether no revision has users, nor testers.
+func (r route) nobody(t objects.Traffic) bool {
+	return t.Weights().Nobody() && (t.Candidate == "" || r.place.Cluster.Gateway.Testers == nil)
+}
 
 // write is one try. It gives back the route as it is now; nil where there is
 // none, and none is needed.
@@ -114,7 +116,11 @@ func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if after, err = f(before); err != nil || after == before {
 		return before, after, nil, err
 	}
-	now, err = r.api().Create(ctx, r.place.Route(after), creation)
+	made, err := r.place.Route(after)
+	if err != nil {
+		return before, after, nil, err
+	}
+	now, err = r.api().Create(ctx, made, creation)
 	if absent(err) {
 		err = deploy.Hinted(err, "install the Gateway API and a gateway in the cluster, or leave gateway out of the target")
 	}

@@ -51,7 +51,7 @@ func TestObjectsOfSlipwayYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	var docs []string
-	for _, o := range []any{p.ServiceAccount(), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), p.Route(objects.Traffic{Live: r.ID}).Object} {
+	for _, o := range []any{p.ServiceAccount(), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), routeOf(t, p, objects.Traffic{Live: r.ID}).Object} {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -239,7 +239,7 @@ spec:
 }
 
 func TestRedirectSaysThatTheRouteWasTakenForSomethingElse(t *testing.T) {
-	route := place().Route(objects.Traffic{})
+	route := routeOf(t, place(), objects.Traffic{})
 	if err := unstructured.SetNestedSlice(route.Object, []any{map[string]any{"backendRefs": []any{map[string]any{"name": "other"}}}}, "spec", "rules"); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestRedirectSaysThatTheRouteWasTakenForSomethingElse(t *testing.T) {
 // A route can be moved by any sequence of traffics, and the last one counts.
 func TestTrafficIsReadBack(t *testing.T) {
 	p := place()
-	route := p.Route(objects.Traffic{Candidate: "aaaaaaaaaaaa"})
+	route := routeOf(t, p, objects.Traffic{Candidate: "aaaaaaaaaaaa"})
 	empty := p.Mark(objects.Traffic{})
 	for _, traffic := range []objects.Traffic{
 		{Live: "aaaaaaaaaaaa"},
@@ -310,6 +310,15 @@ func TestTrafficBesideABaseline(t *testing.T) {
 	if both.Switch("b").Baseline != "a-baseline" || both.Drop("b").Baseline != "a-baseline" {
 		t.Error("the baseline runs on, and nobody knows of it")
 	}
+}
+
+func routeOf(t *testing.T, p objects.Place, traffic objects.Traffic) *unstructured.Unstructured {
+	t.Helper()
+	route, err := p.Route(traffic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return route
 }
 
 func canonical(t *testing.T, v any) string {

@@ -155,26 +155,28 @@ const (
 // that is nobody, or whoever was there before Slipway.
 func (p Place) backends(t Traffic, port int64) []any {
 	var all []any
-	ref := func(name string, weight int64) map[string]any {
-		return map[string]any{"group": "", "kind": "Service", "name": name, "port": port, "weight": weight}
-	}
 	w := t.Weights()
 	for _, side := range []struct {
 		revision string
 		weight   int64
 	}{{t.Live, w.Live}, {t.Candidate, w.Candidate}, {t.Baseline, w.Baseline}} {
 		if side.weight > 0 {
-			all = append(all, ref(p.Name(side.revision), side.weight))
+			all = append(all, backend(p.Name(side.revision), port, side.weight))
 		}
 	}
 	if len(all) == 0 {
-		return []any{ref(p.EntryName(), weightScale)}
+		return []any{backend(p.EntryName(), port, weightScale)}
 	}
 	return all
 }
 
+// backend is a Service in a rule, with all that the cluster would add.
+func backend(name string, port, weight int64) map[string]any {
+	return map[string]any{"group": "", "kind": "Service", "name": name, "port": port, "weight": weight}
+}
+
 // Route is the environment's route while nobody has touched it.
-func (p Place) Route(t Traffic) *unstructured.Unstructured {
+func (p Place) Route(t Traffic) (*unstructured.Unstructured, error) {
 	g := p.Cluster.Gateway
 	parent := map[string]any{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": g.Name}
 	if g.Namespace != "" {
@@ -198,10 +200,8 @@ func (p Place) Route(t Traffic) *unstructured.Unstructured {
 	route.SetName(p.Base())
 	route.SetNamespace(p.Namespace)
 	route.SetLabels(p.Labels())
-	annotations := t.Annotate(nil)
-	annotations[annotationHost] = p.Host()
-	route.SetAnnotations(annotations)
-	return route
+	route.SetAnnotations(map[string]string{annotationHost: p.Host()})
+	return route, p.Redirect(route, t)
 }
 
 // ProbePath is answered by the gateway itself, with a redirection to the Mark of
@@ -223,7 +223,11 @@ func (p Place) mark(t Traffic) map[string]any {
 // Mark is a host name that is nobody's and tells one traffic from another. It
 // does not tell what they are.
 func (p Place) Mark(t Traffic) string {
-	return "t-" + sha(fmt.Sprint(p.backends(t, ServicePort))) + ".slipway.invalid"
+	what := fmt.Sprint(p.backends(t, ServicePort))
+	if placing := p.placing(t); len(placing) > 0 {
+		what += fmt.Sprint(placing)
+	}
+	return "t-" + sha(what) + ".slipway.invalid"
 }
 
 // remark follows the traffic in the rule that answers at ProbePath. Where somebody
@@ -266,6 +270,7 @@ func (p Place) lead(route *unstructured.Unstructured, t Traffic) error {
 	if err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
 	}
+	rules = p.unplaced(route, rules)
 	moved := 0
 	for i := range rules {
 		rule, isMap := rules[i].(map[string]any)
@@ -282,6 +287,9 @@ func (p Place) lead(route *unstructured.Unstructured, t Traffic) error {
 			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.EntryName())
 	}
 	p.remark(rules, t)
+	if rules, err = p.place(route, rules, t); err != nil {
+		return err
+	}
 	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
 	}
@@ -360,34 +368,53 @@ func (p Place) leadsHere(ref map[string]any) bool {
 // replace puts the revisions in place of those that a rule has now. Filters of a
 // single backend go along to those that come in its place.
 func (p Place) replace(refs any, t Traffic) ([]any, bool) {
+	now := p.sorted(refs)
+	if !now.leads {
+		return nil, false
+	}
+	return append(now.filtered(p.backends(t, now.port)), now.others...), true
+}
+
+// sorted are the backends of a rule.
+type sorted struct {
+	// leads says that there are any of this environment's; port is theirs, and
+	// filters those of the first that has any.
+	leads   bool
+	port    int64
+	filters any
+	// others are backends of others.
+	others []any
+}
+
+func (p Place) sorted(refs any) sorted {
+	s := sorted{port: ServicePort}
 	list, _ := refs.([]any)
-	var others []any
-	var filters any
-	port, found := int64(ServicePort), false
 	for _, entry := range list {
 		ref, isMap := entry.(map[string]any)
 		if !isMap || !p.leadsHere(ref) {
-			others = append(others, entry)
+			s.others = append(s.others, entry)
 			continue
 		}
-		found = true
+		s.leads = true
 		if n, has := ref["port"].(int64); has {
-			port = n
+			s.port = n
 		}
-		if f, has := ref["filters"]; has && filters == nil {
-			filters = f
-		}
-	}
-	if !found {
-		return nil, false
-	}
-	own := p.backends(t, port)
-	if filters != nil {
-		for _, entry := range own {
-			entry.(map[string]any)["filters"] = filters
+		if f, has := ref["filters"]; has && s.filters == nil {
+			s.filters = f
 		}
 	}
-	return append(own, others...), true
+	return s
+}
+
+// filtered gives backends the filters of those in whose place they come.
+func (s sorted) filtered(refs []any) []any {
+	if s.filters == nil {
+		return refs
+	}
+	for _, entry := range refs {
+		entry.(map[string]any)["filters"] = s.filters
+	}
+	return refs
 }
 
 // rehost follows a host name that was changed in slipway.yaml; names that others
