@@ -71,16 +71,14 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err := entry(r).lead(ctx, after); err != nil {
 		return before, err
 	}
-	if r.nobody(before) && r.nobody(after) {
+	if nobody(before) && nobody(after) {
 		return before, nil // there is nothing to follow
 	}
 	return before, r.inForce(ctx, written, after)
 }
 
 // nobody reports whether no revision has users, nor testers.
-func (r route) nobody(t objects.Traffic) bool {
-	return t.Weights().Nobody() && (t.Candidate == "" || r.place.Cluster.Gateway.Testers == nil)
-}
+func nobody(t objects.Traffic) bool { return t.Weights().Nobody() && !t.Admitted }
 
 // write is one try. It gives back the route as it is now; nil where there is
 // none, and none is needed.
@@ -239,10 +237,18 @@ func (r route) seen(o *unstructured.Unstructured, generation int64) (bool, error
 				return true, nil
 			}
 			return false, deploy.Hinted(fmt.Errorf("the gateway %s refuses the route %s: %v: %v", name, r.place.RouteName(), c["reason"], c["message"]),
-				"look at which routes the listeners of the gateway allow, and at their host names")
+				"%s", r.whyRefused(c["reason"]))
 		}
 	}
 	return false, nil
+}
+
+// whyRefused is what to look at when a gateway refuses the route.
+func (r route) whyRefused(reason any) string {
+	if reason == "UnsupportedValue" && r.place.Cluster.Gateway.Sticky != nil {
+		return "it may not know regular expressions in headers, which sticky needs: leave that out"
+	}
+	return "look at which routes the listeners of the gateway allow, and at their host names"
 }
 
 // same reports whether a write would change nothing that is ours.

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,21 +38,33 @@ var (
 // Kinds are the strategies that a cluster can do. A canary needs a gateway.
 func Kinds() []deploy.Kind { return slices.Clone(deploy.Kinds) }
 
-// Unplaced is what users of a canary should know: the Gateway API's standard
-// channel has nothing that keeps a user on one side.
+// Unplaced is what users of a canary should know where nothing says by what they
+// are known: the Gateway API's standard channel has nothing that keeps a user on one
+// side by itself.
 const Unplaced = "the gateway places each request anew: a user of the canary may meet both versions"
 
-// Advise says what a cluster without a gateway cannot do, and that a gateway does
-// not keep users on their side.
+// Advise says what a cluster without a gateway cannot do, and how a gateway keeps
+// users on their side.
 func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
-	split := s.Kind == deploy.Canary || s.Kind == deploy.Rolling
+	g, split := t.place.Cluster.Gateway, s.Kind == deploy.Canary || s.Kind == deploy.Rolling
 	switch {
-	case t.place.Cluster.Gateway == nil && split:
+	case g == nil && split:
 		return nil, errNoGateway(s.Kind)
-	case s.Kind == deploy.Canary:
+	case s.Kind == deploy.Canary && g.Sticky == nil:
 		return []string{Unplaced}, nil
+	case s.Kind == deploy.Canary:
+		return []string{placedBy(*g.Sticky)}, nil
 	}
 	return nil, nil
+}
+
+// placedBy says who stays on their side.
+func placedBy(s deploy.Sticky) string {
+	what := "the header " + s.Header
+	if s.Cookie != "" {
+		what = "the cookie " + s.Cookie
+	}
+	return fmt.Sprintf("users stay on their side by %s, where its value ends in %s: what comes without is placed anew each time", what, cmp.Or(s.EndsIn, deploy.EndsInHex))
 }
 
 // errNoGateway refuses what only a gateway can do: a Service sends users to all
@@ -94,7 +107,19 @@ func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int, beg
 		return err
 	}
 	t.forward.want(t.place, r.ID)
-	return t.ready(ctx, r, replicas)
+	if err := t.ready(ctx, r, replicas); err != nil {
+		return err
+	}
+	return t.admit(ctx, r)
+}
+
+// admit lets testers to a candidate that is ready.
+func (t *Target) admit(ctx context.Context, r deploy.Revision) error {
+	if g := t.place.Cluster.Gateway; g == nil || g.Testers == nil {
+		return nil
+	}
+	_, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Admit(r.ID), nil })
+	return err
 }
 
 // ready waits until so many replicas can serve, or it is certain that they never

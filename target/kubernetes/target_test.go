@@ -1,12 +1,14 @@
 package kubernetes_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/targettest"
 )
 
@@ -21,11 +23,19 @@ func TestTarget(t *testing.T) {
 			if strings.Contains(t.Name(), "lost") {
 				place.PreStop = 0 // as users have it; the other cases save the time
 			}
+			if strings.Contains(t.Name(), "stay") || strings.Contains(t.Name(), "their_shares") {
+				place.Gateway.Sticky = &deploy.Sticky{Cookie: "session"} // and otherwise chance alone decides
+			}
 			env.Target = deploy.TargetSpec{Kind: "kubernetes", Cluster: place}
 			return l.target(t, app, env)
 		},
 		Patience:  3 * time.Minute,
-		Unplaced:  kubernetes.Unplaced,
+		Known:     session,
 		Transport: l.users,
 	})
+}
+
+// session is a user with the cookie of an app's session.
+func session() http.Header {
+	return http.Header{"Cookie": {fmt.Sprintf("theme=dark; session=%016x", rand.Uint64())}} //nolint:gosec // nothing is kept secret by it
 }

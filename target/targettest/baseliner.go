@@ -200,9 +200,6 @@ func baselineRefused(w *world) {
 // come to either, from the baseline to the candidate, and nobody comes back.
 func baselineSticky(w *world) {
 	as[deploy.Baseliner](w)
-	if w.driver.Unplaced != "" {
-		w.Skip(w.driver.Unplaced)
-	}
 	a, b, copied := w.compared()
 	sides := w.sides()
 	w.splitBeside(a, b, copied, 20, 20)

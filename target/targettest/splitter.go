@@ -66,9 +66,6 @@ func splitRefused(w *world) {
 
 func sticky(w *world) {
 	as[deploy.Splitter](w)
-	if w.driver.Unplaced != "" {
-		w.Skip(w.driver.Unplaced)
-	}
 	a, b := w.beside()
 	url := w.state().URL
 	w.split(a, b, 20)

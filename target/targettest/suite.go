@@ -25,10 +25,9 @@ type Driver struct {
 	// Patience bounds every act, and every wait for a state; zero means one
 	// minute. It is no measure of speed, only the end of hope.
 	Patience time.Duration
-	// Unplaced is why users do not stay on their side while the share grows, where
-	// what splits them is not the driver's own and cannot keep them; empty where
-	// they do.
-	Unplaced string
+	// Known is what each user of an app brings along, where targets place users by
+	// that: headers of all their requests, others for each of them. Nil is nothing.
+	Known func() http.Header
 	// Transport reaches the URLs that targets tell; nil means as any client
 	// on this machine does.
 	Transport http.RoundTripper

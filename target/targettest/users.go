@@ -11,12 +11,20 @@ import (
 )
 
 // user is somebody with a browser: the cookies that it gets, it keeps.
-type user struct{ client *http.Client }
+type user struct {
+	client *http.Client
+	// known are headers that it sends always.
+	known http.Header
+}
 
 // newcomer is a user who has never been here.
 func (w *world) newcomer() user {
 	jar, _ := cookiejar.New(nil) // has no error without options
-	return user{&http.Client{Jar: jar, Transport: w.driver.Transport, Timeout: w.driver.Patience}}
+	u := user{client: &http.Client{Jar: jar, Transport: w.driver.Transport, Timeout: w.driver.Patience}}
+	if w.driver.Known != nil {
+		u.known = w.driver.Known()
+	}
+	return u
 }
 
 // get asks once. A status other than 200 is an error.
@@ -41,6 +49,9 @@ func (u user) open(ctx context.Context, url string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range u.known {
+		req.Header[name] = values
 	}
 	return u.client.Do(req)
 }
@@ -168,7 +179,7 @@ func (c *crowd) wander(ctx context.Context, url string) {
 	client.Jar = nil
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
-		body, err := user{client}.get(context.WithoutCancel(ctx), url)
+		body, err := user{client: client}.get(context.WithoutCancel(ctx), url)
 		c.note(body, err)
 		select {
 		case <-ctx.Done():

@@ -39,7 +39,7 @@ func (p Place) placing(t Traffic) []placed {
 		return nil
 	}
 	var all []placed
-	if g.Testers != nil && t.Candidate != "" {
+	if g.Testers != nil && t.Admitted && t.Candidate != "" {
 		all = append(all, placed{header{g.Testers.Header, "Exact", g.Testers.Value}, t.Candidate, true})
 	}
 	w := t.Weights()

@@ -182,8 +182,13 @@ func TestTestersMeetTheCandidate(t *testing.T) {
 		want    string
 	}{
 		{objects.Traffic{Live: liveID}, ""},
-		{objects.Traffic{Live: liveID, Candidate: newID}, newID},
-		{objects.Traffic{Live: liveID, Candidate: newID, Share: 0.01}, newID},
+		{objects.Traffic{Live: liveID}.Begin(newID), ""}, // it is not ready yet
+		{objects.Traffic{Live: liveID}.Begin(newID).Admit(newID), newID},
+		{objects.Traffic{Live: liveID}.Begin(newID).Admit(newID).Split(newID, 0.01, 0), newID},
+		{objects.Traffic{Live: liveID}.Begin(newID).Admit(newID).Begin("cccccccccccc"), ""},
+		{objects.Traffic{}.Begin(newID).Admit(newID), newID},
+		{objects.Traffic{Live: liveID}.Begin(newID).Admit(newID).Drop(newID), ""},
+		{objects.Traffic{Live: liveID}.Begin(newID).Admit(newID).Switch(newID), ""},
 		{objects.Traffic{Live: newID}, ""},
 	} {
 		mark := p.Mark(c.traffic)
@@ -196,7 +201,7 @@ func TestTestersMeetTheCandidate(t *testing.T) {
 		if got := gateway(t, p, route, map[string]string{"X-Canary": "never"}); got != "" {
 			t.Errorf("%+v: who has another value gets %q", c.traffic, got)
 		}
-		if without := c.traffic.Drop(newID); c.traffic.Candidate != "" && mark == p.Mark(without) {
+		if without := c.traffic.Drop(newID); c.traffic.Admitted && mark == p.Mark(without) {
 			t.Errorf("%+v: nobody sees whether the gateway lets testers in", c.traffic)
 		}
 	}
@@ -227,7 +232,7 @@ func TestPlacingLeavesWhatIsNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second finds the work done
-		if err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID}); err != nil {
+		if err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID, Admitted: true}); err != nil {
 			t.Fatal(err)
 		}
 		rules, _, _ = unstructured.NestedSlice(route.Object, "spec", "rules")
@@ -268,11 +273,11 @@ func TestTooManyRules(t *testing.T) {
 	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
 		t.Fatal(err)
 	}
-	err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID, Share: 10})
+	err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID, Share: 10, Admitted: true})
 	if err == nil || deploy.HintOf(err) == "" {
 		t.Errorf("want an error with a hint, got %v", err)
 	}
-	if err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID}); err != nil {
+	if err := p.Redirect(route, objects.Traffic{Live: liveID, Candidate: newID, Admitted: true}); err != nil {
 		t.Errorf("the way back: %v", err)
 	}
 }

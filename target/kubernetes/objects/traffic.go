@@ -20,6 +20,8 @@ type Traffic struct {
 	// Share is what the candidate has of the users, and BaselineShare what the
 	// baseline has; together they are at most 100, and live has the rest.
 	Share, BaselineShare deploy.Percent
+	// Admitted says that the candidate is ready for testers.
+	Admitted bool
 }
 
 // The annotations of a Traffic, and the host name that was written last.
@@ -29,12 +31,14 @@ const (
 	annotationShare         = "slipway.dev/share"
 	annotationBaseline      = "slipway.dev/baseline"
 	annotationBaselineShare = "slipway.dev/baseline-share"
+	annotationTesters       = "slipway.dev/testers"
 	annotationHost          = "slipway.dev/host"
 )
 
 // ReadTraffic takes it from annotations.
 func ReadTraffic(annotations map[string]string) (t Traffic, err error) {
 	t.Live, t.Candidate, t.Baseline = annotations[annotationLive], annotations[annotationCandidate], annotations[annotationBaseline]
+	t.Admitted = annotations[annotationTesters] == admitted
 	if t.Share, err = readShare(annotations, annotationShare); err != nil {
 		return t, err
 	}
@@ -54,14 +58,20 @@ func readShare(annotations map[string]string, key string) (deploy.Percent, error
 	return deploy.Percent(share), nil
 }
 
+// admitted is what is written where testers get the candidate.
+const admitted = "admitted"
+
 // Annotate writes it into annotations, which may be nil, and gives them back. Of a
-// baseline they speak only while there is one.
+// baseline and of testers they speak only while there are any.
 func (t Traffic) Annotate(annotations map[string]string) map[string]string {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
 	annotations[annotationLive], annotations[annotationCandidate] = t.Live, t.Candidate
 	annotations[annotationShare] = writeShare(t.Share)
+	if annotations[annotationTesters] = admitted; !t.Admitted {
+		delete(annotations, annotationTesters)
+	}
 	if t.Baseline == "" {
 		delete(annotations, annotationBaseline)
 		delete(annotations, annotationBaselineShare)
@@ -76,8 +86,14 @@ func writeShare(p deploy.Percent) string { return strconv.FormatFloat(float64(p)
 // Begin makes a revision the candidate, unless it is live.
 func (t Traffic) Begin(id string) Traffic {
 	if t.Live != id && t.Candidate != id {
-		t.Candidate, t.Share, t.BaselineShare = id, 0, 0
+		t.Candidate, t.Share, t.BaselineShare, t.Admitted = id, 0, 0, false
 	}
+	return t
+}
+
+// Admit lets testers to a revision while it is the candidate.
+func (t Traffic) Admit(id string) Traffic {
+	t.Admitted = t.Admitted || t.Candidate == id
 	return t
 }
 
@@ -104,7 +120,7 @@ func (t Traffic) Drop(id string) Traffic {
 	case t.Live:
 		t.Live, t.Share, t.BaselineShare = "", 0, 0
 	case t.Candidate:
-		t.Candidate, t.Share, t.BaselineShare = "", 0, 0
+		t.Candidate, t.Share, t.BaselineShare, t.Admitted = "", 0, 0, false
 	case t.Baseline:
 		t.Baseline, t.BaselineShare = "", 0
 	}
