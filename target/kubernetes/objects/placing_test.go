@@ -141,16 +141,20 @@ func TestEndsOfValues(t *testing.T) {
 		known, strange []string
 	}{
 		{
-			deploy.Sticky{Cookie: "sid"}, "Cookie",
+			deploy.Sticky{Cookie: "sid"},
+			"Cookie",
 			[]string{"sid=00000ABC", "sid=abc", "x=y; sid=abc", "x=y;sid=abc; z=1", "sid=abc;"},
 			[]string{"", "sid=", "sid=ab", "sid=xyz", "notsid=abc", "sid=abcz", "other=sid=abc", "side=abc"},
 		},
 		{
-			deploy.Sticky{Header: "X-User", EndsIn: deploy.EndsInDecimal}, "X-User",
-			[]string{"0000", "user-123456"}, []string{"", "999", "12a4", "1234 "},
+			deploy.Sticky{Header: "X-User", EndsIn: deploy.EndsInDecimal},
+			"X-User",
+			[]string{"0000", "user-123456"},
+			[]string{"", "999", "12a4", "1234 "},
 		},
 		{
-			deploy.Sticky{Cookie: "__Host-s.1", EndsIn: deploy.EndsInBase64}, "Cookie",
+			deploy.Sticky{Cookie: "__Host-s.1", EndsIn: deploy.EndsInBase64},
+			"Cookie",
 			[]string{"__Host-s.1=ab", "__Host-s.1=+/==", "__Host-s.1=-_%3D", "__Host-s.1=s%3Aabc.A1"},
 			[]string{"__Host-s.1=", "__Host-s.1=a", "__Host-sx1=ab"},
 		},
