@@ -12,6 +12,8 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -248,6 +250,32 @@ func Registry(t testing.TB) string {
 func Gateway(t testing.TB) string {
 	t.Helper()
 	return variable(t, "GATEWAY")
+}
+
+// GatewayMetrics is where the gateway counts, as a URL that a Prometheus scrapes.
+func GatewayMetrics(t testing.TB) string {
+	t.Helper()
+	return variable(t, "GATEWAY_METRICS")
+}
+
+// Users reaches every host of the gateway where that listens, as users do, and
+// addresses on this machine as they are.
+func Users(t testing.TB) *http.Transport {
+	t.Helper()
+	gateway, dialer := Gateway(t), &net.Dialer{Timeout: 10 * time.Second}
+	return &http.Transport{
+		MaxIdleConnsPerHost: 32,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, _, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			if net.ParseIP(host) == nil {
+				address = gateway
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
+	}
 }
 
 func variable(t testing.TB, name string) string {

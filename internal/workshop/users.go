@@ -30,6 +30,14 @@ type Users struct {
 	// lost are requests that were sent to a revision and lost.
 	revisions map[string]string
 	lost      map[string]int
+	losses    []Loss
+}
+
+// Loss is a request that no version of the app answered.
+type Loss struct {
+	// Sent is when it was, Ended when that it was lost was known.
+	Sent, Ended time.Time
+	Fate        string
 }
 
 // revisionHeader names the revision that a request was sent to, also on the
@@ -64,8 +72,18 @@ type Count struct {
 
 // Send lets users send requests to a URL, so many a second, until End.
 func Send(url string, perSecond int) *Users {
+	return SendBy(nil, url, perSecond)
+}
+
+// SendBy is Send by a way of its own to hosts that this machine does not know;
+// nil is as any client.
+func SendBy(way http.RoundTripper, url string, perSecond int) *Users {
+	options := []func(*vegeta.Attacker){vegeta.Timeout(answerLimit)}
+	if way != nil {
+		options = append(options, vegeta.Client(&http.Client{Transport: way, Timeout: answerLimit}))
+	}
 	u := &Users{
-		attacker: vegeta.NewAttacker(vegeta.Timeout(answerLimit)),
+		attacker: vegeta.NewAttacker(options...),
 		done:     make(chan struct{}),
 		count: Count{
 			Answered: map[string]int{}, Faults: map[string]int{},
@@ -98,6 +116,7 @@ func (u *Users) add(r *vegeta.Result) {
 		c.Lost++
 		c.FirstLost = cmp.Or(c.FirstLost, fate(r))
 		u.lost[revision]++
+		u.losses = append(u.losses, Loss{Sent: r.Timestamp, Ended: r.End(), Fate: fate(r)})
 		return
 	case good:
 		c.Answered[version]++
@@ -167,6 +186,14 @@ func (u *Users) Latencies() []time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.latencies)
+}
+
+// Losses are the requests that were lost so far, in the order in which that was
+// known.
+func (u *Users) Losses() []Loss {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.losses)
 }
 
 // Since is what was added to an earlier count. FirstLost, Slowest and moments are

@@ -1,8 +1,6 @@
 package kubernetes_test
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -34,7 +32,7 @@ func newLab(t *testing.T) *lab {
 	// The gateway's ports are no secret, and not ours.
 	may = append(may, access.Permission{Verb: "get", Group: "gateway.networking.k8s.io", Resource: "gateways", Namespace: "default"})
 	l.kubeconfig = clustertest.KubeconfigFor(t, l.namespace, may)
-	l.users = transport(clustertest.Gateway(t))
+	l.users = clustertest.Users(t)
 	return l
 }
 
@@ -61,23 +59,4 @@ func (l *lab) target(t *testing.T, app string, env deploy.Environment) *kubernet
 		t.Fatal(err)
 	}
 	return c.Target(app, env)
-}
-
-// transport reaches every host of the gateway where that listens, and addresses
-// on this machine as they are.
-func transport(gateway string) http.RoundTripper {
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	return &http.Transport{
-		MaxIdleConnsPerHost: 32,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			host, _, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			if net.ParseIP(host) == nil {
-				address = gateway
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
-	}
 }

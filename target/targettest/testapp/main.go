@@ -2,7 +2,7 @@
 // which stand in the entrypoint of an image, say how it misbehaves; the
 // environment variable PORT says where it listens.
 //
-//	GET /              its name
+//	GET /              its name; where a flag asks for it, 500 and "error from " with its name
 //	GET /healthz       200, or 503 when it is sick
 //	GET /me            its name, and a word that no other process has
 //	GET /env?NAME      the value of an environment variable
@@ -25,6 +25,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,6 +52,10 @@ type app struct {
 	eat        int
 	unless     string
 	sick       atomic.Bool
+	// failEach and sickAfter count answers of /; zero is never.
+	failEach  uint64
+	sickAfter uint64
+	answers   atomic.Uint64
 }
 
 // parse reads the flags.
@@ -67,6 +72,8 @@ func parse() *app {
 	flag.BoolVar(&a.ignoreTerm, "ignore-term", false, "do not end on SIGTERM")
 	flag.IntVar(&a.eat, "eat", 0, "take so many MiB of memory at the start")
 	flag.StringVar(&a.unless, "exit-unless", "", "exit with code 1, unless this file is there, and make it")
+	flag.Uint64Var(&a.failEach, "fail-each", 0, "fail each so manieth user")
+	flag.Uint64Var(&a.sickAfter, "sick-after", 0, "be sick, and fail all users, after so many")
 	sick := flag.Bool("sick", false, "answer the health check with 503")
 	flag.Parse()
 	a.sick.Store(*sick)
@@ -143,7 +150,7 @@ func (a *app) serve() error {
 
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, a.name) })
+	mux.HandleFunc("/", a.answer)
 	me := fmt.Sprintf("%s %016x", a.name, rand.Uint64())
 	mux.HandleFunc("/me", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, me) })
 	mux.HandleFunc("/healthz", a.health)
@@ -154,6 +161,20 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { a.sick.Store(true) })
 	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
 	return mux
+}
+
+// answer is for a user.
+func (a *app) answer(w http.ResponseWriter, _ *http.Request) {
+	n := a.answers.Add(1)
+	if a.sickAfter > 0 && n > a.sickAfter {
+		a.sick.Store(true)
+	}
+	if a.failEach > 0 && n%a.failEach == 0 || a.sickAfter > 0 && a.sick.Load() {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, "error from "+strings.TrimPrefix(a.name, "hello from "))
+		return
+	}
+	fmt.Fprint(w, a.name)
 }
 
 func (a *app) health(w http.ResponseWriter, _ *http.Request) {
