@@ -38,6 +38,8 @@ type fake struct {
 	spread int
 	// alive says that the owner of the lock is seen.
 	alive bool
+	// deaf: it counts no requests, as a cluster.
+	deaf bool
 	// stolen makes the journal refuse as if another run wrote it.
 	stolen bool
 }
@@ -137,7 +139,9 @@ func (f *fake) State(ctx context.Context) (deploy.State, error) {
 		if c := f.counts[r.Revision.ID]; c != nil {
 			traffic = *c
 		}
-		r.Traffic, r.Spread = &traffic, f.spreadOf(traffic)
+		if r.Traffic, r.Spread = &traffic, f.spreadOf(traffic); f.deaf {
+			r.Traffic, r.Spread = nil, deploy.Spread{}
+		}
 	}
 	return s, ctx.Err()
 }

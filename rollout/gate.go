@@ -151,6 +151,11 @@ type watch struct {
 	// candidate.
 	deaf  bool
 	heard deploy.Traffic
+	// elsewhere are the candidate's requests in this stage that a metric has
+	// counted, whatever the target counts. Those of the first look may be from
+	// before.
+	elsewhere uint64
+	looked    bool
 	// blind is since when, zero when all is well.
 	blind time.Time
 	// observation is the last one, told when it was reported.
@@ -261,6 +266,12 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	sample.Dispersion = analysis.Dispersed(spread(state, w.plan.Live), spread(state, w.plan.Candidate))
 	w.court.measurement.take(&sample)
 	w.heard = w.heard.Plus(counts(sample.Candidate))
+	for _, o := range sample.Others {
+		if w.looked {
+			w.elsewhere += o.Candidate.Requests
+		}
+	}
+	w.looked = true
 	w.hear(ctx, sample)
 	w.judged = now
 	w.observation = deploy.Observation{

@@ -193,9 +193,10 @@ func (w *watch) may() bool {
 	return true
 }
 
-// unused reports whether no user has come to the candidate in this stage.
+// unused reports whether no user has come to the candidate in this stage, as far
+// as the target counts, and as metrics do.
 func (w *watch) unused() bool {
-	return w.judged.candidate.Since(w.before.candidate).Requests == 0
+	return w.elsewhere == 0 && w.judged.candidate.Since(w.before.candidate).Requests == 0
 }
 
 // patience is how long the stage is watched at most.

@@ -84,6 +84,34 @@ func TestRolloutIsJudgedByWhatIsMeasured(t *testing.T) {
 	}
 }
 
+// Where the target counts nothing, users are those that a metric counts, and a
+// stage passes by them.
+func TestUsersAreThoseThatAreMeasured(t *testing.T) {
+	for name, c := range map[string]struct {
+		meter meter
+		want  deploy.Outcome
+		told  string
+	}{
+		"as many as there are": {meter{}, deploy.Promoted, "is live"},
+		"worse":                {meter{errors: 25}, deploy.Reverted, "checkout errors 50% against 0%"},
+		"none of them":         {meter{after: 24 * time.Hour}, deploy.Held, "no user request has reached it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, m := serving(), &c.meter
+				f.deaf, m.began = true, time.Now()
+				e := &Engine{Measure: func(deploy.Plan) (*Measuring, error) {
+					return &Measuring{Names: []string{"checkout"}, Begin: func(context.Context) (Meter, error) { return m, nil }}, nil
+				}}
+				r := e.Deploy(t.Context(), judged(f, func(*deploy.Strategy) {}))
+				if r.Outcome != c.want || !strings.Contains(r.Reason, c.told) {
+					t.Errorf("%s: %s; want %s: …%s…", r.Outcome, r.Reason, c.want, c.told)
+				}
+			})
+		})
+	}
+}
+
 // between is an error from one time to another.
 func between(now, from, to time.Duration, err error) error {
 	if now >= from && now < to {

@@ -47,6 +47,8 @@ type Thresholds struct {
 	// next measurement in seconds since the rollout began.
 	next  float64
 	began bool
+	// met: the candidate has, or has had, users.
+	met   bool
 	tally tally
 	end   *Verdict
 }
@@ -94,6 +96,7 @@ func (t *Thresholds) Observe(s Sample) Verdict {
 		return t.assess(at)
 	}
 	t.sum = joined(t.sum, s)
+	t.met = t.met || s.Share > 0
 	if !t.began {
 		t.began, t.next = true, t.InitialDelay.Seconds()
 	}
@@ -135,8 +138,10 @@ func (t *Thresholds) measure() {
 	phase, err := t.evaluate(t.sum)
 	t.sum = Sample{}
 	if err != nil {
-		t.tally.errors++
 		t.tally.last = fmt.Sprintf("could not be measured: %s", err)
+		if t.met {
+			t.tally.errors++ // a version that starts without users has done nothing yet
+		}
 		return
 	}
 	t.tally.errors = 0
@@ -208,7 +213,7 @@ func (t *Thresholds) assess(at float64) Verdict {
 		v.Decision, v.ETA, v.Why = Revert, 0, fmt.Sprintf("%s %s; this was number %d in a row, the consecutiveErrorLimit is %d", t.Metric, n.last, n.errors, errorLimit)
 	case n.measured() == 0:
 		v.Why = "not known yet: " + t.Metric + " has not been measured"
-		if n.errors > 0 {
+		if n.last != "" {
 			v.Why = "not known yet: " + t.Metric + " " + n.last
 		}
 	case t.done() || t.effectiveCount() == 0:

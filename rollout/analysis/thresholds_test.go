@@ -81,12 +81,42 @@ func TestThresholdsCountAsArgoRolloutsDoes(t *testing.T) {
 			}
 			var v Verdict
 			for at := time.Duration(0); at <= time.Duration(tt.seconds)*time.Second; at += time.Second {
-				v = tt.rule.Observe(Sample{At: at})
+				v = tt.rule.Observe(Sample{At: at, Share: 10})
 			}
 			if v.Decision != tt.want || s.made/2 != tt.made {
 				t.Errorf("%s after %d measurements, want %s after %d: %s", v.Decision, s.made/2, tt.want, tt.made, v.Why)
 			}
 		})
+	}
+}
+
+// A version that starts has no users of which anything could be measured, however
+// long that takes.
+func TestThresholdsBearThatThereAreNoUsersYet(t *testing.T) {
+	j := &Thresholds{Metric: "m", Interval: time.Second, Success: func(s Sample) (bool, error) {
+		if s.Candidate.Requests == 0 {
+			return false, errors.New("nothing was measured")
+		}
+		return true, nil
+	}}
+	observe := func(from, to int, s Sample) (v Verdict) {
+		for i := from; i < to; i++ {
+			s.At = time.Duration(i) * time.Second
+			v = j.Observe(s)
+		}
+		return v
+	}
+	if v := observe(0, 60, Sample{}); v.Decision != Continue || !strings.Contains(v.Why, "nothing was measured") {
+		t.Errorf("without users: %s: %s", v.Decision, v.Why)
+	}
+	if v := observe(60, 64, Sample{Share: 100}); v.Decision != Continue {
+		t.Errorf("four errors with users: %s: %s", v.Decision, v.Why)
+	}
+	if v := observe(64, 65, Sample{Share: 100, Candidate: deploy.Traffic{Requests: 1}}); v.Decision != Advance {
+		t.Errorf("measured: %s: %s", v.Decision, v.Why)
+	}
+	if v := observe(65, 70, Sample{Share: 100}); v.Decision != Revert {
+		t.Errorf("five errors with users: %s: %s", v.Decision, v.Why)
 	}
 }
 
