@@ -126,7 +126,7 @@ func TestThresholdsByConditions(t *testing.T) {
 	j := &analysis.Thresholds{Metric: "errors", Success: condition, Interval: 10 * time.Second, Count: 3, ConsecutiveErrorLimit: &limit}
 	var v analysis.Verdict
 	for at, s := range []analysis.Sample{{}, {Candidate: deploy.Traffic{Requests: 100}}, {}, {}} {
-		s.At = time.Duration(at+1) * 10 * time.Second
+		s.At, s.Share = time.Duration(at+1)*10*time.Second, 10
 		v = j.Observe(s)
 	}
 	if v.Decision != analysis.Revert || !strings.Contains(v.Why, "nothing was measured of the new version; this was number 2 in a row") {

@@ -23,6 +23,8 @@ type counter struct {
 	// before is what the live version got in the last windows, the latest
 	// first.
 	before [steadyWindows]counted
+	// single: nobody is on the live version any more, and it is not waited for.
+	single bool
 	// trusting compares every window; tests show what that leads to.
 	trusting bool
 }
@@ -66,6 +68,9 @@ func (c *counter) take(objects map[side][]*object, failed func(*object) bool) (c
 	if len(objects[candidate]) == 0 {
 		c.pass(objects, moments[live], failed)
 		return nil, nothing
+	}
+	if c.single {
+		return c.only(objects, moments[candidate], failed)
 	}
 	next, ok := c.ends.next(moments[live], moments[candidate])
 	if !ok {
@@ -179,6 +184,15 @@ func (c *counter) pass(objects map[side][]*object, moments []int64, failed func(
 	}
 	counts := c.advance(objects, window{moments[n-1], moments[n-1]}, failed)
 	c.remember(counts[live])
+}
+
+// only counts the candidate alone up to its last scrape.
+func (c *counter) only(objects map[side][]*object, moments []int64, failed func(*object) bool) (map[side]counted, outcome) {
+	n := len(moments)
+	if n == 0 || moments[n-1] <= c.ends.candidate {
+		return nil, nothing
+	}
+	return c.advance(objects, window{moments[n-1], moments[n-1]}, failed), compared
 }
 
 // advance counts up to the ends of a window.

@@ -104,3 +104,36 @@ func TestWhatIsToldAddsUp(t *testing.T) {
 		}
 	}
 }
+
+// A gateway that sends nobody to the live version any more drops its series. Once
+// all users are on the candidate, it is counted alone.
+func TestACandidateIsCountedAlone(t *testing.T) {
+	c := newCounter()
+	var apps [len(sides)]process
+	at := func(second int64, gone bool) (map[side]counted, outcome) {
+		apps[candidate].counts[1] += 7
+		apps[candidate].scraped(1000 * second)
+		objects := map[side][]*object{candidate: apps[candidate].seen("gateway", 60)}
+		if !gone {
+			apps[live].scraped(1000 * second)
+		}
+		if !c.single {
+			objects[live] = apps[live].seen("gateway", 60)
+		}
+		return c.take(objects, func(o *object) bool { return o.labels["code"] == "1" })
+	}
+	for second := int64(1); second <= 3; second++ {
+		at(second, false)
+	}
+	if counts, told := at(4, true); told != nothing {
+		t.Errorf("without the live version it is told: %+v", counts)
+	}
+	c.single = true
+	counts, told := at(5, true)
+	if told != compared || counts[candidate].failures != 14 || counts[live].requests != 0 {
+		t.Errorf("alone: %s, %+v", told, counts)
+	}
+	if counts, told = at(6, true); told != compared || counts[candidate].failures != 7 {
+		t.Errorf("and on: %s, %+v", told, counts)
+	}
+}

@@ -101,6 +101,9 @@ func (m *Measuring) compare(metric deploy.Metric, kind Kind) {
 
 // Take adds to a sample what has come in, and says what is not known.
 func (m *Meter) Take(into *analysis.Sample) error {
+	if into.Share >= 100 {
+		m.sources.alone()
+	}
 	reading, err := m.Watcher.Take()
 	reading.AddTo(into)
 	return errors.Join(append(slices.Clip(reading.Missing), err)...)
@@ -112,7 +115,7 @@ func (m *Measuring) Begin(ctx context.Context) (*Meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Meter{w}, nil
+	return &Meter{w, m.Sources}, nil
 }
 
 // Recall asks the sources about a time that is over.
@@ -122,7 +125,10 @@ func (m *Measuring) Recall(ctx context.Context, p Past) ([]Moment, error) {
 }
 
 // Meter is a Watcher whose readings go into samples.
-type Meter struct{ *Watcher }
+type Meter struct {
+	*Watcher
+	sources Sources
+}
 
 // judge adds who judges by the metric's own rules.
 func (m *Measuring) judge(metric deploy.Metric, kind Kind, against string, warmUp time.Duration) error {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -37,7 +38,14 @@ type Prometheus struct {
 	advanced time.Time
 	// recalled is the time that is told of; zero is now.
 	recalled time.Time
+	// alone: all users are on the candidate.
+	alone atomic.Bool
 }
+
+// Alone says that all users are on the candidate from now on: what counts the
+// live version is not waited for any more. A gateway that sends nobody to it
+// drops its series. It may be called while Measure runs.
+func (p *Prometheus) Alone() { p.alone.Store(true) }
 
 // selector is one query for raw samples.
 type selector struct {
@@ -211,8 +219,9 @@ func (p *Prometheus) fetch(ctx context.Context, back time.Duration, at time.Time
 	answers := map[side][][]*object{}
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(atOnce)
+	p.counter.single = p.alone.Load()
 	for _, s := range sides {
-		if s == live && p.subject.Live.IsZero() {
+		if s == live && (p.subject.Live.IsZero() || p.counter.single) {
 			continue
 		}
 		answer := make([][]*object, len(p.selectors[s]))
@@ -351,6 +360,9 @@ func (p *Prometheus) unseen(objects map[side][]*object) []error {
 	}
 	var missing []error
 	for _, s := range sides {
+		if s == live && p.counter.single {
+			continue
+		}
 		for _, sel := range p.selectors[s] {
 			if sel.role == failures || slices.ContainsFunc(objects[s], func(o *object) bool { return o.role == sel.role }) {
 				continue
@@ -361,10 +373,18 @@ func (p *Prometheus) unseen(objects map[side][]*object) []error {
 	}
 	if silent := p.now().Sub(p.advanced); len(missing) == 0 && silent > p.patience() {
 		missing = append(missing, p.wrong(p.selectors[candidate][0].query,
-			fmt.Errorf("has had no new samples of both versions for %s", silent.Round(time.Second)),
-			"look at whether its targets are up; counting goes on when both versions have been scraped"))
+			fmt.Errorf("has had no new samples of %s for %s", p.counted(), silent.Round(time.Second)),
+			"look at whether its targets are up; counting goes on when they have been scraped"))
 	}
 	return missing
+}
+
+// counted is who has to be scraped.
+func (p *Prometheus) counted() string {
+	if p.counter.single {
+		return "the new version"
+	}
+	return "both versions"
 }
 
 // patience is how long nothing new is nothing to speak of.

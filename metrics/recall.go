@@ -56,7 +56,7 @@ type Moment struct {
 type Recorder interface {
 	Source
 	// Recall is what Measure would have said at each moment of a time that is
-	// over, in their order; what is missing at the last of them is missing now.
+	// over, in which all users were on the candidate, in their order; what is missing at the last of them is missing now.
 	// It is asked before Measure, which goes on from there. Errors are those of
 	// Measure.
 	Recall(ctx context.Context, p Past) ([]Moment, error)
@@ -104,6 +104,7 @@ func (p *Prometheus) Recall(ctx context.Context, past Past) ([]Moment, error) {
 	if len(p.values) > 0 {
 		return p.recallValue(ctx, moments)
 	}
+	p.Alone()
 	defer func() { p.recalled = time.Time{} }()
 	var told []Moment
 	for len(moments) > 0 {

@@ -61,6 +61,15 @@ type Sources []Source
 
 var _ Source = Sources(nil)
 
+// alone tells those that heed it that all users are on the candidate.
+func (s Sources) alone() {
+	for _, source := range s {
+		if p, heeds := source.(*Prometheus); heeds {
+			p.Alone()
+		}
+	}
+}
+
 // Measure joins what they say. Where some fail, the reading has what the others
 // measured, beside the errors.
 func (s Sources) Measure(ctx context.Context) (Reading, error) {

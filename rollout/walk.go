@@ -67,7 +67,7 @@ func (r *rollout) stage(ctx context.Context, n int, s deploy.Stage) error {
 	if err != nil {
 		return err
 	}
-	if err := r.act(ctx, s); err != nil {
+	if err := r.act(ctx, n, s); err != nil {
 		return err
 	}
 	if err := r.ledger.enter(ctx, deploy.PhaseHolding); err != nil {
@@ -94,7 +94,7 @@ func (r *rollout) intend(ctx context.Context, n int, s deploy.Stage) error {
 }
 
 // act moves traffic as the stage says.
-func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
+func (r *rollout) act(ctx context.Context, n int, s deploy.Stage) error {
 	c := r.plan.Candidate
 	switch s.Act {
 	case deploy.ActBake:
@@ -106,7 +106,7 @@ func (r *rollout) act(ctx context.Context, s deploy.Stage) error {
 	case deploy.ActBaseline:
 		return r.startBaseline(ctx)
 	case deploy.ActRoll:
-		return r.roll(ctx, s.Batch)
+		return r.guard(ctx, n, func(ctx context.Context) error { return r.roll(ctx, s.Batch) })
 	case deploy.ActReplace:
 		if err := r.stop(ctx, r.target, r.plan.Live); err != nil {
 			return err

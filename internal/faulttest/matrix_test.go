@@ -52,6 +52,9 @@ type fault struct {
 	// judged: it is told by what the gateway counts, where the strategy is judged
 	// by that. Else it fails its health check, too.
 	judged bool
+	// hold is how long a strategy whose users are not compared has to look to see
+	// it; zero is as long as the others.
+	hold time.Duration
 	// dies: a replica ends once all users are on it.
 	dies bool
 }
@@ -66,8 +69,8 @@ var faults = []fault{
 	{name: "bad config", change: asRoot, tells: words("root")},
 	{name: "missing Secret", secret: true, tells: words("does not have the secret")},
 	{name: "slow start", flags: []string{"-start-after", "5s"}},
-	{name: "fails under traffic", judged: true, late: true, tells: words("gateway|not been ready")},
-	{name: "dies after promotion", dies: true, late: true, tells: words("died while it was watched")},
+	{name: "fails under traffic", judged: true, late: true, hold: 10 * time.Second, tells: words("gateway|not been ready")},
+	{name: "dies after promotion", dies: true, late: true, tells: words("died while it was watched|gateway")},
 }
 
 func words(w string) *regexp.Regexp { return regexp.MustCompile(w) }
@@ -124,9 +127,14 @@ func (l *lane) try(t *testing.T, version string, f fault) {
 		}
 	}
 	r := l.bad(t, version, f)
+	usual := l.env.Strategy
+	if f.hold > 0 && !usual.Judged() {
+		l.env.Strategy.Hold = f.hold
+	}
 	began := time.Now()
 	result := l.deploy(t, rollout.Engine{Reporter: told, Measure: l.measure}, r)
 	took := time.Since(began)
+	l.env.Strategy = usual
 
 	want, live := l.outcome(f), old
 	if want == deploy.Promoted {

@@ -69,8 +69,9 @@ var knows = map[string][]string{
 	"cmd/slipway":    everybody,
 	"internal/house": everybody,
 	// These run the binary from outside, as a user does.
-	"internal/acttest":  nil,
-	"internal/workshop": nil,
+	"internal/acttest":   nil,
+	"internal/faulttest": nil,
+	"internal/workshop":  nil,
 	// It makes accounts with just the permissions that access says are needed.
 	"internal/clustertest": {"target/kubernetes/access"},
 	// What two rooms say of expressions.
@@ -88,7 +89,12 @@ var testsKnow = map[string][]string{
 	"action":           {"forge/githubtest"},
 	"forge":            {"forge/githubtest"},
 	"internal/acttest": {"config", "forge/githubtest"},
-	"report":           {"forge/githubtest"},
+	// It wires an engine to a cluster as cmd/slipway does, and sends it users.
+	"internal/faulttest": {
+		"deploy", "internal/clustertest", "internal/workshop", "metrics", "rollout", "target/kubernetes", "target/kubernetes/access",
+		"target/kubernetes/objects", "target/targettest",
+	},
+	"report": {"forge/githubtest"},
 	"target/sandbox": {
 		"target/sandbox/daemon", "target/sandbox/process/containertest", "target/targettest", "target/targettest/testapp",
 	},
