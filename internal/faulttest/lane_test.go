@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	client "k8s.io/client-go/kubernetes"
 
@@ -222,16 +221,6 @@ func (l *lane) others(t *testing.T, id string) (left []string) {
 		note("Pod", pods.Items[i].Name)
 	}
 	return left
-}
-
-// podsOf are the pods of a revision.
-func (l *lane) podsOf(t *testing.T, id string) []corev1.Pod {
-	t.Helper()
-	list, err := l.kube.CoreV1().Pods(l.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: objects.LabelRevision + "=" + id})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list.Items
 }
 
 // span is a time in which it is known whose fault a lost request is.
