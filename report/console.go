@@ -35,7 +35,10 @@ type ConsoleOptions struct {
 	// Runner folds the log and annotates; nil off a runner. It has to write to
 	// the same place as Out.
 	Runner Runner
-	Scrub  Scrub
+	// Requests counts those that were made to clusters, by verb and resource; nil
+	// where none are.
+	Requests func() map[string]int
+	Scrub    Scrub
 }
 
 // Console prints the run as a story: plain lines in a log, groups and
@@ -467,6 +470,9 @@ func (c *Console) runEnded(p *page, e deploy.Event) {
 			text += ": " + oneLine(f.command, 200)
 		}
 		p.line("  %-9s %s", strings.ToLower(f.label)+":", text)
+	}
+	if asked := clusterOf(c.o.Requests); asked != nil {
+		p.line("  %-9s %s", "cluster:", asked)
 	}
 	if !good(e.Outcome) && !e.Asked && !c.blamed {
 		c.blame(p, e.Outcome, "Slipway: "+string(e.Outcome), e.Message, e.Hint)

@@ -17,7 +17,10 @@ type JSONOptions struct {
 	Path string
 	// Calls counts the requests that were made to GitHub; nil where none are.
 	Calls func() int
-	Scrub Scrub
+	// Requests counts those that were made to clusters, by verb and resource; nil
+	// where none are.
+	Requests func() map[string]int
+	Scrub    Scrub
 }
 
 // JSON writes the story of the run as a file whose form report.schema.json in
@@ -54,6 +57,7 @@ func (j *JSON) write() error {
 		return nil
 	}
 	story.asked(j.o.Calls)
+	story.Cluster = clusterOf(j.o.Requests)
 	content, err := json.MarshalIndent(story, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", j.o.Path, err)

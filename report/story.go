@@ -1,7 +1,10 @@
 package report
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -56,12 +59,63 @@ type Story struct {
 	Events []Moment `json:"events"`
 	// GitHub is what this run asked of it; absent where it did not.
 	GitHub *GitHub `json:"github,omitempty"`
+	// Cluster is what this run asked of Kubernetes; absent where it did not.
+	Cluster *Cluster `json:"cluster,omitempty"`
 }
 
 // GitHub is what a run asked of GitHub.
 type GitHub struct {
 	// Calls is how many requests it made, further attempts among them.
 	Calls int `json:"calls"`
+}
+
+// Cluster is what a run asked of the API servers of clusters.
+type Cluster struct {
+	// Requests is how many it made, further attempts among them.
+	Requests int `json:"requests"`
+	// Asked are those by verb and resource, the most frequent first.
+	Asked []Asked `json:"asked"`
+}
+
+// Asked is one kind of request, and how often it was made.
+type Asked struct {
+	// What is asked, such as "watch pods" or "create deployments".
+	What string `json:"what"`
+	// Times is how often.
+	Times int `json:"times"`
+}
+
+// clusterOf sums up requests, by verb and resource; nil where there were none.
+func clusterOf(requests func() map[string]int) *Cluster {
+	if requests == nil {
+		return nil
+	}
+	var c Cluster
+	for what, n := range requests() {
+		c.Requests += n
+		c.Asked = append(c.Asked, Asked{What: what, Times: n})
+	}
+	if c.Requests == 0 {
+		return nil
+	}
+	slices.SortFunc(c.Asked, func(a, b Asked) int { return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.What, b.What)) })
+	return &c
+}
+
+// String is "41 requests to the API server: 24 read, 9 watch, 8 write".
+func (c *Cluster) String() string {
+	var read, watch, write int
+	for _, a := range c.Asked {
+		switch verb, _, _ := strings.Cut(a.What, " "); verb {
+		case "get", "list":
+			read += a.Times
+		case "watch":
+			watch += a.Times
+		default:
+			write += a.Times
+		}
+	}
+	return fmt.Sprintf("%s to the API server: %d read, %d watch, %d write", plural(uint64(c.Requests), "request"), read, watch, write)
 }
 
 // asked adds how many requests were made to GitHub, where any were.

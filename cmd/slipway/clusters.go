@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -85,24 +83,13 @@ func inCluster(environments []deploy.Environment) bool {
 	return slices.ContainsFunc(environments, func(e deploy.Environment) bool { return e.Target.Kind == kindKubernetes })
 }
 
-// requests says how often clusters were asked for what; empty where none was.
-func (s *session) requests() string {
-	sum, total := map[string]int{}, 0
+// requests is how often clusters were asked for what.
+func (s *session) requests() map[string]int {
+	sum := map[string]int{}
 	for _, c := range s.clusters {
 		for what, n := range c.Requests() {
 			sum[what] += n
-			total += n
 		}
 	}
-	if total == 0 {
-		return ""
-	}
-	names := slices.SortedFunc(maps.Keys(sum), func(a, b string) int {
-		return cmp.Or(cmp.Compare(sum[b], sum[a]), cmp.Compare(a, b))
-	})
-	parts := make([]string, len(names))
-	for i, name := range names {
-		parts[i] = fmt.Sprintf("%s %d", name, sum[name])
-	}
-	return fmt.Sprintf("%d requests to the API server: %s", total, strings.Join(parts, ", "))
+	return sum
 }

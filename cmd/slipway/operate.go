@@ -145,9 +145,6 @@ func (s *session) execute(ctx context.Context, request steps.Request, pipeline f
 	}
 	work := steps.NewWork(request, s.tools(reports.hub))
 	outcome, err := pipeline(request).Run(ctx, work)
-	if asked := s.requests(); asked != "" {
-		s.log.Info("clusters", "asked", asked)
-	}
 	reports.close(ctx)
 	if told := s.outputs(work, outcome); told != nil {
 		s.log.Warn("set the outputs", "error", told)

@@ -23,6 +23,7 @@ func (s *session) reports() (*reports, error) {
 	scrub := report.Scrub(s.masker.String)
 	console := report.ConsoleOptions{
 		Out: s.screen, Terminal: s.Terminal, Width: s.Width, NoColor: s.Getenv("NO_COLOR") != "", Scrub: scrub,
+		Requests: s.requests,
 	}
 	if s.runner.Present() {
 		console.Runner, console.Terminal = s.runner, false
@@ -39,7 +40,7 @@ func (s *session) reports() (*reports, error) {
 		all = append(all, report.NewSummary(report.SummaryOptions{Write: s.runner.Summary, Calls: calls, Scrub: scrub}))
 	}
 	if s.options.report != "" {
-		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Calls: calls, Scrub: scrub}))
+		all = append(all, report.NewJSON(report.JSONOptions{Path: s.options.report, Calls: calls, Requests: s.requests, Scrub: scrub}))
 	}
 	return &reports{hub: report.NewHub(s.log, append(all, s.hosted(scrub)...)...)}, nil
 }

@@ -103,7 +103,7 @@ var testsKnow = map[string][]string{
 	"target/kubernetes/apply":  {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/usage":  {"internal/clustertest", "target/targettest"},
-	"target/kubernetes/feed":   {"internal/clustertest"},
+	"target/kubernetes/feed":   {"internal/clustertest", "target/kubernetes/access"},
 	"internal/clustertest":     {"target/targettest"},
 	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
 	"target/kubernetes":        {"internal/clustertest", "target/targettest", "target/targettest/testapp"},

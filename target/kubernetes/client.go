@@ -24,6 +24,7 @@ type Client struct {
 	kube    client.Interface
 	dynamic dynamic.Interface
 	forward *forwards
+	watches *watches
 	// users reaches gateways as users do.
 	users http.RoundTripper
 	log   *slog.Logger
@@ -44,7 +45,7 @@ var (
 )
 
 // New makes a client of an open cluster. The ways to single revisions that it
-// opens on this machine end with ctx.
+// opens on this machine, and what it watches, end with ctx.
 func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 	// The server's binary form is a fraction of the work of JSON.
 	binary := rest.CopyConfig(c.Config)
@@ -66,6 +67,7 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 	}
 	return &Client{
 		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, log: o.Log,
+		watches: &watches{ctx: ctx},
 	}, nil
 }
 
@@ -79,7 +81,7 @@ func (c *Client) Target(app string, env deploy.Environment) *Target {
 	if place.Namespace == "" {
 		place.Namespace = c.cluster.Namespace
 	}
-	t := &Target{Client: c, place: place}
+	t := &Target{Client: c, place: place, watched: &watched{}}
 	for _, m := range env.Strategy.Judging.Metrics {
 		if m.Kubernetes != "" {
 			t.metrics = append(t.metrics, m)

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -17,6 +18,8 @@ import (
 type front interface {
 	// read is who has the users; nobody where nothing is there yet.
 	read(ctx context.Context) (objects.Traffic, error)
+	// feed follows the one object that read reads, which is of the resource.
+	feed() (f feed.Feed, resource string)
 	// change moves users in one write, by compare-and-swap, and returns when it
 	// is in force, with what was there before. Repeated, it finds the work done.
 	change(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error)
@@ -56,6 +59,13 @@ func (e entry) read(ctx context.Context) (objects.Traffic, error) {
 		return objects.Traffic{}, err
 	}
 	return objects.ReadTraffic(s.Annotations)
+}
+
+func (e entry) feed() (feed.Feed, string) {
+	api := e.kube.CoreV1().Services(e.place.Namespace)
+	return feed.Feed{
+		What: "the Service " + e.place.EntryName(), List: feed.Listing(api.List), Watch: api.Watch, Options: feed.Named(e.place.EntryName()),
+	}, "services"
 }
 
 func (e entry) change(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {

@@ -199,7 +199,8 @@ func (r route) probe(ctx context.Context) (string, error) {
 
 // watched follows the route until its status is of the generation.
 func (r route) watched(ctx context.Context, generation int64) error {
-	return feed.Until(ctx, r.feed(), func(all map[string]*unstructured.Unstructured) (bool, error) {
+	f, _ := r.feed()
+	return feed.Until(ctx, f, func(all map[string]*unstructured.Unstructured) (bool, error) {
 		o := all[r.place.RouteName()]
 		if o == nil {
 			return false, errors.New("the route is gone: somebody else has removed it")
@@ -208,12 +209,10 @@ func (r route) watched(ctx context.Context, generation int64) error {
 	})
 }
 
-// feed follows the route.
-func (r route) feed() feed.Feed {
+func (r route) feed() (feed.Feed, string) {
 	return feed.Feed{
-		What: "the route " + r.place.RouteName(), Watch: r.api().Watch, Options: feed.Named(r.place.RouteName()),
-		List: feed.Listing(r.api().List),
-	}
+		What: "the route " + r.place.RouteName(), List: feed.Listing(r.api().List), Watch: r.api().Watch, Options: feed.Named(r.place.RouteName()),
+	}, routes.Resource
 }
 
 // seen reports whether the gateway says of this generation, or a later one, that

@@ -26,15 +26,18 @@ type facts struct {
 // State reads everything from the cluster. What runs is told by the pods
 // themselves, down to the digest that the node's runtime names.
 func (t *Target) State(ctx context.Context) (deploy.State, error) {
-	s, err := t.state(ctx)
+	s, err := t.stateBy(ctx, t.look)
 	return s, t.ended(ctx, err, "read the state of %s", t)
 }
 
-func (t *Target) state(ctx context.Context) (deploy.State, error) {
+// state asks for everything: what follows from it must not rest on what was heard.
+func (t *Target) state(ctx context.Context) (deploy.State, error) { return t.stateBy(ctx, t.facts) }
+
+func (t *Target) stateBy(ctx context.Context, read func(context.Context) (facts, error)) (deploy.State, error) {
 	if ctx.Err() != nil {
 		return deploy.State{}, context.Cause(ctx)
 	}
-	f, err := t.facts(ctx)
+	f, err := read(ctx)
 	if err != nil {
 		return deploy.State{}, err
 	}

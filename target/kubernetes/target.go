@@ -20,6 +20,7 @@ type Target struct {
 	url   address
 	// metrics are those that the cluster itself tells.
 	metrics []deploy.Metric
+	watched *watched
 }
 
 var (
@@ -125,6 +126,7 @@ func (t *Target) admit(ctx context.Context, r deploy.Revision) error {
 // ready waits until so many replicas can serve, or it is certain that they never
 // will.
 func (t *Target) ready(ctx context.Context, r deploy.Revision, replicas int) error {
+	defer t.watched.learnt.Add(1)
 	if err := pods.Wait(ctx, t.kube, t.place.Namespace, t.place.SelectPods(r.ID), replicas, t.options(r)); err != nil {
 		return err
 	}

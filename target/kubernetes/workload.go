@@ -197,6 +197,7 @@ func (t *Target) atMost(ctx context.Context, id string, n int) error {
 
 // follow watches the pods of a revision until they are as is wanted, or ctx ends.
 func (t *Target) follow(ctx context.Context, id string, met func(map[string]*corev1.Pod) bool) error {
+	defer t.watched.learnt.Add(1)
 	api := t.kube.CoreV1().Pods(t.place.Namespace)
 	f := feed.Feed{
 		What: "pods of " + t.place.Name(id) + " to end", List: feed.Listing(api.List), Watch: api.Watch,

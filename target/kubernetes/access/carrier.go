@@ -68,6 +68,7 @@ func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		a.counts.add(asked(r))
 		answer, err := a.once(r)
+		a.counts.changed(r)
 		if !again(r, answer, err) || time.Since(began) > a.limit() {
 			return answer, err
 		}
@@ -193,9 +194,30 @@ func rewind(r *http.Request) (*http.Request, bool) {
 type counter struct {
 	mu sync.Mutex
 	n  map[string]int
+	// changes are those that wrote to a resource, and are over.
+	changes map[string]int64
 }
 
-func newCounter() *counter { return &counter{n: map[string]int{}} }
+func newCounter() *counter { return &counter{n: map[string]int{}, changes: map[string]int64{}} }
+
+// changed counts a request that is over, however it ended, if it may have written.
+func (c *counter) changed(r *http.Request) {
+	if r.Method == http.MethodGet || streams(r) {
+		return
+	}
+	resource, _ := resourceOf(r.URL.Path)
+	resource, _, _ = strings.Cut(resource, "/")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes[resource]++
+}
+
+// written is how often a resource was written to.
+func (c *counter) written(resource string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changes[resource]
+}
 
 func (c *counter) add(what string) {
 	c.mu.Lock()

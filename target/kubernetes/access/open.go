@@ -92,6 +92,11 @@ func Open(ctx context.Context, o Options) (*Cluster, error) {
 // Attempts that were repeated because of the network count each.
 func (c *Cluster) Requests() map[string]int { return c.counts.all() }
 
+// Written counts the requests of this cluster's clients that may have changed
+// objects of a resource, such as "pods", in any namespace. Each counts once it is
+// over, and before whoever made it is told so.
+func (c *Cluster) Written(resource string) int64 { return c.counts.written(resource) }
+
 // warner passes on what a server warns of, once.
 type warner struct {
 	to   func(string)
