@@ -114,6 +114,9 @@ func (t *Target) removeShared(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := t.removeSettings(ctx); err != nil {
+		return err
+	}
 	if m, err := t.readState(ctx); err != nil || m != nil {
 		if err == nil {
 			err = unless(absent, core.ConfigMaps(ns).Delete(ctx, m.Name, metav1.DeleteOptions{}))
@@ -131,6 +134,22 @@ func (t *Target) removeShared(ctx context.Context) error {
 		}
 	}
 	return t.removeAccount(ctx)
+}
+
+// removeSettings removes those of revisions that a killed run has left; the others
+// go with their revision.
+func (t *Target) removeSettings(ctx context.Context) error {
+	api := t.kube.CoreV1().ConfigMaps(t.place.Namespace)
+	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: t.place.Select() + "," + objects.LabelRevision})
+	if err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if err := unless(absent, api.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{})); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Target) removeAccount(ctx context.Context) error {

@@ -26,7 +26,7 @@ var (
 )
 
 // provide makes what a revision's pods need before they are made: the account
-// they run as, their secrets, their Service.
+// they run as, their settings and secrets, their Service.
 func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 	if err := t.account(ctx); err != nil {
 		return err
@@ -41,6 +41,12 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 		_, err := core.Services(t.place.Namespace).Create(ctx, t.place.Service(r), creation)
 		return unless(apierrors.IsAlreadyExists, err)
 	})
+	if settings := t.place.Settings(r); settings != nil {
+		group.Go(func() error {
+			_, err := core.ConfigMaps(t.place.Namespace).Create(ctx, settings, creation)
+			return unless(apierrors.IsAlreadyExists, err)
+		})
+	}
 	if budget := t.place.Budget(r); budget != nil {
 		group.Go(func() error {
 			_, err := policies.Create(ctx, budget, creation)
@@ -169,6 +175,7 @@ func (t *Target) takeDown(ctx context.Context, r deploy.Revision) error {
 	var o metav1.DeleteOptions
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return unless(absent, t.kube.CoreV1().Services(ns).Delete(ctx, name, o)) })
+	group.Go(func() error { return unless(absent, t.kube.CoreV1().ConfigMaps(ns).Delete(ctx, name, o)) })
 	group.Go(func() error { return unless(absent, t.kube.PolicyV1().PodDisruptionBudgets(ns).Delete(ctx, name, o)) })
 	if t.place.Cluster.Isolated {
 		group.Go(func() error { return unless(absent, t.kube.NetworkingV1().NetworkPolicies(ns).Delete(ctx, name, o)) })

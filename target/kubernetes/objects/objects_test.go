@@ -51,7 +51,7 @@ func TestObjectsOfSlipwayYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	var docs []string
-	for _, o := range []any{p.ServiceAccount(), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), routeOf(t, p, objects.Traffic{Live: r.ID}).Object} {
+	for _, o := range []any{p.ServiceAccount(), p.Settings(r), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), routeOf(t, p, objects.Traffic{Live: r.ID}).Object} {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +97,38 @@ func TestSecretsAreKeptByVersionAndNeverWrittenElsewhere(t *testing.T) {
 	s := p.Secret(first)
 	if s.Immutable == nil || !*s.Immutable || string(s.Data["API_KEY"]) != "s3cr3t-value" {
 		t.Errorf("the object is %+v", s)
+	}
+}
+
+// What slipway.yaml says of a variable goes over what the container would have
+// anyway, and a revision without settings needs no object for them.
+func TestSettings(t *testing.T) {
+	p, r := place(), revision(deploy.Cluster{}, deploy.KnownSecret("API_KEY", "v1", ""))
+	names := func() string {
+		d, err := p.Deployment(r, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := d.Spec.Template.Spec.Containers[0]
+		text := ""
+		for _, from := range c.EnvFrom {
+			text += "all of " + from.ConfigMapRef.Name + " "
+		}
+		for _, v := range c.Env {
+			text += v.Name + " "
+		}
+		return text
+	}
+	if got, want := names(), "all of "+p.Name(r.ID)+" PORT API_KEY "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Config.Env["PORT"] = "9999"
+	if got, want := names(), "all of "+p.Name(r.ID)+" API_KEY "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Config.Env = nil
+	if got, want := names(), "PORT API_KEY "; got != want || p.Settings(r) != nil {
+		t.Errorf("got %q and %v, want %q", got, p.Settings(r), want)
 	}
 }
 

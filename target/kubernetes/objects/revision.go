@@ -120,6 +120,7 @@ func (p Place) pod(r deploy.Revision) (corev1.PodSpec, error) {
 			Name:            Container,
 			Image:           r.Image.Reference(),
 			ImagePullPolicy: corev1.PullIfNotPresent, // a digest does not change
+			EnvFrom:         p.fromSettings(r),
 			Env:             p.env(r),
 			Ports:           []corev1.ContainerPort{{Name: portName, ContainerPort: int32(r.Config.Port), Protocol: corev1.ProtocolTCP}},
 			Resources:       resources,
@@ -150,18 +151,19 @@ func seconds(d time.Duration) int32 {
 	return int32(min(math.Ceil(d.Seconds()), math.MaxInt32-1))
 }
 
-// env are the variables of a container. What is given as it stands must not be
-// expanded: $(NAME) means something to Kubernetes.
-func (p Place) env(r deploy.Revision) []corev1.EnvVar {
-	return append([]corev1.EnvVar{{Name: "PORT", Value: strconv.Itoa(r.Config.Port)}}, p.Variables(r)...)
-}
-
-// Variables are those of slipway.yaml alone.
+// Variables are those of slipway.yaml alone, one by one. What is given as it stands
+// must not be expanded: $(NAME) means something to Kubernetes.
 func (p Place) Variables(r deploy.Revision) []corev1.EnvVar {
 	var all []corev1.EnvVar
 	for _, name := range slices.Sorted(maps.Keys(r.Config.Env)) {
 		all = append(all, corev1.EnvVar{Name: name, Value: strings.ReplaceAll(r.Config.Env[name], "$", "$$")})
 	}
+	return append(all, p.secretVariables(r)...)
+}
+
+// secretVariables take their values from Secrets.
+func (p Place) secretVariables(r deploy.Revision) []corev1.EnvVar {
+	var all []corev1.EnvVar
 	for _, s := range r.Secrets {
 		all = append(all, corev1.EnvVar{Name: s.Name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: p.SecretName(s)}, Key: s.Name,
