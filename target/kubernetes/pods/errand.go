@@ -154,7 +154,7 @@ func (e *errand) refused(ctx context.Context) *finding {
 			continue
 		}
 		at := e.job.CreationTimestamp.Time
-		return &finding{verdict: standing{refused: event.Message, since: at}.judge(time.Now(), e.o.Limits)}
+		return &finding{verdict: standing{refused: event.Message, since: at}.judge(time.Now(), e.o.Limits, 1)}
 	}
 	return nil
 }

@@ -175,6 +175,11 @@ func TestDecisions(t *testing.T) {
 	quota.Status.Conditions = []appsv1.DeploymentCondition{{
 		Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: pods", LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
 	}}
+	full := func(requested string) *appsv1.Deployment {
+		d := quota.DeepCopy()
+		d.Status.Conditions[0].Message = `pods "app-5d8f-x2x" is forbidden: exceeded quota: preview, requested: ` + requested + `, used: pods=1,requests.memory=1Gi, limited: pods=2,requests.memory=2Gi`
+		return d
+	}
 	for name, c := range map[string]struct {
 		want       int
 		deployment *appsv1.Deployment
@@ -193,6 +198,10 @@ func TestDecisions(t *testing.T) {
 		"no pods yet":                      {1, generation(1, 1), nil, false, ""},
 		"none wanted":                      {0, generation(1, 1), nil, true, ""},
 		"no pods for want of quota, still": {1, quota, nil, false, ""},
+		"a quota that is full for now":     {2, full("requests.memory=1Gi"), []runtime.Object{ready("a")}, false, ""},
+		"a quota smaller than one pod":     {1, full("requests.memory=3Gi"), nil, true, Unschedulable},
+		"a quota smaller than all pods":    {3, full("pods=1"), []runtime.Object{ready("a"), ready("b")}, true, Unschedulable},
+		"the first may get ready yet":      {3, full("pods=1"), []runtime.Object{ready("a"), saying("b", "ContainerCreating", "")}, false, ""},
 		"no room":                          {1, generation(1, 1), []runtime.Object{stuck("a", time.Hour)}, true, Unschedulable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,7 +256,22 @@ func TestAListReplacesWhatWasThere(t *testing.T) {
 	}
 }
 
+func FuzzQuota(f *testing.F) {
+	f.Add(`exceeded quota: q, requested: pods=1,requests.cpu=500m, used: pods=2, limited: pods=2,requests.cpu=1`, 3)
+	f.Add("exceeded quota: , requested: =, limited: =,,", -1)
+	f.Fuzz(func(t *testing.T, message string, pods int) {
+		if outgrown(message, pods) && !strings.Contains(message, "exceeded quota: ") {
+			t.Errorf("%q tells of no quota", message)
+		}
+	})
+}
+
 func TestLateIsTheWorst(t *testing.T) {
+	full := generation(1, 1)
+	full.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: pods"}}
+	if f := looking(t, 2, full, ready("a")).late(noon, time.Minute); f.pod != nil || !strings.Contains(f.verdict.Told, "exceeded quota") {
+		t.Errorf("of pods that are ready and too few: %+v", f)
+	}
 	v := looking(t, 3, generation(1, 1), ready("a"), saying("b", "ContainerCreating", ""), stuck("c", time.Second))
 	if f := v.late(noon, time.Minute); f.pod == nil || f.pod.Name != "c" || f.late != time.Minute {
 		t.Errorf("it is about %+v", f)

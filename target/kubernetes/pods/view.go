@@ -163,8 +163,8 @@ func (v *view) decide(now time.Time) (*finding, bool) {
 		return nil, true
 	case alive > 0 && doomed == alive:
 		return v.worst(), true
-	case alive == 0 && v.standing != nil:
-		if verdict := v.standing.judge(now, v.limits); verdict.State == Doomed {
+	case alive == ready+doomed && v.standing != nil: // only more pods could help
+		if verdict := v.standing.judge(now, v.limits, v.want); verdict.State == Doomed {
 			return &finding{verdict: verdict}, true
 		}
 	}
@@ -221,7 +221,7 @@ func (v *view) again(now time.Time) time.Time {
 		sooner(s.verdict.Again)
 	}
 	if v.standing != nil {
-		sooner(v.standing.judge(now, v.limits).Again)
+		sooner(v.standing.judge(now, v.limits, v.want).Again)
 	}
 	return next
 }
@@ -246,8 +246,9 @@ var errSilent = errors.New("the cluster has not answered yet")
 func (v *view) late(now time.Time, limit time.Duration) finding {
 	v.judge(now)
 	f := *v.worst()
-	if f.pod == nil && v.standing != nil {
-		f.verdict = v.standing.judge(now, v.limits)
+	refused := v.standing != nil && v.standing.refused != ""
+	if f.pod == nil && v.standing != nil || refused && f.verdict.State == Ready {
+		f.pod, f.verdict = nil, v.standing.judge(now, v.limits, v.want)
 		if !v.standing.current {
 			f.verdict.Told = "has not been looked at by the cluster's controllers"
 		}

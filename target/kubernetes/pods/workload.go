@@ -92,10 +92,11 @@ func standingOf(o runtime.Object) (standing, bool) {
 	return standing{}, false
 }
 
-// judge says whether a workload that has no pods will ever have one. What a
-// cluster refuses by the pod's own specification, it refuses again; a quota may
-// be free in a moment.
-func (s standing) judge(now time.Time, limits Limits) Verdict {
+// judge says whether a workload that is given no further pod will ever have as many
+// as are wanted. What a cluster refuses by the pod's own specification, or because
+// a quota is too small for all of them, it refuses again; otherwise a quota may be
+// free in a moment.
+func (s standing) judge(now time.Time, limits Limits, want int) Verdict {
 	if s.refused == "" {
 		return Verdict{State: Waiting, Told: "has no pod yet"}
 	}
@@ -104,8 +105,12 @@ func (s standing) judge(now time.Time, limits Limits) Verdict {
 		Told: "is given no pod by the cluster" + because("", s.refused),
 		Hint: "change what the cluster refuses, or ask who looks after the namespace's quota and policies",
 	}
+	small := outgrown(s.refused, want)
+	if small {
+		v.Hint = "let it need less, or enlarge the quota: it has no room for all of the pods that are wanted"
+	}
 	v.Again = s.since.Add(limits.unschedulable())
-	if containsAny(s.refused, "violates podsecurity", "is invalid:") || !now.Before(v.Again) {
+	if small || containsAny(s.refused, "violates podsecurity", "is invalid:") || !now.Before(v.Again) {
 		v.State, v.Again = Doomed, time.Time{}
 	}
 	return v
