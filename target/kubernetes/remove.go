@@ -32,6 +32,9 @@ func (t *Target) remove(ctx context.Context) error {
 	if err := t.removeRevisions(ctx); err != nil {
 		return err
 	}
+	if err := t.removeSettings(ctx); err != nil {
+		return err
+	}
 	return t.removeShared(ctx)
 }
 
@@ -113,9 +116,6 @@ func (t *Target) removeShared(ctx context.Context) error {
 		if err := unless(absent, core.Services(ns).Delete(ctx, services.Items[i].Name, metav1.DeleteOptions{})); err != nil {
 			return err
 		}
-	}
-	if err := t.removeSettings(ctx); err != nil {
-		return err
 	}
 	if m, err := t.readState(ctx); err != nil || m != nil {
 		if err == nil {
