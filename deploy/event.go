@@ -51,6 +51,8 @@ type Event struct {
 	// Until: RolloutEnded with Promoted where the version is watched on by other
 	// runs until then.
 	Until time.Time `json:"until,omitzero"`
+	// Drift: Drifted.
+	Drift *Drift `json:"drift,omitempty"`
 	// Tag: TagMoved.
 	Tag *TagMove `json:"tag,omitempty"`
 	// Hint says what to do next: RolloutEnded, RunEnded, Warning.
@@ -90,6 +92,9 @@ const (
 	// Removed: an environment was removed with all that was in it; Message is
 	// why.
 	Removed EventKind = "removed"
+	// Drifted: what is otherwise in Environment than it was released; nothing may
+	// be.
+	Drifted EventKind = "drifted"
 	// TagMoved: a floating tag follows the release, or stays where it is.
 	TagMoved EventKind = "tag-moved"
 	// Notice is good to know; Warning asks for attention.

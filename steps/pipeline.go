@@ -162,6 +162,9 @@ func (w *Work) outcome(err error) deploy.Outcome {
 	if s, ok := errors.AsType[*stopped](err); ok {
 		return s.result.Outcome
 	}
+	if u, ok := errors.AsType[*unlike](err); ok {
+		return u.outcome
+	}
 	if err != nil {
 		return deploy.Failed
 	}

@@ -35,6 +35,9 @@ type Request struct {
 	// SkipOrder leaves out what an environment comes after. Owner.Reason says
 	// why.
 	SkipOrder bool
+	// Named: somebody has named the environments; otherwise they are all of the
+	// file.
+	Named bool
 	// DryRun plans and changes nothing.
 	DryRun bool
 	Run    deploy.Run
@@ -97,6 +100,8 @@ type Work struct {
 	// Plans are what a dry run would do.
 	Plans   []deploy.Plan
 	Results []rollout.Result
+	// Drifts are what drift has found, by environment in their order.
+	Drifts []Drifted
 }
 
 // NewWork begins a pipeline.
@@ -166,6 +171,10 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
+	case len(w.Drifts) > 0 && len(w.Results) > 0:
+		return w.Results[len(w.Results)-1].Reason
+	case len(w.Drifts) > 0:
+		return w.compared() + ": as it was released"
 	case w.DryRun:
 		return "nothing was changed: this was a dry run"
 	case w.Aside != "":

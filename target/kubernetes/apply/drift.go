@@ -5,30 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/slipway-ci/slipway/deploy"
 )
 
 // String reads as a line for people.
-func (d Difference) String() string {
-	if d.Change == Missing {
-		return fmt.Sprintf("%s is missing", d.Object)
+func (d Difference) String() string { return d.Told().String() }
+
+// Told is the difference in the words of all targets.
+func (d Difference) Told() deploy.Difference {
+	return deploy.Difference{
+		Object: d.Object.String(), Change: deploy.Change(d.Change), Field: d.Field, Applied: d.Applied, Live: d.Live,
+		Manager: d.Manager, Operation: d.Operation, Subresource: d.Subresource, At: d.At,
 	}
-	said := fmt.Sprintf("%s: %s was %s", d.Object, d.Field, d.Change)
-	if d.Manager != "" {
-		said += " by " + author(d.Manager, d.Operation, d.Subresource, d.At)
-	}
-	switch d.Change {
-	case Changed:
-		return said + ": " + d.Applied + " is now " + d.Live
-	case Removed:
-		return said + ": " + d.Applied
-	}
-	return said + ": " + d.Live
 }
 
 // Drift says what is live otherwise than in objects, which are those that were
@@ -89,27 +85,35 @@ func compare(ref Reference, live, applied *unstructured.Unstructured) []Differen
 	differences := added(ref, live, ours)
 	seen := map[string]bool{}
 	for path := range ours.Leaves().All() {
-		d, differs := compareField(ref, path, live, applied)
-		if differs && !seen[d.Field] {
-			seen[d.Field] = true
-			differences = append(differences, d)
+		for _, d := range compareField(ref, path, live, applied) {
+			if !seen[d.Field] {
+				seen[d.Field] = true
+				differences = append(differences, d)
+			}
 		}
 	}
 	return differences
 }
 
-func compareField(ref Reference, path fieldpath.Path, live, applied *unstructured.Unstructured) (Difference, bool) {
+// compareField says how one field differs: where its value is a whole that has one
+// owner, such as the rules of a route, in its parts.
+func compareField(ref Reference, path fieldpath.Path, live, applied *unstructured.Unstructured) []Difference {
 	want, ok := lookup(applied, path)
 	if !ok {
-		return Difference{}, false
+		return nil
 	}
 	have, there := lookup(live, path)
 	if there && same(want.value, have.value) {
-		return Difference{}, false
+		return nil
 	}
 	if there {
-		d := Difference{Object: ref, Change: Changed, Field: path.String(), Applied: shown(ref, path, want.value), Live: shown(ref, path, have.value)}
-		return d.by(changer(live, path)), true
+		var all []Difference
+		by := changer(live, path)
+		for _, p := range parts(path.String(), want.value, have.value) {
+			d := Difference{Object: ref, Change: Changed, Field: p.field, Applied: shown(ref, path, p.want), Live: shown(ref, path, p.have)}
+			all = append(all, d.by(by))
+		}
+		return all
 	}
 	// The whole item of a list is one difference, not each of its fields.
 	for n := 1; n <= len(path); n++ {
@@ -119,7 +123,50 @@ func compareField(ref Reference, path fieldpath.Path, live, applied *unstructure
 		}
 	}
 	want, _ = lookup(applied, path)
-	return Difference{Object: ref, Change: Removed, Field: path.String(), Applied: shown(ref, path, want.value)}, true
+	return []Difference{{Object: ref, Change: Removed, Field: path.String(), Applied: shown(ref, path, want.value)}}
+}
+
+// part is one part of a value that differs; nothing is nil.
+type part struct {
+	field      string
+	want, have any
+}
+
+// parts takes two values that differ apart, as far as they have the same form.
+func parts(field string, want, have any) []part {
+	if same(want, have) {
+		return nil
+	}
+	if a, is := want.(map[string]any); is {
+		if b, is := have.(map[string]any); is {
+			return partsOfMaps(field, a, b)
+		}
+	}
+	a, listed := want.([]any)
+	b, both := have.([]any)
+	if !listed || !both || len(a) != len(b) {
+		return []part{{field, want, have}}
+	}
+	var all []part
+	for i := range a {
+		all = append(all, parts(fmt.Sprintf("%s[%d]", field, i), a[i], b[i])...)
+	}
+	return all
+}
+
+func partsOfMaps(field string, a, b map[string]any) []part {
+	keys := slices.Collect(maps.Keys(a))
+	for key := range b {
+		if _, has := a[key]; !has {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	var all []part
+	for _, key := range keys {
+		all = append(all, parts(field+"."+key, a[key], b[key])...)
+	}
+	return all
 }
 
 func (d Difference) by(entry metav1.ManagedFieldsEntry) Difference {
@@ -204,6 +251,9 @@ const longest = 200
 func shown(ref Reference, path fieldpath.Path, value any) string {
 	if ref.Group == "" && ref.Kind == "Secret" && path.String() != ".type" {
 		return Hidden
+	}
+	if value == nil {
+		return ""
 	}
 	s := text(value)
 	if len(s) > longest {

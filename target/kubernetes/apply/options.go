@@ -24,6 +24,10 @@ type Options struct {
 	// Force takes fields that others own; Result.Taken says which. Without it they
 	// are a *Conflict.
 	Force bool
+	// Bare is for objects that were made by Create and Update under the name of
+	// Manager and have labels of their own: no owner's label and no inventory is
+	// expected of them, and Repair writes each of them in the same way, once.
+	Bare bool
 	// Keep says what Prune leaves although the set has it not, such as Secrets that
 	// an older revision refers to. Nil keeps nothing.
 	Keep func(Reference) bool

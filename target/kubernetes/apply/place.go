@@ -155,7 +155,7 @@ func prepared(object *unstructured.Unstructured, at place, o Options) *unstructu
 	}
 	unstructured.RemoveNestedField(object.Object, "status")
 	encoded(object)
-	if shared(object.GetKind()) {
+	if shared(object.GetKind()) || o.Bare {
 		return object
 	}
 	labels := object.GetLabels()

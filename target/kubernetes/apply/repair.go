@@ -24,6 +24,9 @@ func (c *Client) Repair(ctx context.Context, objects []*unstructured.Unstructure
 	if err != nil {
 		return Result{}, err
 	}
+	if o.Bare {
+		return c.restoreAll(ctx, places, settled, found, o)
+	}
 	var back []*unstructured.Unstructured
 	for _, object := range settled {
 		if slices.ContainsFunc(found, func(d Difference) bool {
