@@ -25,6 +25,7 @@ const (
 	Resume   = "resume"
 	Abort    = "abort"
 	Settle   = "settle"
+	Drift    = "drift"
 	Status   = "status"
 	History  = "history"
 	Images   = "images"
@@ -34,7 +35,7 @@ const (
 
 // Commands are the valid values of the input command.
 func Commands() []string {
-	return []string{Auto, Release, Build, Plan, Preview, Reap, Promote, Rollback, Pause, Resume, Abort, Settle, Status, History, Images, Prune, Validate}
+	return []string{Auto, Release, Build, Plan, Preview, Reap, Promote, Rollback, Pause, Resume, Abort, Settle, Drift, Status, History, Images, Prune, Validate}
 }
 
 // Operations are the valid values of the input operation, and of the input of

@@ -37,6 +37,8 @@ type Inputs struct {
 	SkipOrder bool
 	// PullRequest is the number that a preview is of; 0 takes the event's.
 	PullRequest int
+	// Repair puts back what drift finds.
+	Repair bool
 	// Report is the path of the JSON report, relative to WorkingDirectory.
 	Report string
 	// CommitStatus sets statuses of the commit at GitHub.
@@ -72,6 +74,7 @@ func (r *Runner) Inputs() (Inputs, error) {
 		Plan:             p.line(InputPlan),
 		SkipOrder:        p.boolean(InputSkipOrder),
 		PullRequest:      p.number(InputPullRequest, p.line(InputPullRequest)),
+		Repair:           p.boolean(InputRepair),
 		Report:           p.line(InputReport),
 		CommitStatus:     p.boolean(InputCommitStatus),
 		GitHubToken:      p.line(InputGitHubToken),

@@ -30,6 +30,7 @@ const (
 	InputPlan             = "plan"
 	InputSkipOrder        = "skip-order"
 	InputPullRequest      = "pull-request"
+	InputRepair           = "repair"
 	InputReport           = "report"
 	InputCommitStatus     = "commit-status"
 	InputRegistryUser     = "registry-user"
@@ -42,7 +43,7 @@ const (
 // InputSpecs are all inputs, in the order in which action.yml has them.
 func InputSpecs() []Spec {
 	return []Spec{
-		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, plan, preview, reap, promote, rollback, pause, resume, abort, settle, status, history, images, prune or validate."},
+		{Name: InputCommand, Default: Auto, Description: "What to do: auto (chosen by the event), release, build, plan, preview, reap, promote, rollback, pause, resume, abort, settle, drift, status, history, images, prune or validate."},
 		{Name: InputConfig, Description: "Path of slipway.yaml, relative to working-directory. Left out: slipway.yaml or slipway.yml there or under .github."},
 		{Name: InputVersion, Description: "The version to release, promote or roll back to, such as 1.4.2; to promote or roll back also which one: ~1.4, latest, previous. Left out: from the tag, or computed from git."},
 		{Name: InputEnvironment, Description: "The environment to promote to or to roll back. A release without it goes through all of them in their order."},
@@ -57,6 +58,7 @@ func InputSpecs() []Spec {
 		{Name: InputPlan, Description: "Path of a plan, relative to working-directory: the release does exactly what it says, or nothing."},
 		{Name: InputSkipOrder, Default: "false", Description: "true does without the environment that this one comes after. It needs a reason, which is recorded."},
 		{Name: InputPullRequest, Description: "With the command preview: the number of the pull request. Left out: that of the event."},
+		{Name: InputRepair, Default: "false", Description: "With the command drift: true puts back what differs from what was released."},
 		{Name: InputReport, Default: "slipway-report.json", Description: "Path of the JSON report to write, relative to working-directory. Empty: none is written."},
 		{Name: InputCommitStatus, Default: "false", Description: "true sets a status of the commit for each environment, too (statuses: write)."},
 		{Name: InputRegistryUser, Description: "User name for the registry of the image. Left out: as docker/login-action, the cloud or, for ghcr.io, the token of the job opens it."},
@@ -79,6 +81,7 @@ const (
 	OutputURL              = "url"
 	OutputDeploymentID     = "deployment-id"
 	OutputPlan             = "plan"
+	OutputDrift            = "drift"
 	OutputReport           = "report"
 )
 
@@ -97,6 +100,7 @@ func OutputSpecs() []Spec {
 		{Name: OutputURL, Description: "The address of that environment."},
 		{Name: OutputDeploymentID, Description: "The id of the GitHub deployment for that environment."},
 		{Name: OutputPlan, Description: "The plan for that environment, as JSON."},
+		{Name: OutputDrift, Description: "With the command drift: how many differences were found, in all environments together; empty where it could not be told."},
 		{Name: OutputReport, Description: "The path of the JSON report, relative to the workspace; empty where none was written."},
 	}
 }

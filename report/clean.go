@@ -89,6 +89,7 @@ func (s Scrub) event(e deploy.Event) deploy.Event {
 	e.Environment = s.apply(e.Environment)
 	e.Run, e.Image = scrubbed(e.Run, s), scrubbed(e.Image, s)
 	e.Check, e.Evidence = scrubbed(e.Check, s), scrubbed(e.Evidence, s)
+	e.Drift = scrubbed(e.Drift, s)
 	return e
 }
 

@@ -121,6 +121,7 @@ var tellers = map[deploy.EventKind]func(*Console, *page, deploy.Event){
 	deploy.SteppedAside:   (*Console).steppedAside,
 	deploy.Removed:        (*Console).removed,
 	deploy.TagMoved:       (*Console).notice,
+	deploy.Drifted:        (*Console).drifted,
 	deploy.Notice:         (*Console).notice,
 	deploy.Warning:        (*Console).warning,
 	deploy.RunEnded:       (*Console).runEnded,

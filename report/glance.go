@@ -257,6 +257,9 @@ func happened(s *Story) string {
 		last = *e
 	}
 	where := orElse(last.Name, "its environment")
+	if text := drifted(s); text != "" && (good(ending(s)) || ending(s) == deploy.Held) {
+		return text
+	}
 	switch ending(s) {
 	case deploy.Promoted:
 		return what + " is live in " + where + last.watched()

@@ -291,6 +291,9 @@ type Environment struct {
 	Checks []Check `json:"checks,omitempty"`
 	// Notices are lines about this environment, such as those of a dry run.
 	Notices []string `json:"notices,omitempty"`
+	// Drift is how it differs from what was released; absent where nobody has
+	// looked.
+	Drift *Drift `json:"drift,omitempty"`
 	// Removed says why the environment was removed with all that was in it;
 	// absent where it stands.
 	Removed string `json:"removed,omitempty"`
@@ -451,7 +454,7 @@ type Moment struct {
 // before has told.
 func (s *Story) idle() bool {
 	over := s.Outcome != deploy.Unchanged && s.Outcome != ""
-	told := func(e Environment) bool { return e.concerned() || e.Candidate != nil }
+	told := func(e Environment) bool { return e.concerned() || e.Candidate != nil || e.Drift != nil }
 	return !over && !slices.ContainsFunc(s.Environments, told) && s.Image == nil
 }
 

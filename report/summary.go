@@ -61,6 +61,7 @@ func SummaryMarkdown(s Story) string {
 		"## " + inline(headline(&s), 300) + "\n",
 		atAGlance(&s),
 		environmentTable(&s),
+		driftTables(&s),
 		evidences(&s),
 		warnings(&s),
 	}

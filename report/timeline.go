@@ -160,6 +160,8 @@ func (e *Environment) add(event deploy.Event) {
 		e.Removed, e.Share = orElse(event.Message, "it was removed"), 0
 	case deploy.Notice:
 		e.note(event)
+	case deploy.Drifted:
+		e.differed(event)
 	case deploy.RolloutEnded:
 		e.end(event)
 	}

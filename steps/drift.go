@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/rollout"
 )
 
 // Drift says how environments differ from what the last release has left there,
@@ -138,11 +138,15 @@ func (w *Work) drifted(repair bool) error {
 	case found == 0:
 		return nil
 	case repair && !w.DryRun:
-		w.Results = append(w.Results, rollout.Result{Environment: names, Outcome: deploy.Promoted, Reason: differ(found) + " put back in " + names})
 		return nil
 	}
 	return &unlike{outcome: deploy.Held, err: deploy.Hinted(fmt.Errorf("%s from what was released in %s", differ(found), names),
 		"put it back with: slipway drift --repair; or release what it should be")}
+}
+
+// repaired reports whether anything was put back.
+func (w *Work) repaired() bool {
+	return slices.ContainsFunc(w.Drifts, func(d Drifted) bool { return d.Repaired })
 }
 
 // compared are the environments that were looked at.

@@ -169,6 +169,9 @@ func (w *Work) outcome(err error) deploy.Outcome {
 		return deploy.Failed
 	}
 	outcome := deploy.Unchanged
+	if w.repaired() {
+		outcome = deploy.Promoted
+	}
 	for _, r := range w.Results {
 		if r.Outcome != deploy.Unchanged {
 			outcome = r.Outcome // all went as asked, whatever that was

@@ -171,8 +171,8 @@ func (w *Work) verdict(o deploy.Outcome, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
-	case len(w.Drifts) > 0 && len(w.Results) > 0:
-		return w.Results[len(w.Results)-1].Reason
+	case w.repaired():
+		return w.compared() + ": put back as it was released"
 	case len(w.Drifts) > 0:
 		return w.compared() + ": as it was released"
 	case w.DryRun:

@@ -63,7 +63,7 @@ func fromInputs(in action.Inputs) options {
 	o := options{
 		dir: in.WorkingDirectory, config: in.Config, version: in.Version, strategy: string(in.Strategy), reason: in.Reason,
 		dryRun: in.DryRun, push: in.Push, moveTags: in.MoveTags, token: in.GitHubToken, commitStatus: in.CommitStatus,
-		image: in.Image, archive: in.Archive,
+		repair: in.Repair, image: in.Image, archive: in.Archive,
 		registryUser: in.RegistryUser, registryPassword: in.RegistryPassword, kubeconfig: in.Kubeconfig,
 	}
 	if in.Report != "" {
@@ -106,6 +106,7 @@ func (c *CLI) commands() map[string]func(context.Context, options) error {
 			o.version = ""
 			return c.settle(ctx, o)
 		},
+		action.Drift:   c.drift,
 		action.Status:  c.status,
 		action.History: c.history,
 		action.Images:  c.images,

@@ -88,7 +88,7 @@ func (c *CLI) root() *cobra.Command {
 	root.AddCommand(
 		c.releaseCommand(), c.buildCommand(), c.promoteCommand(), c.rollbackCommand(),
 		c.planCommand(), c.previewCommand(), c.reapCommand(), c.judgeCommand(), c.pauseCommand(), c.resumeCommand(), c.abortCommand(),
-		c.statusCommand(), c.historyCommand(), c.imagesCommand(), c.pruneCommand(), c.settleCommand(),
+		c.statusCommand(), c.historyCommand(), c.imagesCommand(), c.pruneCommand(), c.settleCommand(), c.driftCommand(),
 		c.validateCommand(), c.initCommand(), c.sandboxCommand(), c.autoCommand(), c.versionCommand(),
 	)
 	return root

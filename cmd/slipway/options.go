@@ -35,6 +35,8 @@ type options struct {
 	// commitStatus sets statuses of the commit at GitHub.
 	commitStatus bool
 	json         bool
+	// repair puts back what drift finds.
+	repair bool
 	// dir is the folder to work in; empty is the process's.
 	dir string
 	// token is for GitHub; empty reports nothing there.

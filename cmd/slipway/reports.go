@@ -28,6 +28,10 @@ func (s *session) reports() (*reports, error) {
 	if s.runner.Present() {
 		console.Runner, console.Terminal = s.runner, false
 	}
+	var all []deploy.Reporter
+	if !s.options.json { // then there is nothing but JSON on the screen
+		all = append(all, report.NewConsole(console))
+	}
 	if err := s.openForge(); err != nil {
 		return nil, err
 	}
@@ -35,7 +39,6 @@ func (s *session) reports() (*reports, error) {
 	if s.forge != nil {
 		calls = s.forge.Calls
 	}
-	all := []deploy.Reporter{report.NewConsole(console)}
 	if s.runner.Present() && s.Getenv("GITHUB_STEP_SUMMARY") != "" {
 		all = append(all, report.NewSummary(report.SummaryOptions{Write: s.runner.Summary, Calls: calls, Scrub: scrub}))
 	}
@@ -109,6 +112,9 @@ func (s *session) outputs(w *steps.Work, outcome deploy.Outcome) error {
 	}
 	if w.Image.Repository != "" && w.Image.Digest != "" {
 		values[action.OutputImage] = w.Image.Reference()
+	}
+	if n, told := found(w.Drifts); told {
+		values[action.OutputDrift] = strconv.Itoa(n)
 	}
 	if n := len(w.Plans); n > 0 {
 		about(values, rollout.Result{Environment: w.Plans[n-1].Environment, Plan: w.Plans[n-1], Previous: w.Plans[n-1].Live})

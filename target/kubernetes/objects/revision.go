@@ -71,7 +71,11 @@ func (p Place) Deployment(r deploy.Revision, replicas int) (*appsv1.Deployment, 
 	}
 	set := p.labelsOf(r)
 	meta := p.meta(p.Name(r.ID), set)
-	meta.Annotations = map[string]string{AnnotationRevision: string(content)}
+	placed, err := json.Marshal(p.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("write down where %s goes: %w", r, err)
+	}
+	meta.Annotations = map[string]string{AnnotationRevision: string(content), AnnotationPlace: string(placed)}
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: meta,
