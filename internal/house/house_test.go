@@ -44,7 +44,7 @@ var knows = map[string][]string{
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
-		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/bundle", "target/kubernetes/feed",
+		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/apply", "target/kubernetes/bundle", "target/kubernetes/feed",
 		"target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
 	},
 	// What a user's manifests come to needs both the readers and our own names.
