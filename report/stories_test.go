@@ -183,6 +183,8 @@ func stories() map[string][]deploy.Event {
 		"aside":     tellAside(),
 		"planned":   tellPlanned(),
 		"previewed": tellPreviewed(),
+		"drifted":   tellDrifted(false),
+		"repaired":  tellDrifted(true),
 	}
 }
 
@@ -354,6 +356,30 @@ func tellSettled() []deploy.Event {
 	plan := deploy.Plan{Environment: "production", Strategy: canary, Candidate: newRevision("1.5.0"), Live: newRevision("1.4.2"), Stages: stages}
 	t.tell(time.Second, deploy.Event{Kind: deploy.RolloutEnded, Environment: "production", Outcome: deploy.Reverted, Message: why, Plan: &plan, Took: time.Second})
 	return t.over(deploy.Promoted, "everything is settled", "").events
+}
+
+// tellDrifted is what drift tells, and what it does where it puts back.
+func tellDrifted(repaired bool) []deploy.Event {
+	t := newTale()
+	run := theRun()
+	run.Operation = "drift"
+	t.tell(0, deploy.Event{Kind: deploy.RunStarted, Run: &run, Message: "drift hello"})
+	t.tell(0, deploy.Event{Kind: deploy.StepStarted, Message: "compare with the last release"})
+	t.tell(0, deploy.Event{Kind: deploy.Drifted, Environment: "staging", Drift: &deploy.Drift{}, Message: "it is as it was released"})
+	at := time.Date(2026, 3, 14, 8, 0, 0, 0, time.UTC)
+	t.tell(0, deploy.Event{Kind: deploy.Drifted, Environment: "production", Message: "3 differences from what was released", Drift: &deploy.Drift{
+		Repaired: repaired,
+		Found: []deploy.Difference{
+			{Object: "Deployment shop/hello-production", Change: deploy.DriftChanged, Field: `.spec.template.spec.containers[name="app"].image`, Applied: `"one|two"`, Live: `"` + secret + `"`, Manager: "kubectl-edit", Operation: "Update", At: at},
+			{Object: "HTTPRoute shop/hello-production", Change: deploy.DriftRemoved, Field: ".spec.hostnames", Applied: `["hello.example.com"]`},
+			{Object: "PodDisruptionBudget shop/hello-production", Change: deploy.DriftMissing},
+		},
+	}})
+	t.tell(0, deploy.Event{Kind: deploy.StepEnded, Message: "compare with the last release", Took: time.Second})
+	if repaired {
+		return t.over(deploy.Promoted, "staging, production: put back as it was released", "").events
+	}
+	return t.over(deploy.Held, "3 differences from what was released in production", "put it back with: slipway drift --repair; or release what it should be").events
 }
 
 // bakes are the stages of a canary that is watched on by scheduled runs.

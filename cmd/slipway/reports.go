@@ -49,9 +49,9 @@ func (s *session) reports() (*reports, error) {
 }
 
 // hosted are the reports at GitHub. A dry run has none: it changes nothing
-// there either.
+// there either. What has drifted is not of the commit that a run is on.
 func (s *session) hosted(scrub report.Scrub) []deploy.Reporter {
-	if s.forge == nil || s.options.dryRun {
+	if s.forge == nil || s.options.dryRun || s.run.Operation == action.Drift {
 		return nil
 	}
 	// What a scheduled run takes back is not of the commit that it runs on.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/checks"
 	"github.com/slipway-ci/slipway/config"
 	"github.com/slipway-ci/slipway/deploy"
@@ -240,6 +241,9 @@ func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 func (s *session) target(ctx context.Context, app string, env deploy.Environment) (deploy.Target, error) {
 	if env.Target.Kind == kindKubernetes {
 		return s.clusterTarget(ctx, app, env)
+	}
+	if s.run.Operation == action.Drift {
+		return empty(env.Name), nil // nobody has to start it to be told that it does not drift
 	}
 	client, err := s.connect(ctx)
 	if errors.Is(err, sandbox.ErrDown) && s.unused() {
