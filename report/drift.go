@@ -39,12 +39,9 @@ type Difference struct {
 }
 
 // differed keeps what was found in the environment.
-func (e *Environment) differed(event deploy.Event) {
-	if event.Drift == nil {
-		return
-	}
-	e.Drift = &Drift{Found: []Difference{}, Repaired: event.Drift.Repaired}
-	for _, d := range event.Drift.Found {
+func (e *Environment) differed(drift deploy.Drift) {
+	e.Drift = &Drift{Found: []Difference{}, Repaired: drift.Repaired}
+	for _, d := range drift.Found {
 		e.Drift.Found = kept(e.Drift.Found, Difference(d))
 	}
 }

@@ -128,13 +128,7 @@ func (t *Timeline) environment(name string) *Environment {
 
 // add folds an event of the environment.
 func (e *Environment) add(event deploy.Event) {
-	if event.URL != "" {
-		e.URL = event.URL
-	}
-	if event.Evidence != nil {
-		evidence := Evidence(*event.Evidence)
-		e.Evidence = &evidence
-	}
+	e.learn(event)
 	switch event.Kind {
 	case deploy.Queued:
 		e.queue(event)
@@ -160,10 +154,22 @@ func (e *Environment) add(event deploy.Event) {
 		e.Removed, e.Share = orElse(event.Message, "it was removed"), 0
 	case deploy.Notice:
 		e.note(event)
-	case deploy.Drifted:
-		e.differed(event)
 	case deploy.RolloutEnded:
 		e.end(event)
+	}
+}
+
+// learn takes what any event may bring.
+func (e *Environment) learn(event deploy.Event) {
+	if event.URL != "" {
+		e.URL = event.URL
+	}
+	if event.Evidence != nil {
+		evidence := Evidence(*event.Evidence)
+		e.Evidence = &evidence
+	}
+	if event.Drift != nil {
+		e.differed(*event.Drift)
 	}
 }
 

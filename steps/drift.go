@@ -13,7 +13,7 @@ import (
 // Drift says how environments differ from what the last release has left there,
 // and puts that back on request. All of them are looked at, also after one that
 // could not be.
-func Drift(r Request, repair bool) Pipeline {
+func Drift(_ Request, repair bool) Pipeline {
 	name := "compare with the last release"
 	if repair {
 		name = "put back what the last release has left"

@@ -172,7 +172,7 @@ func (c comparison) told() []deploy.Difference {
 		all = append(all, d.Told())
 	}
 	for _, l := range c.secrets {
-		all = append(all, l.told(c.options.Namespace, c.left.live))
+		all = append(all, l.told(c.options.Namespace))
 	}
 	slices.SortStableFunc(all, func(a, b deploy.Difference) int {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field))
@@ -323,7 +323,7 @@ func (t *Target) version(s deploy.Secret, value string) string {
 	return deploy.NewSecret(t.place.App, t.place.Environment, s.Name, value).Version
 }
 
-func (l lost) told(namespace string, r deploy.Revision) deploy.Difference {
+func (l lost) told(namespace string) deploy.Difference {
 	d := deploy.Difference{Object: "Secret " + namespace + "/" + l.secret.String(), Change: deploy.DriftMissing}
 	if l.live == nil {
 		return d
