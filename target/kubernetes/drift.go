@@ -257,7 +257,7 @@ func scaled(d *appsv1.Deployment, r deploy.Revision) bool {
 func (t *Target) expectedRoute(ctx context.Context, p objects.Place, traffic objects.Traffic) (*unstructured.Unstructured, error) {
 	live, err := route{t}.api().Get(ctx, p.RouteName(), metav1.GetOptions{})
 	if absent(err) {
-		return p.Route(traffic), nil
+		return p.Route(traffic)
 	}
 	if err != nil {
 		return nil, err

@@ -35,7 +35,10 @@ func (p Place) AsMade(d *appsv1.Deployment) Place {
 // users. What others may have in it stays. Where no rule sends anybody to the app
 // any more, those that Slipway makes come before all others.
 func (p Place) Restored(route *unstructured.Unstructured, t Traffic) (*unstructured.Unstructured, error) {
-	fresh := p.Route(t)
+	fresh, err := p.Route(t)
+	if err != nil {
+		return nil, err
+	}
 	restored := route.DeepCopy()
 	labels := restored.GetLabels()
 	if labels == nil {
