@@ -237,6 +237,9 @@ func ofRevision(p objects.Place, r deploy.Revision, d *appsv1.Deployment, settle
 		made.Spec.Replicas = nil
 	}
 	all := []any{made, p.Service(r)}
+	if settings := p.Settings(r); settings != nil {
+		all = append(all, settings)
+	}
 	if budget := p.Budget(r); budget != nil {
 		all = append(all, budget)
 	}

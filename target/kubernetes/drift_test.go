@@ -83,6 +83,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Deployment":     {Group: "apps", Version: "v1", Resource: "deployments"},
 	"Service":        {Version: "v1", Resource: "services"},
 	"ServiceAccount": {Version: "v1", Resource: "serviceaccounts"},
+	"ConfigMap":      {Version: "v1", Resource: "configmaps"},
 	"Secret":         {Version: "v1", Resource: "secrets"},
 	"HTTPRoute":      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 	"Budget":         {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
@@ -160,7 +161,22 @@ func (d *drifting) repair(secret func(string) string) ([]deploy.Difference, erro
 	return d.target.Repair(d.limited(), secret)
 }
 
-func (d *drifting) served() string {
+// served demands that users are answered again: a gateway learns of pods that are
+// ready a moment later.
+func (d *drifting) served() {
+	d.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		got := d.answer()
+		if strings.HasPrefix(got, "200 ") {
+			return
+		}
+		if time.Now().After(end) {
+			d.Fatalf("users get %s", got)
+		}
+	}
+}
+
+func (d *drifting) answer() string {
 	d.Helper()
 	req, err := http.NewRequestWithContext(d.limited(), http.MethodGet, "http://production."+d.namespace+".localhost/", nil)
 	d.do(err)
@@ -188,7 +204,7 @@ func TestDriftOfSlipwaysOwnObjects(t *testing.T) {
 		{"op":"add","path":"/spec/rules/0","value":{"matches":[{"path":{"type":"PathPrefix","value":"/api"}}],"backendRefs":[{"name":"api","port":80}]}}]`)
 	d.expects()
 
-	d.edit("Deployment", name, "kubectl-edit", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"registry.invalid/other:1","env":[{"name":"COLOR","value":"red"},{"name":"DEBUG","value":"1"},{"name":"PRICE","$patch":"delete"}]}]}}}}`)
+	d.edit("Deployment", name, "kubectl-edit", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"registry.invalid/other:1","env":[{"name":"PORT","value":"9090"},{"name":"DEBUG","value":"1"}],"lifecycle":null}]}}}}`)
 	d.edit("Deployment", name, "kubectl", `{"spec":{"replicas":3}}`, "scale")
 	d.edit("Service", name, "kubectl-edit", `{"spec":{"selector":{"slipway.dev/revision":"none"}}}`)
 	d.edit("HTTPRoute", base, "kubectl-edit", `[
@@ -197,30 +213,30 @@ func TestDriftOfSlipwaysOwnObjects(t *testing.T) {
 		{"op":"remove","path":"/spec/hostnames/0"}]`)
 	d.remove("Budget", name)
 	d.remove("Policy", name)
+	d.remove("ConfigMap", name)
 
 	host := "production." + d.namespace + ".localhost"
 	d.expects(
 		`Deployment `+name+`: .spec.template.spec.containers[name="app"].image was changed by "kubectl-edit" (Update): "`+d.live.Image.Reference()+`" is now "registry.invalid/other:1"`,
-		`Deployment `+name+`: .spec.template.spec.containers[name="app"].env[name="COLOR"].value was changed by "kubectl-edit" (Update): "blue" is now "red"`,
+		`Deployment `+name+`: .spec.template.spec.containers[name="app"].env[name="PORT"].value was changed by "kubectl-edit" (Update): "8080" is now "9090"`,
 		`Deployment `+name+`: .spec.template.spec.containers[name="app"].env[name="DEBUG"] was added by "kubectl-edit" (Update): {"name":"DEBUG","value":"1"}`,
-		`Deployment `+name+`: .spec.template.spec.containers[name="app"].env[name="PRICE"] was removed: {"name":"PRICE","value":"5$$"}`,
+		`Deployment `+name+`: .spec.template.spec.containers[name="app"].lifecycle was removed: {"preStop":{"sleep":{"seconds":1}}}`,
 		`Deployment `+name+`: .spec.replicas was changed by "kubectl" (Update of scale): 2 is now 3`,
 		`Service `+name+`: .spec.selector.slipway.dev/revision was changed by "kubectl-edit" (Update): "`+d.live.ID+`" is now "none"`,
 		`HTTPRoute `+base+`: .spec.rules[1].backendRefs[0].weight was changed by "kubectl-edit" (Update): 10000 is now 1`,
 		`HTTPRoute `+base+`: .spec.hostnames was changed by "kubectl-edit" (Update): ["`+host+`","also.`+d.namespace+`.localhost"] is now ["also.`+d.namespace+`.localhost"]`,
 		`PodDisruptionBudget `+name+` is missing`,
 		`NetworkPolicy `+name+` is missing`,
+		`ConfigMap `+name+` is missing`,
 	)
 
 	undone, err := d.repair(nil)
 	d.do(err)
-	if len(undone) != 10 {
+	if len(undone) != 11 {
 		t.Errorf("it says that it has undone %q", d.said(undone))
 	}
 	d.expects()
-	if got := d.served(); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("users get %s", got)
-	}
+	d.served()
 	route, err := d.api("HTTPRoute").Get(d.limited(), base, metav1.GetOptions{})
 	d.do(err)
 	text, err := json.Marshal(route.Object["spec"])
@@ -272,9 +288,7 @@ func TestDriftOfWhatWasRemoved(t *testing.T) {
 		t.Errorf("it says that it has undone %q", d.said(undone))
 	}
 	d.expects()
-	if got := d.served(); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("users get %s", got)
-	}
+	d.served()
 }
 
 // A rollout that is held is compared as it is held; one of which nobody knows how
