@@ -62,11 +62,29 @@ func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Envi
 		return nil, err
 	}
 	t := c.Target(app, env)
+	if err := s.bundled(ctx, t, env); err != nil {
+		return nil, err
+	}
 	if s.placed == nil {
 		s.placed = map[string]*kubernetes.Target{}
 	}
 	s.placed[env.Name] = t
 	return t, nil
+}
+
+// bundled gives a target the manifests that are brought in, or has it find out what
+// was brought in last.
+func (s *session) bundled(ctx context.Context, t *kubernetes.Target, env deploy.Environment) error {
+	b := s.bundles[env.Name]
+	switch {
+	case env.Target.Cluster.Manifests == nil:
+		return nil
+	case b == nil:
+		return t.Recall(ctx)
+	case b.Rollout():
+		return deploy.Usage("make a Deployment of it", "%s/%s: a Rollout is not driven yet", b.App.Workload.GetKind(), b.App.Workload.GetName())
+	}
+	return t.Use(b)
 }
 
 // usage is a source of what the cluster tells of the replicas of a plan.

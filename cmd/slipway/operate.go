@@ -126,7 +126,7 @@ func (c *CLI) operate(ctx context.Context, o options, operation string, pipeline
 	if err != nil {
 		return err
 	}
-	request, err := s.request()
+	request, err := s.request(ctx)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (c *CLI) plan(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	request, err := s.request()
+	request, err := s.request(ctx)
 	if err != nil {
 		return err
 	}

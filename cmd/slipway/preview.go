@@ -45,7 +45,7 @@ func (c *CLI) reapCommand() *cobra.Command {
 }
 
 func (c *CLI) preview(ctx context.Context, o options) error {
-	s, request, err := c.openPreview(o, "preview")
+	s, request, err := c.openPreview(ctx, o, "preview")
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *CLI) noPreviews(path string) error {
 }
 
 func (c *CLI) closePreview(ctx context.Context, o options) error {
-	s, request, err := c.openPreview(o, "preview --close")
+	s, request, err := c.openPreview(ctx, o, "preview --close")
 	if err != nil {
 		return err
 	}
@@ -85,17 +85,17 @@ func (c *CLI) closePreview(ctx context.Context, o options) error {
 	return err
 }
 
-func (c *CLI) openPreview(o options, operation string) (*session, steps.Request, error) {
+func (c *CLI) openPreview(ctx context.Context, o options, operation string) (*session, steps.Request, error) {
 	s, err := c.open(o, operation)
 	if err != nil {
 		return nil, steps.Request{}, err
 	}
-	request, err := s.previewRequest()
+	request, err := s.previewRequest(ctx)
 	return s, request, err
 }
 
 // previewRequest is about the environment of a pull request alone.
-func (s *session) previewRequest() (steps.Request, error) {
+func (s *session) previewRequest(ctx context.Context) (steps.Request, error) {
 	preview := s.file.App.Preview
 	if preview == nil {
 		return steps.Request{}, deploy.Usage("add one to the file: environments: {preview: {target: sandbox}}",
@@ -104,7 +104,14 @@ func (s *session) previewRequest() (steps.Request, error) {
 	if s.options.pullRequest <= 0 {
 		return steps.Request{}, deploy.Usage("name it with --pull-request, such as --pull-request 12", "a preview is of one pull request, and none was named")
 	}
-	r := s.newRequest([]deploy.Environment{preview.For(s.options.pullRequest)})
+	environments := []deploy.Environment{preview.For(s.options.pullRequest)}
+	if s.bringsIn() {
+		var err error
+		if environments, err = s.rendered(ctx, environments); err != nil {
+			return steps.Request{}, err
+		}
+	}
+	r := s.newRequest(environments)
 	r.PullRequest, r.Version = s.options.pullRequest, ""
 	return r, nil
 }
@@ -116,7 +123,7 @@ func (c *CLI) pullRequest(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.request()
+	release, err := s.request(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,7 +131,7 @@ func (c *CLI) pullRequest(ctx context.Context, o options) error {
 		_, err = s.execute(ctx, release, steps.PullRequest(release, nil))
 		return err
 	}
-	preview, err := s.previewRequest()
+	preview, err := s.previewRequest(ctx)
 	if err != nil {
 		return err
 	}

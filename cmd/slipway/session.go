@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-ci/slipway/steps"
 	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/sandbox"
 	"github.com/slipway-ci/slipway/target/sandbox/wire"
 )
@@ -43,6 +44,9 @@ type session struct {
 	clusters map[string]*kubernetes.Client
 	// placed are the targets in them, by the names of their environments.
 	placed map[string]*kubernetes.Target
+	// bundles are the manifests of environments that this command brings a version
+	// into, by their names.
+	bundles map[string]*bundle.Bundle
 	// reporter is told what happens, once there is a pipeline.
 	reporter deploy.Reporter
 	// forge is GitHub; nil where there is nobody to ask.
@@ -181,10 +185,15 @@ func (s *session) owner() deploy.Owner {
 }
 
 // request is what the options ask for.
-func (s *session) request() (steps.Request, error) {
+func (s *session) request(ctx context.Context) (steps.Request, error) {
 	environments, err := s.options.choose(s.file.App)
 	if err != nil {
 		return steps.Request{}, err
+	}
+	if s.bringsIn() {
+		if environments, err = s.rendered(ctx, environments); err != nil {
+			return steps.Request{}, err
+		}
 	}
 	r := s.newRequest(environments)
 	r.Agreed, err = s.options.agreed()

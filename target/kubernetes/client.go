@@ -1,11 +1,13 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -27,7 +30,9 @@ type Client struct {
 	watches *watches
 	// users reaches gateways as users do.
 	users http.RoundTripper
-	log   *slog.Logger
+	// applier brings users' own manifests in.
+	applier *apply.Client
+	log     *slog.Logger
 }
 
 // Options are what a client may be given.
@@ -59,6 +64,10 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 	if err != nil {
 		return nil, c.Explain(err)
 	}
+	applier, err := apply.New(c.Config)
+	if err != nil {
+		return nil, c.Explain(err)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -66,7 +75,7 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 		o.Users = http.DefaultTransport
 	}
 	return &Client{
-		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, log: o.Log,
+		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,
 		watches: &watches{ctx: ctx},
 	}, nil
 }
@@ -76,22 +85,38 @@ func (c *Client) Requests() map[string]int { return c.cluster.Requests() }
 
 // Target is an environment of an app. Nothing is asked of the cluster yet.
 func (c *Client) Target(app string, env deploy.Environment) *Target {
-	place := objects.Place{App: app, Environment: env.Name, Cluster: env.Target.Cluster}
-	place.Namespace = deploy.In(env.Name, env.Target.Cluster.Namespace)
-	if place.Namespace == "" {
-		place.Namespace = c.cluster.Namespace
-	}
-	t := &Target{Client: c, place: place, watched: &watched{}}
+	place := objects.Place{App: app, Environment: env.Name, Namespace: c.NamespaceOf(env), Cluster: env.Target.Cluster}
+	t := &Target{Client: c, place: place, watched: &watched{}, bundles: &bundles{}}
 	for _, m := range env.Strategy.Judging.Metrics {
 		if m.Kubernetes != "" {
 			t.metrics = append(t.metrics, m)
 		}
 	}
-	t.front = entry{t}
-	if place.Cluster.Gateway != nil {
-		t.front = route{t}
-	}
+	t.stand(objects.Front{})
 	return t
+}
+
+// NamespaceOf is where an environment is: in the one that it names, or else that
+// of the context.
+func (c *Client) NamespaceOf(env deploy.Environment) string {
+	return cmp.Or(deploy.In(env.Name, env.Target.Cluster.Namespace), c.cluster.Namespace)
+}
+
+// Abilities are what a chart may ask of a cluster: its version, such as "v1.34.2",
+// and what it has, such as "autoscaling/v2" and "apps/v1/Deployment".
+func (c *Client) Abilities(ctx context.Context) (version string, apis []string, err error) {
+	_, lists, err := c.kube.Discovery().ServerGroupsAndResources()
+	if err != nil && len(lists) == 0 {
+		return "", nil, c.ended(ctx, err, "ask the cluster for its kinds")
+	}
+	for _, list := range lists { // those of a server of its own that is down are not there
+		apis = append(apis, list.GroupVersion)
+		for _, r := range list.APIResources {
+			apis = append(apis, list.GroupVersion+"/"+r.Kind)
+		}
+	}
+	slices.Sort(apis)
+	return c.cluster.Version, slices.Compact(apis), nil
 }
 
 // absent reports whether an object is not there, or its kind, or its namespace.

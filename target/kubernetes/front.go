@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"maps"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
@@ -95,17 +98,75 @@ func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	switch {
 	case err != nil, missing && after == (objects.Traffic{}):
 		return before, err
+	case missing && e.place.Front.Service != "":
+		return before, deploy.Hinted(fmt.Errorf("the Service %s is gone, by which users come", e.place.EntryName()), "release again: that applies it")
 	case missing:
 		s = e.place.Entry(pointed(after))
 		s.Annotations = after.Annotate(nil)
+		if err := e.ports(s, after); err != nil {
+			return before, err
+		}
 		_, err = api.Create(ctx, s, creation)
 		return before, err
-	case after == before && maps.Equal(s.Spec.Selector, e.place.Pods(pointed(after))):
+	}
+	was := s.DeepCopy()
+	if err := e.point(ctx, s, after); err != nil {
+		return before, err
+	}
+	if err := e.ports(s, after); err != nil {
+		return before, err
+	}
+	s.Annotations = after.Annotate(s.Annotations)
+	if after == before && equality.Semantic.DeepEqual(was.Spec, s.Spec) && was.Annotations[objects.AnnotationEarlier] == s.Annotations[objects.AnnotationEarlier] {
 		return before, nil
 	}
-	s.Annotations, s.Spec.Selector = after.Annotate(s.Annotations), e.place.Pods(pointed(after))
 	_, err = api.Update(ctx, s, update)
 	return before, err
+}
+
+// point leads a Service to the revision that has the users. One that was there
+// before Slipway leads to whom it led to until then, and to no candidate.
+func (e entry) point(ctx context.Context, s *corev1.Service, t objects.Traffic) error {
+	id := pointed(t)
+	if id != "" || e.place.Front.Service == "" {
+		delete(s.Annotations, objects.AnnotationEarlier)
+		s.Spec.Selector = e.place.Pods(id)
+		return nil
+	}
+	earlier, err := objects.Earlier(s)
+	switch {
+	case err != nil:
+		return err
+	case earlier == nil:
+		s.Spec.Selector = e.place.Pods("")
+	case t.Candidate == "":
+		s.Spec.Selector = earlier
+	case maps.Equal(s.Spec.Selector, earlier):
+		s.Spec.Selector, err = e.pinned(ctx, earlier)
+	}
+	return err
+}
+
+// ports are those of the revision that has the users, where it is one of a user's
+// manifests; ports of nodes stay.
+func (e entry) ports(s *corev1.Service, t objects.Traffic) error {
+	b := e.bundles.ofRevision(pointed(t))
+	if b == nil {
+		return nil
+	}
+	want, err := b.EntryPorts()
+	if err != nil {
+		return err
+	}
+	for i := range want {
+		for _, have := range s.Spec.Ports {
+			if have.Port == want[i].Port && have.Protocol == want[i].Protocol {
+				want[i].NodePort = have.NodePort
+			}
+		}
+	}
+	s.Spec.Ports = want
+	return nil
 }
 
 // pointed is the revision that a Service leads to, which cannot split.
@@ -120,10 +181,13 @@ func pointed(t objects.Traffic) string {
 // make the same one.
 func (t *Target) mine(o metav1.Object) error {
 	set := o.GetLabels()
-	if set[objects.LabelName] == t.place.App && set[objects.LabelEnvironment] == t.place.Environment {
+	if set[apply.OwnerLabel] == t.place.Base() {
 		return nil
 	}
-	return deploy.Hinted(fmt.Errorf("%s/%s is there already, and belongs to %s/%s", o.GetNamespace(), o.GetName(), set[objects.LabelName], set[objects.LabelEnvironment]),
+	if set[objects.LabelApp] == t.place.App && set[objects.LabelEnvironment] == t.place.Environment {
+		return nil
+	}
+	return deploy.Hinted(fmt.Errorf("%s/%s is there already, and belongs to %s/%s", o.GetNamespace(), o.GetName(), set[objects.LabelApp], set[objects.LabelEnvironment]),
 		"use another namespace, or remove it")
 }
 
@@ -131,6 +195,9 @@ func (t *Target) mine(o metav1.Object) error {
 // inside the cluster.
 func (e entry) lead(ctx context.Context, t objects.Traffic) error {
 	to := objects.Traffic{Live: pointed(t)}
+	if to.Live == "" {
+		to.Candidate = t.Candidate
+	}
 	_, err := e.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return to, nil })
 	return err
 }

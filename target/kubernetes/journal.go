@@ -17,6 +17,8 @@ const (
 	keyRecord  = "record"
 	keyHistory = "history"
 	keySignal  = "signal"
+	// keyFront is the objects.Front of the version that was brought in last.
+	keyFront = "front"
 )
 
 // historyLimit is how many settled records are kept, with the secrets that they
@@ -114,7 +116,11 @@ func (t *Target) writeState(ctx context.Context, m *corev1.ConfigMap, s deploy.S
 	if m.Data == nil {
 		m.Data = map[string]string{}
 	}
-	for key, v := range map[string]any{keyRecord: s.Record, keyHistory: s.History, keySignal: s.Signal} {
+	all := map[string]any{keyRecord: s.Record, keyHistory: s.History, keySignal: s.Signal}
+	if t.place.Front != (objects.Front{}) {
+		all[keyFront] = t.place.Front
+	}
+	for key, v := range all {
 		text, err := json.Marshal(v)
 		if err != nil {
 			return fmt.Errorf("write %s: %w", key, err)
@@ -153,11 +159,13 @@ func (t *Target) forgetSecrets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sets := map[string]bool{}
 	used := map[string]bool{}
 	use := func(r deploy.Revision) {
 		for _, secret := range r.Secrets {
 			used[t.place.SecretName(secret)] = true
 		}
+		sets[r.Config.Settings[deploy.SettingManifests]] = true
 	}
 	for _, r := range append(s.History, s.Record) {
 		use(r.Candidate)
@@ -175,5 +183,6 @@ func (t *Target) forgetSecrets(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	t.prune(ctx, s.Live)
+	return t.forgetSets(ctx, sets)
 }

@@ -8,15 +8,40 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 )
 
 // Permitted asks the cluster, with one or two requests, whether this login may do
 // all that an environment here needs. What it may not is said at once.
 func (t *Target) Permitted(ctx context.Context) error {
-	if err := t.cluster.Require(ctx, t.needs()); err != nil {
+	needs := t.needs()
+	if t.bundles.written != nil {
+		more, err := t.needsOf(ctx, t.bundles.written)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+		needs = append(needs, more...)
+	}
+	if err := t.cluster.Require(ctx, needs); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	return nil
+	return t.moved(ctx)
+}
+
+// needsOf are the permissions that the objects of a user's manifests need.
+func (t *Target) needsOf(ctx context.Context, b *bundle.Bundle) ([]access.Permission, error) {
+	kinds, err := t.applier.Kinds(ctx, b.Set.Objects, t.applying())
+	if err != nil {
+		return nil, err
+	}
+	var all []access.Permission
+	for _, k := range kinds {
+		all = append(all, access.Applied(k.Group, k.Resource, k.Namespace)...)
+		if k.Group == "apps" {
+			all = append(all, access.Permission{Verb: "watch", Group: k.Group, Resource: k.Resource, Namespace: k.Namespace})
+		}
+	}
+	return all, nil
 }
 
 // needs are the permissions that the environment needs, by what is written of it.

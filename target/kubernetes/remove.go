@@ -29,6 +29,9 @@ func (t *Target) remove(ctx context.Context) error {
 	if err := t.removeRoute(ctx); err != nil {
 		return err
 	}
+	if err := t.removeApplied(ctx); err != nil {
+		return err
+	}
 	if err := t.removeRevisions(ctx); err != nil {
 		return err
 	}
@@ -63,8 +66,8 @@ func (t *Target) removeNamespace(ctx context.Context) (bool, error) {
 }
 
 func (t *Target) removeRoute(ctx context.Context) error {
-	if t.place.Cluster.Gateway == nil {
-		return nil
+	if t.place.Cluster.Gateway == nil || t.place.Front.Route != "" {
+		return nil // there is none, or it goes with all that was applied
 	}
 	api := t.dynamic.Resource(routes).Namespace(t.place.Namespace)
 	o, err := api.Get(ctx, t.place.RouteName(), metav1.GetOptions{})

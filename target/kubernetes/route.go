@@ -114,6 +114,9 @@ func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if after, err = f(before); err != nil || after == before {
 		return before, after, nil, err
 	}
+	if r.place.Front.Route != "" {
+		return before, after, nil, deploy.Hinted(fmt.Errorf("the HTTPRoute %s is gone, by which users come", r.place.RouteName()), "release again: that applies it")
+	}
 	made, err := r.place.Route(after)
 	if err != nil {
 		return before, after, nil, err

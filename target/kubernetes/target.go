@@ -21,6 +21,8 @@ type Target struct {
 	// metrics are those that the cluster itself tells.
 	metrics []deploy.Metric
 	watched *watched
+	// bundles are users' own manifests.
+	bundles *bundles
 }
 
 var (
@@ -203,14 +205,15 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if _, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Drop(r.ID), nil }); err != nil {
+	before, err := t.front.change(ctx, func(f objects.Traffic) (objects.Traffic, error) { return f.Drop(r.ID), nil })
+	if err != nil {
 		return err
 	}
 	if err := t.takeDown(ctx, r); err != nil {
 		return err
 	}
 	t.forward.drop(t.place, r.ID)
-	return nil
+	return t.restore(ctx, r, before.Drop(r.ID).Live)
 }
 
 // Evidence is about the replica of a revision that fared worst.

@@ -28,7 +28,16 @@ var (
 // provide makes what a revision's pods need before they are made: the account
 // they run as, their settings and secrets, their Service.
 func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
-	if err := t.account(ctx); err != nil {
+	own, err := t.ownService(ctx, r)
+	if err != nil {
+		return err
+	}
+	if r.Config.Settings[deploy.SettingManifests] == "" {
+		err = t.account(ctx)
+	} else {
+		err = t.provideSet(ctx, r)
+	}
+	if err != nil {
 		return err
 	}
 	core, policies := t.kube.CoreV1(), t.kube.PolicyV1().PodDisruptionBudgets(t.place.Namespace)
@@ -38,7 +47,7 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 		group.Go(func() error { return t.secret(ctx, s) })
 	}
 	group.Go(func() error {
-		_, err := core.Services(t.place.Namespace).Create(ctx, t.place.Service(r), creation)
+		_, err := core.Services(t.place.Namespace).Create(ctx, own, creation)
 		return unless(apierrors.IsAlreadyExists, err)
 	})
 	if settings := t.place.Settings(r); settings != nil {
@@ -47,7 +56,7 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 			return unless(apierrors.IsAlreadyExists, err)
 		})
 	}
-	if budget := t.place.Budget(r); budget != nil {
+	if budget := t.place.Budget(r); budget != nil && r.Config.Settings[deploy.SettingManifests] == "" {
 		group.Go(func() error {
 			_, err := policies.Create(ctx, budget, creation)
 			return unless(apierrors.IsAlreadyExists, err)
@@ -70,15 +79,24 @@ func (t *Target) account(ctx context.Context) error {
 	if !absent(err) {
 		return unless(apierrors.IsAlreadyExists, err)
 	}
-	if t.place.Cluster.Namespace == "" {
-		return deploy.Hinted(err, "make the namespace %s, or name another one: target: {kubernetes: {namespace: …}}", t.place.Namespace)
-	}
-	_, err = t.kube.CoreV1().Namespaces().Create(ctx, t.namespace(), creation)
-	if err = unless(apierrors.IsAlreadyExists, err); err != nil {
-		return deploy.Hinted(fmt.Errorf("make the namespace %s: %w", t.place.Namespace, err), "have somebody make it who may")
+	if err := t.makeNamespace(ctx, err); err != nil {
+		return err
 	}
 	_, err = accounts.Create(ctx, t.place.ServiceAccount(), creation)
 	return unless(apierrors.IsAlreadyExists, err)
+}
+
+// makeNamespace makes the one that slipway.yaml names; without a name there it is
+// an error that it is missing.
+func (t *Target) makeNamespace(ctx context.Context, missing error) error {
+	if t.place.Cluster.Namespace == "" {
+		return deploy.Hinted(missing, "make the namespace %s, or name another one: target: {kubernetes: {namespace: …}}", t.place.Namespace)
+	}
+	_, err := t.kube.CoreV1().Namespaces().Create(ctx, t.namespace(), creation)
+	if err = unless(apierrors.IsAlreadyExists, err); err != nil {
+		return deploy.Hinted(fmt.Errorf("make the namespace %s: %w", t.place.Namespace, err), "have somebody make it who may")
+	}
+	return nil
 }
 
 // namespace is one to make: with the labels of the environment, which let it be
@@ -126,7 +144,7 @@ func (t *Target) deployment(ctx context.Context, id string) (*appsv1.Deployment,
 
 // atLeast makes the Deployment of a revision, or raises its replicas.
 func (t *Target) atLeast(ctx context.Context, r deploy.Revision, replicas int) error {
-	made, err := t.place.Deployment(r, replicas)
+	made, err := t.workload(ctx, r, replicas)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,8 @@ func (b *Bundle) check() error {
 	if err != nil {
 		return err
 	}
+	main := b.mainPort()
+	ports = slices.SortedStableFunc(slices.Values(ports), func(x, y corev1.ServicePort) int { return rank(x, main) - rank(y, main) })
 	for _, p := range ports {
 		if p.Protocol != corev1.ProtocolTCP {
 			continue
@@ -95,8 +97,7 @@ func (b *Bundle) deployment() (*appsv1.Deployment, error) {
 	return &d, nil
 }
 
-// ports are those of the user's Service, the one that users come by first; none
-// without a Service.
+// ports are those of the user's Service; none without a Service.
 func (b *Bundle) ports() ([]corev1.ServicePort, error) {
 	if b.App.Service == nil {
 		return nil, nil
@@ -115,8 +116,6 @@ func (b *Bundle) ports() ([]corev1.ServicePort, error) {
 			p.TargetPort = intstr.FromInt32(p.Port)
 		}
 	}
-	main := b.mainPort()
-	slices.SortStableFunc(s.Spec.Ports, func(x, y corev1.ServicePort) int { return rank(x, main) - rank(y, main) })
 	return s.Spec.Ports, nil
 }
 

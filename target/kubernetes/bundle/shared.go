@@ -16,7 +16,10 @@ import (
 // an image of the app's repository get that of the revision. What decides who has
 // the users is kept: the Service is without its selector, the route has the
 // weights of the traffic.
-func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic) ([]*unstructured.Unstructured, error) {
+//
+// Live is what users have, where that is of other manifests: it keeps its ports in
+// front until users are moved. It may be nil.
+func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic, live *Bundle) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	for _, written := range b.Set.Objects {
 		o := written.DeepCopy()
@@ -25,6 +28,9 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic) 
 			continue
 		case b.App.Service:
 			unstructured.RemoveNestedField(o.Object, "spec", "selector")
+			if err := keepPorts(o, live); err != nil {
+				return nil, err
+			}
 		case b.App.Route:
 			led, err := p.OwnRoute(written, t)
 			if err != nil {
@@ -40,6 +46,17 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic) 
 	}
 	manifests.SetImage(all, manifests.App{}, r.Image.Reference())
 	return all, nil
+}
+
+func keepPorts(service *unstructured.Unstructured, live *Bundle) error {
+	if live == nil || live.App.Service == nil {
+		return nil
+	}
+	ports, found, err := unstructured.NestedSlice(live.App.Service.Object, "spec", "ports")
+	if err != nil || !found {
+		return err
+	}
+	return unstructured.SetNestedSlice(service.Object, ports, "spec", "ports")
 }
 
 // aim leads an autoscaler to the workload of the live revision, or to the first

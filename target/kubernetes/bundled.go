@@ -1,0 +1,298 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// bundles are the users' manifests that a target has read, or got from the
+// cluster.
+type bundles struct {
+	// written is what slipway.yaml names now; nil where it names none, or this
+	// command brings nothing in.
+	written *bundle.Bundle
+
+	mu sync.Mutex
+	// byDigest are all that were needed, byRevision those of the revisions that
+	// were started or looked at.
+	byDigest, byRevision map[string]*bundle.Bundle
+	// applied is the revision whose set was applied last, by this process.
+	applied string
+}
+
+func (b *bundles) note(digest, revision string, one *bundle.Bundle) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byDigest == nil {
+		b.byDigest, b.byRevision = map[string]*bundle.Bundle{}, map[string]*bundle.Bundle{}
+	}
+	b.byDigest[digest] = one
+	if revision != "" {
+		b.byRevision[revision] = one
+	}
+}
+
+func (b *bundles) of(digest string) *bundle.Bundle {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byDigest[digest]
+}
+
+func (b *bundles) ofRevision(id string) *bundle.Bundle {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byRevision[id]
+}
+
+// Use has the target bring in what a user's manifests say. It asks nobody.
+func (t *Target) Use(b *bundle.Bundle) error {
+	if err := b.Fits(t.place); err != nil {
+		return err
+	}
+	t.bundles.written = b
+	t.bundles.note(b.Digest, "", b)
+	t.stand(b.Front())
+	return nil
+}
+
+// Recall has the target find users as the run that brought the last version in
+// did: by the user's own Service and route, if it had them. It reads one object.
+func (t *Target) Recall(ctx context.Context) error {
+	f, err := t.frontOf(ctx)
+	if err != nil {
+		return t.ended(ctx, err, "read by what users come to %s", t)
+	}
+	t.stand(f)
+	return nil
+}
+
+// frontOf is by what users come, as the environment's ConfigMap has it.
+func (t *Target) frontOf(ctx context.Context) (objects.Front, error) {
+	var f objects.Front
+	m, err := t.readState(ctx)
+	if err != nil || m == nil || m.Data[keyFront] == "" {
+		return f, err
+	}
+	if err := json.Unmarshal([]byte(m.Data[keyFront]), &f); err != nil {
+		return f, fmt.Errorf("read %s in the ConfigMap %s/%s: %w", keyFront, m.Namespace, m.Name, err)
+	}
+	return f, nil
+}
+
+// stand chooses what moves users.
+func (t *Target) stand(f objects.Front) {
+	t.place = t.place.With(f)
+	t.front = entry{t}
+	if t.place.Cluster.Gateway != nil {
+		t.front = route{t}
+	}
+}
+
+// moved refuses to bring a version in beside one that users reach by another
+// object: nobody could give users from one to the other in one write.
+func (t *Target) moved(ctx context.Context) error {
+	before, err := t.frontOf(ctx)
+	if err != nil || before.Service == t.place.Front.Service && before.Route == t.place.Front.Route {
+		return err
+	}
+	old := &Target{Client: t.Client, place: t.place, bundles: t.bundles}
+	if old.place.Cluster.Gateway == t.place.Front.Gateway {
+		old.place.Cluster.Gateway = nil
+	}
+	old.stand(before)
+	traffic, err := old.front.read(ctx)
+	if err != nil || traffic.Live == "" {
+		return err
+	}
+	return deploy.Usage("give it the old name; or remove the environment first, which ends it for its users",
+		"users come to %s by %s, and what is to be released brings them in by %s", t, named(old.place), named(t.place))
+}
+
+func named(p objects.Place) string {
+	text := "the Service " + p.EntryName()
+	if p.Cluster.Gateway != nil {
+		text += " and the HTTPRoute " + p.RouteName()
+	}
+	return text
+}
+
+// bundle is that of a revision; nil where Slipway makes all that it needs.
+func (t *Target) bundle(ctx context.Context, r deploy.Revision) (*bundle.Bundle, error) {
+	digest := r.Config.Settings[deploy.SettingManifests]
+	if digest == "" {
+		return nil, nil // none is an answer
+	}
+	b := t.bundles.of(digest)
+	if b == nil {
+		var err error
+		if b, err = t.kept(ctx, digest); err != nil {
+			return nil, err
+		}
+	}
+	t.bundles.note(digest, r.ID, b)
+	return b, nil
+}
+
+// partSize is how much of a Bundle one Secret holds, in bytes: together with its
+// name it has to stay below the 1 MiB that the cluster takes.
+const partSize = 900 << 10
+
+// mostParts bounds how large manifests may be, compressed.
+const mostParts = 16
+
+const (
+	// setType is the type of the Secrets that keep manifests.
+	setType = corev1.SecretType("slipway.dev/manifests")
+	setKey  = "manifests.gz"
+	// annotationSet is on each of them: the digest; annotationParts is how many
+	// there are.
+	annotationSet   = "slipway.dev/manifests"
+	annotationParts = "slipway.dev/parts"
+)
+
+func (t *Target) setName(digest string, part int) string {
+	name := t.place.Base() + "-set-" + digest[len("sha256:"):][:13]
+	if part > 0 {
+		name += fmt.Sprintf("-%d", part)
+	}
+	return name
+}
+
+// keep puts a Bundle into the cluster, so that its revisions can come back from
+// there. One that is there stays.
+func (t *Target) keep(ctx context.Context, b *bundle.Bundle) error {
+	data, err := b.Encode()
+	if err != nil {
+		return err
+	}
+	parts := (len(data) + partSize - 1) / partSize
+	if parts > mostParts {
+		return deploy.Usage("divide the app", "the manifests are %d bytes when they are compressed, more than the %d that are kept", len(data), mostParts*partSize)
+	}
+	api, immutable := t.kube.CoreV1().Secrets(t.place.Namespace), true
+	for i := range parts {
+		_, err := api.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: t.setName(b.Digest, i), Namespace: t.place.Namespace, Labels: t.place.Labels(),
+				Annotations: map[string]string{annotationSet: b.Digest, annotationParts: fmt.Sprint(parts)},
+			},
+			Type: setType, Immutable: &immutable,
+			Data: map[string][]byte{setKey: data[i*partSize : min(len(data), (i+1)*partSize)]},
+		}, creation)
+		if err := unless(apierrors.IsAlreadyExists, err); err != nil {
+			return fmt.Errorf("keep the manifests: %w", err)
+		}
+	}
+	return nil
+}
+
+// kept is a Bundle that the cluster has.
+func (t *Target) kept(ctx context.Context, digest string) (*bundle.Bundle, error) {
+	var data []byte
+	for part, parts := 0, 1; part < parts; part++ {
+		s, err := t.kube.CoreV1().Secrets(t.place.Namespace).Get(ctx, t.setName(digest, part), metav1.GetOptions{})
+		if absent(err) {
+			return nil, deploy.Hinted(fmt.Errorf("the namespace %s does not have the manifests %s any more", t.place.Namespace, digest),
+				"release from the commit that has them")
+		}
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, s.Data[setKey]...)
+		if _, err := fmt.Sscan(s.Annotations[annotationParts], &parts); err != nil || parts > mostParts {
+			return nil, fmt.Errorf("the Secret %s does not say of how many parts it is", s.Name)
+		}
+	}
+	return bundle.Decode(data, digest)
+}
+
+// workload is the Deployment of a revision in so many replicas.
+func (t *Target) workload(ctx context.Context, r deploy.Revision, replicas int) (*appsv1.Deployment, error) {
+	b, err := t.bundle(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return t.place.Deployment(r, replicas)
+	}
+	return b.Deployment(t.place, r, replicas)
+}
+
+// ownService is the Service of a revision.
+func (t *Target) ownService(ctx context.Context, r deploy.Revision) (*corev1.Service, error) {
+	b, err := t.bundle(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return t.place.Service(r), nil
+	}
+	return b.Service(t.place, r)
+}
+
+// The resources of copies.
+var copied = map[string]schema.GroupVersionResource{
+	"ConfigMap": {Version: "v1", Resource: "configmaps"},
+	"Secret":    {Version: "v1", Resource: "secrets"},
+}
+
+// copies makes the ConfigMaps and Secrets of a set that its app reads.
+func (t *Target) copies(ctx context.Context, b *bundle.Bundle) error {
+	all, err := b.Copies(t.place)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		_, err := t.dynamic.Resource(copied[o.GetKind()]).Namespace(t.place.Namespace).Create(ctx, o, creation)
+		if err := unless(apierrors.IsAlreadyExists, err); err != nil {
+			return fmt.Errorf("copy %s for its revision: %w", apply.ReferenceOf(o), err)
+		}
+	}
+	return nil
+}
+
+// forgetSets removes the kept manifests, and the copies of their settings, that
+// are of no digest that is in use.
+func (t *Target) forgetSets(ctx context.Context, used map[string]bool) error {
+	o := metav1.ListOptions{LabelSelector: t.place.Select()}
+	for _, resource := range copied {
+		api := t.dynamic.Resource(resource).Namespace(t.place.Namespace)
+		list, err := api.List(ctx, o)
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			digest := digestIn(&list.Items[i])
+			if digest == "" || used[digest] {
+				continue
+			}
+			if err := unless(absent, api.Delete(ctx, list.Items[i].GetName(), metav1.DeleteOptions{})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// digestIn is of which manifests an object is kept; empty for others.
+func digestIn(o *unstructured.Unstructured) string {
+	annotations := o.GetAnnotations()
+	if digest := annotations[annotationSet]; digest != "" {
+		return digest
+	}
+	return annotations[bundle.AnnotationCopy]
+}

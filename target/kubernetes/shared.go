@@ -1,0 +1,302 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/pods"
+)
+
+// applying is how the environment's manifests are applied.
+func (t *Target) applying() apply.Options {
+	m := t.place.Cluster.Manifests
+	return apply.Options{
+		Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base() + "-applied", Force: m != nil && m.Force,
+	}
+}
+
+// Applied are the objects of a revision's manifests as they are applied, with the
+// users where they are, and how; none where Slipway makes all that it needs.
+func (t *Target) Applied(ctx context.Context, r deploy.Revision) ([]*unstructured.Unstructured, apply.Options, error) {
+	b, err := t.bundle(ctx, r)
+	if err != nil || b == nil {
+		return nil, apply.Options{}, err
+	}
+	traffic, err := t.front.read(ctx)
+	if err != nil {
+		return nil, apply.Options{}, err
+	}
+	var live *bundle.Bundle
+	if traffic.Live != "" && traffic.Live != r.ID {
+		if live, err = t.bundleOfLive(ctx, traffic.Live); err != nil {
+			return nil, apply.Options{}, err
+		}
+	}
+	all, err := b.Applied(t.place, r, traffic, live)
+	return all, t.applying(), err
+}
+
+// bundleOfLive is that of a revision that runs.
+func (t *Target) bundleOfLive(ctx context.Context, id string) (*bundle.Bundle, error) {
+	if b := t.bundles.ofRevision(id); b != nil {
+		return b, nil
+	}
+	d, err := t.deployment(ctx, id)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	r, err := objects.RevisionOf(d)
+	if err != nil {
+		return nil, err
+	}
+	return t.bundle(ctx, r)
+}
+
+// bring applies what all revisions share, as the revision's manifests have it, and
+// waits for the other workloads in it. What somebody else owns is told before
+// anything changes.
+func (t *Target) bring(ctx context.Context, r deploy.Revision) error {
+	t.bundles.mu.Lock()
+	done := t.bundles.applied == r.ID
+	t.bundles.mu.Unlock()
+	if done || r.IsBaseline() {
+		return nil
+	}
+	all, options, err := t.Applied(ctx, r)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	result, err := t.applier.Apply(ctx, all, options)
+	for _, warning := range result.Warnings {
+		t.log.Warn("the cluster warns of the manifests", "warning", warning)
+	}
+	for _, taken := range result.Taken {
+		t.log.Warn("taken over", "field", taken.String())
+	}
+	if err != nil {
+		return fmt.Errorf("apply the manifests: %w", err)
+	}
+	if err := t.others(ctx, r, all); err != nil {
+		return err
+	}
+	t.bundles.mu.Lock()
+	defer t.bundles.mu.Unlock()
+	t.bundles.applied = r.ID
+	return nil
+}
+
+// others waits for the workloads of a set besides the app's.
+func (t *Target) others(ctx context.Context, r deploy.Revision, all []*unstructured.Unstructured) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, o := range all {
+		if o.GroupVersionKind().Group != "apps" || o.GetNamespace() != "" && o.GetNamespace() != t.place.Namespace {
+			continue
+		}
+		group.Go(func() error {
+			if err := t.rolledOut(ctx, r, o); err != nil {
+				return fmt.Errorf("%s: %w", apply.ReferenceOf(o), err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// rolledOut waits until the pods of another workload are those that it asks for,
+// and are ready.
+func (t *Target) rolledOut(ctx context.Context, r deploy.Revision, o *unstructured.Unstructured) error {
+	kind, name := o.GetKind(), o.GetName()
+	if kind != "Deployment" && kind != "StatefulSet" && kind != "DaemonSet" {
+		return nil
+	}
+	selector, want, err := t.asked(ctx, kind, name)
+	if err != nil || want == 0 {
+		return err
+	}
+	return pods.Wait(ctx, t.kube, t.place.Namespace, selector, want, pods.Options{
+		Revision: r, Workload: pods.Workload{Kind: kind, Name: name}, Log: t.log,
+	})
+}
+
+// asked is which pods a workload asks for, and how many.
+func (t *Target) asked(ctx context.Context, kind, name string) (selector string, want int, err error) {
+	apps, ns := t.kube.AppsV1(), t.place.Namespace
+	var by *metav1.LabelSelector
+	var replicas *int32
+	switch kind {
+	case "Deployment":
+		d, err := apps.Deployments(ns).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", 0, err
+		}
+		by, replicas = d.Spec.Selector, d.Spec.Replicas
+	case "StatefulSet":
+		s, err := apps.StatefulSets(ns).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", 0, err
+		}
+		by, replicas = s.Spec.Selector, s.Spec.Replicas
+	case "DaemonSet":
+		d, err := apps.DaemonSets(ns).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", 0, err
+		}
+		by, replicas = d.Spec.Selector, &d.Status.DesiredNumberScheduled
+	}
+	s, err := metav1.LabelSelectorAsSelector(by)
+	if err != nil {
+		return "", 0, err
+	}
+	want = 1
+	if replicas != nil {
+		want = int(*replicas)
+	}
+	return s.String(), want, nil
+}
+
+// restore applies the live revision's manifests again, after another one's were
+// applied and it is gone.
+func (t *Target) restore(ctx context.Context, gone deploy.Revision, live string) error {
+	if live == "" || live == gone.ID || gone.IsBaseline() || gone.Config.Settings[deploy.SettingManifests] == "" {
+		return nil
+	}
+	d, err := t.deployment(ctx, live)
+	if err != nil || d == nil {
+		return err
+	}
+	r, err := objects.RevisionOf(d)
+	if err != nil {
+		return err
+	}
+	return t.bring(ctx, r)
+}
+
+// prune removes what no manifests in use have any more. That it cannot does no
+// harm: the next time does it.
+func (t *Target) prune(ctx context.Context, live *deploy.Revision) {
+	if live == nil {
+		return
+	}
+	all, options, err := t.Applied(ctx, *live)
+	if err != nil || len(all) == 0 {
+		if err != nil {
+			t.log.Warn("look at what is to be pruned", "target", t.String(), "error", err)
+		}
+		return
+	}
+	pruned, err := t.applier.Prune(ctx, all, options)
+	for _, o := range pruned.Removed {
+		t.log.Info("pruned", "object", o.String())
+	}
+	for _, left := range pruned.Left {
+		t.log.Info("left", "object", left.Object.String(), "why", left.Why)
+	}
+	if err != nil {
+		t.log.Warn("prune", "target", t.String(), "error", err)
+	}
+}
+
+// removeApplied removes all that was applied of manifests.
+func (t *Target) removeApplied(ctx context.Context) error {
+	options := t.applying()
+	api := t.kube.CoreV1().ConfigMaps(t.place.Namespace)
+	_, err := api.Get(ctx, options.Inventory, metav1.GetOptions{})
+	if absent(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pruned, err := t.applier.Prune(ctx, nil, options)
+	if err != nil {
+		return err
+	}
+	for _, left := range pruned.Left {
+		t.log.Warn("left", "object", left.Object.String(), "why", left.Why)
+	}
+	return unless(absent, api.Delete(ctx, options.Inventory, metav1.DeleteOptions{}))
+}
+
+// byHash are labels that tell the pods of one version of a workload from those of
+// another; the cluster puts them there.
+var byHash = []string{"pod-template-hash", "controller-revision-hash"}
+
+// pinned is the selector of a Service that was there before Slipway, narrowed to
+// the pods that it leads to now: the pods of a candidate have the same labels, and
+// must not get users yet.
+func (t *Target) pinned(ctx context.Context, earlier map[string]string) (map[string]string, error) {
+	list, err := t.kube.CoreV1().Pods(t.place.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set(earlier).String()})
+	if err != nil {
+		return nil, err
+	}
+	var old []corev1.Pod
+	for i := range list.Items {
+		if list.Items[i].Labels[objects.LabelApp] == "" {
+			old = append(old, list.Items[i])
+		}
+	}
+	if len(old) == 0 {
+		return t.place.Pods(""), nil
+	}
+	for _, label := range byHash {
+		hashes := map[string]bool{}
+		for i := range old {
+			hashes[old[i].Labels[label]] = true
+		}
+		if hash := old[0].Labels[label]; len(hashes) == 1 && hash != "" {
+			narrow := map[string]string{label: hash}
+			for key, value := range earlier {
+				narrow[key] = value
+			}
+			return narrow, nil
+		}
+	}
+	names := make([]string, len(old))
+	for i := range old {
+		names[i] = old[i].Name
+	}
+	return nil, deploy.Hinted(fmt.Errorf("the Service %s leads to pods of several versions: %s", t.place.EntryName(), strings.Join(names, ", ")),
+		"wait until the workload that they belong to has rolled out; then release")
+}
+
+// provideSet makes what a revision of a user's manifests needs before its pods:
+// the manifests, kept; the settings that they read, copied; and all else that they
+// have.
+func (t *Target) provideSet(ctx context.Context, r deploy.Revision) error {
+	b, err := t.bundle(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := t.inNamespace(ctx); err != nil {
+		return err
+	}
+	// First of all: what is refused has to change nothing.
+	if err := t.bring(ctx, r); err != nil {
+		return err
+	}
+	if err := t.keep(ctx, b); err != nil {
+		return err
+	}
+	return t.copies(ctx, b)
+}
+
+// inNamespace makes the namespace where slipway.yaml names one that is not there.
+func (t *Target) inNamespace(ctx context.Context) error {
+	_, err := t.kube.CoreV1().Namespaces().Get(ctx, t.place.Namespace, metav1.GetOptions{})
+	if absent(err) {
+		return t.makeNamespace(ctx, err)
+	}
+	return err
+}
