@@ -48,7 +48,7 @@ var knows = map[string][]string{
 		"target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
 	},
 	// What a user's manifests come to needs both the readers and our own names.
-	"target/kubernetes/bundle": {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
+	"target/kubernetes/bundle":  {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
 	// As in registry/cloud: large libraries that read the environment by themselves.
@@ -106,7 +106,7 @@ var testsKnow = map[string][]string{
 	"target/kubernetes/feed":   {"internal/clustertest", "target/kubernetes/access"},
 	"internal/clustertest":     {"target/targettest"},
 	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
-	"target/kubernetes":        {"internal/clustertest", "target/targettest", "target/targettest/testapp"},
+	"target/kubernetes":        {"internal/clustertest", "target/kubernetes/manifests", "target/targettest", "target/targettest/testapp"},
 }
 
 var everybody = []string{"*"}

@@ -38,6 +38,9 @@ func (t *Target) remove(ctx context.Context) error {
 	if err := t.removeSettings(ctx); err != nil {
 		return err
 	}
+	if err := t.forgetSets(ctx, nil); err != nil {
+		return err
+	}
 	return t.removeShared(ctx)
 }
 

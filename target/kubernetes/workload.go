@@ -50,13 +50,14 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 		_, err := core.Services(t.place.Namespace).Create(ctx, own, creation)
 		return unless(apierrors.IsAlreadyExists, err)
 	})
-	if settings := t.place.Settings(r); settings != nil {
+	made := r.Config.Settings[deploy.SettingManifests] == ""
+	if settings := t.place.Settings(r); settings != nil && made {
 		group.Go(func() error {
 			_, err := core.ConfigMaps(t.place.Namespace).Create(ctx, settings, creation)
 			return unless(apierrors.IsAlreadyExists, err)
 		})
 	}
-	if budget := t.place.Budget(r); budget != nil && r.Config.Settings[deploy.SettingManifests] == "" {
+	if budget := t.place.Budget(r); budget != nil && made {
 		group.Go(func() error {
 			_, err := policies.Create(ctx, budget, creation)
 			return unless(apierrors.IsAlreadyExists, err)

@@ -159,12 +159,13 @@ func others(live *unstructured.Unstructured, e entry, o Options) string {
 
 // ownsContent reports whether a manager owns more than metadata and status.
 func ownsContent(entry metav1.ManagedFieldsEntry) bool {
-	for path := range fieldsOf(entry).All() {
+	content := false
+	for path := range fieldsOf(entry).All() { // which must not be left early: the library goes on, and panics
 		if len(path) > 0 && path[0].FieldName != nil && *path[0].FieldName != "metadata" && *path[0].FieldName != "status" {
-			return true
+			content = true
 		}
 	}
-	return false
+	return content
 }
 
 // delete removes exactly the object that was looked at.
