@@ -80,8 +80,7 @@ func (e entry) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 }
 
 func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
-	api := e.kube.CoreV1().Services(e.place.Namespace)
-	s, err := api.Get(ctx, e.place.EntryName(), metav1.GetOptions{})
+	s, err := e.kube.CoreV1().Services(e.place.Namespace).Get(ctx, e.place.EntryName(), metav1.GetOptions{})
 	missing := absent(err)
 	if err != nil && !missing {
 		return before, err
@@ -98,30 +97,41 @@ func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	switch {
 	case err != nil, missing && after == (objects.Traffic{}):
 		return before, err
-	case missing && e.place.Front.Service != "":
-		return before, deploy.Hinted(fmt.Errorf("the Service %s is gone, by which users come", e.place.EntryName()), "release again: that applies it")
 	case missing:
-		s = e.place.Entry(pointed(after))
-		s.Annotations = after.Annotate(nil)
-		if err := e.ports(s, after); err != nil {
-			return before, err
-		}
-		_, err = api.Create(ctx, s, creation)
-		return before, err
+		return before, e.create(ctx, after)
 	}
+	return before, e.lay(ctx, s, before, after)
+}
+
+// create makes the Service; one of a user's own has to be there.
+func (e entry) create(ctx context.Context, t objects.Traffic) error {
+	if e.place.Front.Service != "" {
+		return deploy.Hinted(fmt.Errorf("the Service %s is gone, by which users come", e.place.EntryName()), "release again: that applies it")
+	}
+	s := e.place.Entry(pointed(t))
+	s.Annotations = t.Annotate(nil)
+	if err := e.ports(s, t); err != nil {
+		return err
+	}
+	_, err := e.kube.CoreV1().Services(e.place.Namespace).Create(ctx, s, creation)
+	return err
+}
+
+// lay has a Service that is there lead to where the traffic goes.
+func (e entry) lay(ctx context.Context, s *corev1.Service, before, after objects.Traffic) error {
 	was := s.DeepCopy()
 	if err := e.point(ctx, s, after); err != nil {
-		return before, err
+		return err
 	}
 	if err := e.ports(s, after); err != nil {
-		return before, err
+		return err
 	}
 	s.Annotations = after.Annotate(s.Annotations)
 	if after == before && equality.Semantic.DeepEqual(was.Spec, s.Spec) && was.Annotations[objects.AnnotationEarlier] == s.Annotations[objects.AnnotationEarlier] {
-		return before, nil
+		return nil
 	}
-	_, err = api.Update(ctx, s, update)
-	return before, err
+	_, err := e.kube.CoreV1().Services(e.place.Namespace).Update(ctx, s, update)
+	return err
 }
 
 // point leads a Service to the revision that has the users. One that was there

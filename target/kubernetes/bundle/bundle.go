@@ -147,5 +147,8 @@ func Decode(data []byte, digest string) (*Bundle, error) {
 	if b.App.Workload == nil || b.App.Template == nil {
 		return nil, fmt.Errorf("the manifests that are kept as %s have no workload", digest)
 	}
-	return b, b.check()
+	if err := b.check(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
