@@ -51,7 +51,7 @@ func (c *CLI) drift(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	request, err := s.request()
+	request, err := s.request(ctx)
 	if err != nil {
 		return err
 	}
