@@ -3,10 +3,15 @@
 //
 //	go run ./bench/kubernetes                 # a ratio above its limit exits with 1
 //	go run ./bench/kubernetes -short          # fewer objects, once, and no failure because of a time
-//	go run ./bench/kubernetes -markdown FILE  # and write the table to a file
+//	go run ./bench/kubernetes -markdown FILE  # and write the tables to a file
+//	go run ./bench/kubernetes -only reverts   # the chapters whose name contains that
 //
 // The cluster is that of KUBECONFIG. Everything happens in namespaces that the
-// run makes and removes.
+// run makes and removes. Applying needs nothing else; releases need a registry
+// that the cluster pulls from, host:port in REGISTRY, and a gateway that is named
+// "gateway" in the namespace "default" and listens at GATEWAY, host:port. Goals
+// that are a time are met or missed, which is told; lost requests and restarts are
+// a mistake wherever it runs, and exit with 1.
 package main
 
 import (
@@ -35,6 +40,12 @@ type bench struct {
 	dir    string
 	config *rest.Config
 	client kubernetes.Interface
+	// shop has the binary, and the app that is released; nil where there is no
+	// registry and no gateway.
+	shop     *workshop.Workshop
+	registry string
+	gateway  string
+	figures  []figure
 }
 
 // row is one line of the table.
@@ -44,27 +55,40 @@ type row struct {
 	above string
 }
 
-// rows are all that is measured.
-var rows = []func(*bench, context.Context) ([]row, error){
-	(*bench).applying,
+// chapter measures some things that belong together.
+type chapter struct {
+	name    string
+	measure func(*bench, context.Context) ([]row, error)
+	// releases: it needs a registry and a gateway.
+	releases bool
+}
+
+// chapters are all that is measured.
+var chapters = []chapter{
+	{"applying", (*bench).applying, false},
+	{"releases", (*bench).releasing, true},
+	{"lost requests", (*bench).losing, true},
+	{"reverts", (*bench).reverting, true},
+	{"verdicts", (*bench).dooming, true},
 }
 
 func main() {
 	var b bench
-	var markdown string
+	var markdown, only string
 	flag.BoolVar(&b.short, "short", false, "fewer objects, one round, and no failure because of a time")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often everything is measured")
 	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
+	flag.StringVar(&only, "only", "", "only the chapters whose name contains this")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := b.measure(ctx, markdown); err != nil {
+	if err := b.measure(ctx, markdown, only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-kubernetes:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) measure(ctx context.Context, markdown string) (err error) {
+func (b *bench) measure(ctx context.Context, markdown, only string) (err error) {
 	if b.short {
 		b.rounds = 1
 	}
@@ -75,12 +99,31 @@ func (b *bench) measure(ctx context.Context, markdown string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	defer func() {
+		if b.shop != nil {
+			err = errors.Join(err, b.shop.Close())
+		}
+	}()
 	on := workshop.Machine(time.Now())
 	var all []row
-	for _, measured := range rows {
-		lines, err := measured(b, ctx)
+	for _, c := range chapters {
+		if !strings.Contains(c.name, only) {
+			continue
+		}
+		if c.releases {
+			opened, err := b.openShop(ctx)
+			if err != nil {
+				return err
+			}
+			if !opened {
+				say("left out, for want of REGISTRY and GATEWAY: %s", c.name)
+				continue
+			}
+		}
+		say("%s", c.name)
+		lines, err := c.measure(b, ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		all = append(all, lines...)
 	}
@@ -89,6 +132,7 @@ func (b *bench) measure(ctx context.Context, markdown string) (err error) {
 	if markdown != "" {
 		err = os.WriteFile(markdown, []byte(text), 0o644)
 	}
+	err = errors.Join(err, b.broken())
 	for _, r := range all {
 		if r.above != "" && !b.short {
 			err = errors.Join(err, fmt.Errorf("above the limit: %s: %s", r.name, r.above))
@@ -125,6 +169,7 @@ func (b *bench) table(machine string, all []row) string {
 		}
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", r.name, r.compared, r.times, r.ratio, limit)
 	}
+	b.list(&s)
 	return s.String()
 }
 

@@ -79,9 +79,12 @@ var knows = map[string][]string{
 	"demo":               {"internal/workshop"},
 	"bench":              {"internal/workshop"},
 	"bench/live":         {"internal/workshop"},
-	// It copies images by our own code, which no command does alone.
-	"bench/kubernetes": {"internal/workshop", "target/kubernetes/apply"},
-	"bench/images":     {"deploy", "internal/workshop", "registry"},
+	// It applies objects and moves traffic by our own code, which no command does
+	// alone; and the next one copies images so.
+	"bench/kubernetes": {
+		"deploy", "internal/workshop", "target/kubernetes", "target/kubernetes/access", "target/kubernetes/apply",
+	},
+	"bench/images": {"deploy", "internal/workshop", "registry"},
 }
 
 // testsKnow is what the tests of a room may import besides.

@@ -13,6 +13,19 @@ type Report struct {
 		Took float64 `json:"took"`
 	} `json:"steps"`
 	Environments []EnvironmentReport `json:"environments"`
+	Image        struct {
+		Repository string `json:"repository"`
+		Digest     string `json:"digest"`
+	} `json:"image"`
+	// Cluster is what was asked of Kubernetes.
+	Cluster struct {
+		Requests int `json:"requests"`
+		Asked    []struct {
+			What  string `json:"what"`
+			Times int    `json:"times"`
+		} `json:"asked"`
+	} `json:"cluster"`
+	Ended time.Time `json:"ended"`
 }
 
 // EnvironmentReport is what came of one environment.
@@ -21,6 +34,9 @@ type EnvironmentReport struct {
 	URL  string `json:"url"`
 	// Revert is nil where it did not go back.
 	Revert *Revert `json:"revert"`
+	Stages []struct {
+		Ended time.Time `json:"ended"`
+	} `json:"stages"`
 }
 
 // Revert is the way back.
@@ -71,6 +87,17 @@ func (r *Report) Reason(environment string) string {
 		}
 	}
 	return ""
+}
+
+// After is how long it went on after the last stage in an environment, when all
+// users were on the new version; zero where there was no stage.
+func (r *Report) After(environment string) time.Duration {
+	for _, e := range r.Environments {
+		if n := len(e.Stages); e.Name == environment && n > 0 {
+			return r.Ended.Sub(e.Stages[n-1].Ended)
+		}
+	}
+	return 0
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

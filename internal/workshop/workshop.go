@@ -78,6 +78,9 @@ func (w *Workshop) Configure(yaml string) error {
 	return os.WriteFile(filepath.Join(w.Dir, "slipway.yaml"), []byte(yaml), 0o644)
 }
 
+// Set adds a variable to the environment of the commands, such as HTTP_PROXY=….
+func (w *Workshop) Set(variable string) { w.environ = append(w.environ, variable) }
+
 // closeLimit bounds the time for the sandbox to end.
 const closeLimit = 45 * time.Second
 

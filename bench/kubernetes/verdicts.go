@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+const (
+	// mostUntilVerdict is how long it may take from what the kubelet says of an
+	// image that is not there to the verdict.
+	mostUntilVerdict = 3 * time.Second
+	// mostRestarts are those of a version that crashes, at the verdict.
+	mostRestarts = 2
+)
+
+// dooming starts versions that never come up, until slipway says so.
+func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
+	const ns = "bench-verdict"
+	defer func() { err = errors.Join(err, b.forget(context.WithoutCancel(ctx), ns)) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := b.namespace(ctx, ns); err != nil {
+		return nil, err
+	}
+	t, env, err := b.target(ctx, ns)
+	if err != nil {
+		return nil, err
+	}
+	image, err := b.image(ctx, ns, versions[0])
+	if err != nil {
+		return nil, err
+	}
+	var told []time.Duration
+	most := 0
+	for n := range either(b, 5, 1) {
+		missing := image
+		missing.Digest = fmt.Sprintf("sha256:%064x", n+1)
+		at, err := b.doomed(ctx, t, deploy.NewRevision("hello", env, missing, nil), ns)
+		if err != nil {
+			return nil, fmt.Errorf("an image that is not there: %w", err)
+		}
+		told = append(told, at.verdict.Sub(at.reported))
+
+		crashing := env
+		crashing.Service.Env = maps.Clone(env.Service.Env)
+		crashing.Service.Env["SPREAD"] = fmt.Sprint(9 + n) // it refuses that, and exits
+		at, err = b.doomed(ctx, t, deploy.NewRevision("hello", crashing, image, nil), ns)
+		if err != nil {
+			return nil, fmt.Errorf("a crash loop: %w", err)
+		}
+		most = max(most, at.restarts)
+	}
+	longest := quantile(told, 1)
+	b.add(figure{
+		name:     "an image that is not there: from the kubelet's report to the verdict",
+		measured: fmt.Sprintf("median %s, longest %s of %d", quantile(told, 0.5), longest, len(told)),
+		goal:     fmt.Sprintf("≤ %s", mostUntilVerdict), missed: longest > mostUntilVerdict,
+	})
+	b.add(figure{
+		name: "a crash loop: restarts at the verdict", measured: fmt.Sprintf("at most %d of %d times", most, len(told)),
+		goal: fmt.Sprintf("≤ %d", mostRestarts), broken: most > mostRestarts,
+	})
+	return nil, nil
+}
+
+// fate is what came of a version that does not come up.
+type fate struct {
+	// reported is when the kubelet's word that it cannot have the image was there
+	// to be read; zero where it had it.
+	reported, verdict time.Time
+	restarts          int
+}
+
+// doomed starts a revision, which has to be refused, and watches its pods beside.
+func (b *bench) doomed(ctx context.Context, t deploy.Target, r deploy.Revision, ns string) (f fate, err error) {
+	w, err := b.client.CoreV1().Pods(ns).Watch(ctx, meta.ListOptions{})
+	if err != nil {
+		return f, err
+	}
+	reports := make(chan fate, 1)
+	go func() {
+		var seen fate
+		for e := range w.ResultChan() {
+			pod, is := e.Object.(*core.Pod)
+			if !is || !strings.Contains(pod.Spec.Containers[0].Image, r.Image.Digest) {
+				continue
+			}
+			for _, c := range pod.Status.ContainerStatuses {
+				seen.restarts = max(seen.restarts, int(c.RestartCount))
+				if c.State.Waiting != nil && c.State.Waiting.Reason == "ErrImagePull" && seen.reported.IsZero() {
+					seen.reported = time.Now()
+				}
+			}
+		}
+		reports <- seen
+	}()
+	err = t.Start(ctx, r)
+	verdict := time.Now()
+	time.Sleep(200 * time.Millisecond) // what the cluster has told meanwhile comes in
+	w.Stop()
+	f = <-reports
+	f.verdict = verdict
+	if d, is := errors.AsType[*deploy.Doomed](err); !is {
+		return f, fmt.Errorf("it was not doomed, but %w", err)
+	} else {
+		say("  %s: %s", r, d.Evidence.Reason)
+	}
+	return f, t.Stop(ctx, r)
+}
