@@ -21,8 +21,8 @@ bench-images: ## Images beside crane, docker, buildah and regctl. SHORT=1 is qui
 bench-live: ## Bad versions under load, in the sandbox. SHORT=1 is two minutes; MARKDOWN=FILE keeps the tables.
 	@go run ./bench/live $(if $(SHORT),-short) $(if $(ONLY),-only "$(ONLY)") $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
-bench-kubernetes: ## What happens in a cluster, beside kubectl, in that of KUBECONFIG. SHORT=1 is quick; MARKDOWN=FILE keeps the table.
-	@go run ./bench/kubernetes $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))
+bench-kubernetes: ## What happens in a cluster, beside kubectl, in that of KUBECONFIG. SHORT=1 is quick; MARKDOWN=FILE keeps the tables.
+	@go run ./bench/kubernetes $(if $(SHORT),-short) $(if $(ONLY),-only "$(ONLY)") $(if $(MARKDOWN),-markdown $(MARKDOWN))
 
 bench-judge: ## Whether the judge reaches its goals, and how others' rules do. SHORT=1 is a minute of a processor.
 	@go run ./rollout/analysis/simulate $(if $(SHORT),-short) $(if $(MARKDOWN),-markdown $(MARKDOWN))

@@ -30,7 +30,7 @@ func (b *bench) losing(ctx context.Context) (_ []row, err error) {
 		return nil, err
 	}
 	live := 0
-	if _, err := b.release(ctx, versions[live], 0); err != nil {
+	if _, err := b.release(ctx, versions[live]); err != nil {
 		return nil, err
 	}
 	for i, m := range moves {
@@ -47,7 +47,7 @@ func (b *bench) losing(ctx context.Context) (_ []row, err error) {
 				err = b.interrupted(ctx, versions[1-live], users)
 			} else {
 				var r workshop.Result
-				if r, err = b.release(ctx, versions[1-live], 0); err == nil && i == 1 && all.Sent == 0 {
+				if r, err = b.release(ctx, versions[1-live]); err == nil && i == 1 && all.Sent == 0 {
 					b.asked("a canary that is watched for 4 s", r)
 				}
 				live = 1 - live
@@ -93,7 +93,9 @@ func (b *bench) interrupted(ctx context.Context, version string, users *workshop
 		}
 	}
 	interrupt()
-	<-ended // that it was interrupted is no news
+	if err := <-ended; err == nil {
+		return errors.New("a run that was interrupted says that all is well")
+	}
 	last := users.Count().Last[version]
 	time.Sleep(time.Second)
 	if later := users.Count().Last[version]; !later.Equal(last) {

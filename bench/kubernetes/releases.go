@@ -66,7 +66,7 @@ func (b *bench) releaseBy(ctx context.Context, name, strategy, theirs string) (_
 		version := round % 2
 		did := []func() error{
 			func() error {
-				r, err := b.release(ctx, versions[version], 0)
+				r, err := b.release(ctx, versions[version])
 				t.own, until = append(t.own, r.Took), append(until, r.Took-r.Report.After("production"))
 				return err
 			},
@@ -97,7 +97,7 @@ func (b *bench) releaseBy(ctx context.Context, name, strategy, theirs string) (_
 // kubectl: the Deployment that slipway has made, with another name.
 func (b *bench) prepare(ctx context.Context, name, own, other, strategy string) (files []string, err error) {
 	for i, v := range versions {
-		r, err := b.release(ctx, v, 0)
+		r, err := b.release(ctx, v)
 		if err != nil {
 			return nil, err
 		}

@@ -9,9 +9,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
 const (
@@ -48,7 +49,10 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("an image that is not there: %w", err)
 		}
-		told = append(told, at.verdict.Sub(at.reported))
+		if at.reported.IsZero() {
+			return nil, errors.New("the kubelet's report was not seen")
+		}
+		told = append(told, max(0, at.verdict.Sub(at.reported)))
 
 		crashing := env
 		crashing.Service.Env = maps.Clone(env.Service.Env)
@@ -56,6 +60,9 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 		at, err = b.doomed(ctx, t, deploy.NewRevision("hello", crashing, image, nil), ns)
 		if err != nil {
 			return nil, fmt.Errorf("a crash loop: %w", err)
+		}
+		if at.restarts == 0 {
+			return nil, errors.New("no restart was seen of what crashes")
 		}
 		most = max(most, at.restarts)
 	}
@@ -82,37 +89,44 @@ type fate struct {
 
 // doomed starts a revision, which has to be refused, and watches its pods beside.
 func (b *bench) doomed(ctx context.Context, t deploy.Target, r deploy.Revision, ns string) (f fate, err error) {
-	w, err := b.client.CoreV1().Pods(ns).Watch(ctx, meta.ListOptions{})
-	if err != nil {
-		return f, err
-	}
-	reports := make(chan fate, 1)
-	go func() {
-		var seen fate
-		for e := range w.ResultChan() {
-			pod, is := e.Object.(*core.Pod)
-			if !is || !strings.Contains(pod.Spec.Containers[0].Image, r.Image.Digest) {
-				continue
-			}
-			for _, c := range pod.Status.ContainerStatuses {
-				seen.restarts = max(seen.restarts, int(c.RestartCount))
-				if c.State.Waiting != nil && c.State.Waiting.Reason == "ErrImagePull" && seen.reported.IsZero() {
-					seen.reported = time.Now()
-				}
-			}
-		}
-		reports <- seen
-	}()
+	watched, leave := context.WithCancel(ctx)
+	defer leave()
+	seen := make(chan fate, 1)
+	go func() { seen <- b.follow(watched, ns, r.Image.Digest) }()
 	err = t.Start(ctx, r)
 	verdict := time.Now()
-	time.Sleep(200 * time.Millisecond) // what the cluster has told meanwhile comes in
-	w.Stop()
-	f = <-reports
+	time.Sleep(500 * time.Millisecond) // what the cluster has told meanwhile comes in
+	leave()
+	f = <-seen
 	f.verdict = verdict
-	if d, is := errors.AsType[*deploy.Doomed](err); !is {
-		return f, fmt.Errorf("it was not doomed, but %w", err)
-	} else {
-		say("  %s: %s", r, d.Evidence.Reason)
+	d, is := errors.AsType[*deploy.Doomed](err)
+	if !is {
+		return f, fmt.Errorf("it was not doomed: %v", err)
 	}
+	say("  %s: %s", r, d.Evidence.Reason)
 	return f, t.Stop(ctx, r)
+}
+
+// follow watches the pods of an image until ctx ends.
+func (b *bench) follow(ctx context.Context, ns, digest string) (f fate) {
+	api := b.client.CoreV1().Pods(ns)
+	learn := func(o runtime.Object) {
+		pod, is := o.(*core.Pod)
+		if !is || !strings.Contains(pod.Spec.Containers[0].Image, digest) {
+			return
+		}
+		for _, c := range pod.Status.ContainerStatuses {
+			f.restarts = max(f.restarts, int(c.RestartCount))
+			if c.State.Waiting != nil && c.State.Waiting.Reason == "ErrImagePull" && f.reported.IsZero() {
+				f.reported = time.Now()
+			}
+		}
+	}
+	pods := feed.Feed{What: "pods", List: feed.Listing(api.List), Watch: api.Watch}
+	pods.Follow(ctx, func(n feed.News) {
+		for _, o := range append(n.All, n.Changed) {
+			learn(o)
+		}
+	})
+	return f
 }

@@ -83,6 +83,7 @@ var knows = map[string][]string{
 	// alone; and the next one copies images so.
 	"bench/kubernetes": {
 		"deploy", "internal/workshop", "target/kubernetes", "target/kubernetes/access", "target/kubernetes/apply",
+		"target/kubernetes/feed",
 	},
 	"bench/images": {"deploy", "internal/workshop", "registry"},
 }
