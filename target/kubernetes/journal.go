@@ -58,11 +58,14 @@ func readJournal(m *corev1.ConfigMap, s *deploy.State) error {
 // Write stores the record if its version is the one that is there.
 func (t *Target) Write(ctx context.Context, r deploy.Record) error {
 	err := t.change(ctx, func(s *deploy.State) error {
+		next := r
+		next.Version++
+		if written(s.Record, next) {
+			return nil // by a try whose answer was lost
+		}
 		if s.Record.Version != r.Version {
 			return deploy.ErrConflict
 		}
-		next := r
-		next.Version++
 		s.Record = next
 		if next.Phase == deploy.PhaseSettled {
 			s.History = append(s.History, next)
@@ -74,6 +77,13 @@ func (t *Target) Write(ctx context.Context, r deploy.Record) error {
 		t.forget(ctx)
 	}
 	return t.ended(ctx, err, "write the journal of %s", t)
+}
+
+// written reports whether a record is the one that was to be written: nobody else
+// writes one of this run at this very moment.
+func written(there, wanted deploy.Record) bool {
+	return there.Version == wanted.Version && there.Owner.Run == wanted.Owner.Run && there.Phase == wanted.Phase &&
+		!wanted.At.IsZero() && there.At.Equal(wanted.At)
 }
 
 // Signal leaves a word for the run that is at work in the environment.

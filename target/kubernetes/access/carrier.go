@@ -24,6 +24,10 @@ const (
 	// laterPatience is how long a server is waited for that had answered before: an
 	// API server that is replaced is away for that long.
 	laterPatience = 45 * time.Second
+	// answeredPatience is how long is tried what a server answers with trouble of
+	// its own: longer, and whoever waits would be told that time is over in place of
+	// the server's words.
+	answeredPatience = 8 * time.Second
 	// pauseLeast and pauseMost are between two attempts.
 	pauseLeast = 100 * time.Millisecond
 	pauseMost  = time.Second
@@ -46,7 +50,11 @@ func (c *carrier) wrap(base http.RoundTripper) http.RoundTripper {
 	return &attempts{carrier: c, base: base}
 }
 
-func (c *carrier) limit() time.Duration {
+// limit is for how long a request is tried that ended so.
+func (c *carrier) limit(answer *http.Response) time.Duration {
+	if answer != nil && c.known.Load() {
+		return answeredPatience
+	}
 	if c.known.Load() {
 		return laterPatience
 	}
@@ -69,20 +77,23 @@ func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
 		a.counts.add(asked(r))
 		answer, err := a.once(r)
 		a.counts.changed(r)
-		if !again(r, answer, err) || time.Since(began) > a.limit() {
+		if !again(r, answer, err) || time.Since(began) > a.limit(answer) {
 			return answer, err
 		}
 		next, rewound := rewind(r)
 		if !rewound {
 			return answer, err
 		}
-		if answer != nil {
-			_ = answer.Body.Close()
-		}
 		select {
 		case <-r.Context().Done():
+			if answer != nil {
+				return answer, nil // which says more than that time is over
+			}
 			return nil, errors.Join(r.Context().Err(), err)
 		case <-time.After(pause):
+		}
+		if answer != nil {
+			_ = answer.Body.Close()
 		}
 		r, pause = next, min(2*pause, pauseMost)
 	}
@@ -138,19 +149,44 @@ func again(r *http.Request, answer *http.Response, err error) bool {
 	if !harmless(r) || answer.Header.Get("Retry-After") != "" {
 		return false
 	}
-	return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusGatewayTimeout
+	switch answer.StatusCode {
+	case http.StatusInternalServerError:
+		// Of an object that is applied it may be a field that does not exist: who
+		// applies tells that by the server's words, and tries again by itself.
+		return !applies(r)
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }
 
-// harmless are requests that come to the same when they are made twice: those that
-// read, that remove, and that apply a whole object.
+// harmless are requests that come to the same when they are made twice. All that
+// Slipway makes has a name, so that who makes it again is told that it is there;
+// who updates it again is told of a conflict; both look then at what is there. Not
+// so what is asked of a part of an object, such as an eviction, or a stream.
 func harmless(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodDelete:
 		return true
+	case http.MethodPut:
+		return !part(r)
+	case http.MethodPost:
+		return !part(r) && !streams(r)
 	case http.MethodPatch:
-		return strings.HasPrefix(r.Header.Get("Content-Type"), "application/apply-patch")
+		// A JSON patch may add to a list.
+		return !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json-patch")
 	}
 	return false
+}
+
+func applies(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/apply-patch")
+}
+
+// part reports whether a request is about a part of an object.
+func part(r *http.Request) bool {
+	resource, _ := resourceOf(r.URL.Path)
+	return strings.Contains(resource, "/")
 }
 
 // unsent are errors of a connection that was never there. A name that does not
