@@ -34,6 +34,7 @@ func newInKubernetes(t *testing.T) *inKubernetes {
 	k.host = k.namespace + ".localhost"
 	may := append(access.Least(k.namespace, access.Needs{Routes: true}), access.Kubelets(), access.Gateway("default", "gateway"))
 	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
+	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
@@ -46,12 +47,6 @@ environments:
       metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]
 `, clustertest.Registry(t), k.namespace, k.host))
 	return k
-}
-
-func (k *inKubernetes) command(args ...string) *exec.Cmd {
-	cmd := k.scene.command(args...)
-	cmd.Env = append(cmd.Env, "KUBECONFIG="+k.kubeconfig)
-	return cmd
 }
 
 // ends runs a command and demands its exit code and what it says.

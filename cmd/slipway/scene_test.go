@@ -18,7 +18,9 @@ import (
 type scene struct {
 	dir, home, slipway string
 	binaries           map[string]string
-	target             *sandbox.Target
+	target             deploy.Target
+	// env are variables that slipway has besides.
+	env []string
 }
 
 // newScene begins with a strategy. Requests take a while, so that there are
@@ -71,6 +73,7 @@ func (s *scene) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.slipway, args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "SLIPWAY_HOME="+s.home, "GITHUB_ACTIONS=")
+	cmd.Env = append(cmd.Env, s.env...)
 	return cmd
 }
 

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/clustertest"
+	"github.com/slipway-ci/slipway/internal/workshop"
+	"github.com/slipway-ci/slipway/target/kubernetes"
+	"github.com/slipway-ci/slipway/target/kubernetes/access"
+)
+
+// walksInClusters are as walks. What the sandbox tries at each moment is tried
+// here where a target may tell the difference: a cluster takes seconds for each.
+var walksInClusters = map[string][]moment{
+	"{canary: {steps: [50%, 100%], hold: 1s}}": {{deploy.PhaseStarting, 1}, {deploy.PhaseHolding, 2}, {deploy.PhasePromoting, 3}},
+	"{blue-green: {keep: 1s}}":                 {{deploy.PhaseHolding, 2}, {deploy.PhasePromoting, 2}},
+	"{rolling: {batch: 1, hold: 1s}}":          {{deploy.PhaseHolding, 2}, {deploy.PhaseHolding, 3}},
+	"{recreate: {hold: 1s}}":                   {{deploy.PhaseShifting, 1}, {deploy.PhaseHolding, 1}},
+}
+
+// newSceneInKubernetes is newScene in a real cluster, behind a real gateway.
+func newSceneInKubernetes(t *testing.T, strategy string) (s *scene, namespace string) {
+	t.Helper()
+	path, err := asSlipway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace = clustertest.Namespace(t)
+	s = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
+	may := append(access.Least(namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway"))
+	kubeconfig := clustertest.KubeconfigFor(t, namespace, may)
+	s.env = []string{"KUBECONFIG=" + kubeconfig}
+	s.write(t, fmt.Sprintf(`app: hello
+image: %s/%s
+build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
+service: {port: 8080, health: /healthz, replicas: 2, drain: 1s, env: {HOST: 0.0.0.0}}
+judge: {on-unknown: promote}
+environments:
+  production:
+    target: {kubernetes: {pre-stop: 2s, gateway: {name: gateway, namespace: default, host: %s.localhost}}}
+    strategy: %s
+`, clustertest.Registry(t), namespace, namespace, strategy))
+	s.use(t, "HELLO_1_0_0")
+	s.must(t, "release", "--version", "1.0.0")
+	open, err := access.Open(t.Context(), access.Options{Files: []string{kubeconfig}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := kubernetes.New(t.Context(), open, kubernetes.Options{Users: clustertest.Users(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.target = c.Target("hello", deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: deploy.Cluster{
+		Namespace: namespace, Gateway: &deploy.Gateway{Name: "gateway", Namespace: "default", Host: namespace + ".localhost"},
+	}}})
+	return s, namespace
+}
+
+// TestKubernetesKillAndSettle kills a release to a real cluster with SIGKILL in
+// stages of every strategy while users send requests. Settle waits for the hold of
+// the dead run and leaves one whole version, and no user has noticed (but for
+// recreate, which has a downtime).
+func TestKubernetesKillAndSettle(t *testing.T) {
+	for strategy, moments := range walksInClusters {
+		name, _, _ := strings.Cut(strings.TrimPrefix(strategy, "{"), ":")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, namespace := newSceneInKubernetes(t, strategy)
+			for _, m := range moments {
+				t.Run(m.String(), func(t *testing.T) {
+					s.reset(t)
+					users := workshop.SendBy(clustertest.Users(t), s.state(t).URL, 50)
+					t.Cleanup(func() { users.End() })
+					for end := time.Now().Add(patience); users.Count().Answered["1.0.0"] < 10; time.Sleep(10 * time.Millisecond) {
+						if time.Now().After(end) {
+							t.Fatalf("nobody is answered: %+v", users.Count())
+						}
+					}
+					s.use(t, "HELLO_1_1_0")
+					left := s.killAt(t, m)
+					s.must(t, "settle")
+					want := "1.0.0"
+					if left == deploy.PhasePromoting {
+						want = "1.1.0"
+					}
+					s.whole(t, want)
+					count := users.End()
+					t.Logf("%d of %d requests were lost", count.Failed(), count.Sent)
+					if name != "recreate" && count.Failed() > 0 {
+						t.Errorf("%d requests failed, and %d were lost, such as %s", count.Failed(), count.Lost, count.FirstLost)
+					}
+					all, err := clustertest.Client(t).AppsV1().Deployments(namespace).List(t.Context(), metav1.ListOptions{})
+					if err != nil || len(all.Items) != 1 {
+						t.Errorf("%d Deployments are left: %v", len(all.Items), err)
+					}
+				})
+			}
+		})
+	}
+}
