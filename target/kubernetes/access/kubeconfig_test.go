@@ -187,6 +187,8 @@ func TestWhatIsRepeated(t *testing.T) {
 	apply.Header.Set("Content-Type", "application/apply-patch+yaml")
 	merge := httptest.NewRequest(http.MethodPatch, "/", nil)
 	merge.Header.Set("Content-Type", "application/merge-patch+json")
+	add := httptest.NewRequest(http.MethodPatch, "/", nil)
+	add.Header.Set("Content-Type", "application/json-patch+json")
 	for name, c := range map[string]struct {
 		r    *http.Request
 		want bool
@@ -194,9 +196,11 @@ func TestWhatIsRepeated(t *testing.T) {
 		"reading":           {httptest.NewRequest(http.MethodGet, "/", nil), true},
 		"removing":          {httptest.NewRequest(http.MethodDelete, "/", nil), true},
 		"applying":          {apply, true},
-		"merging":           {merge, false},
-		"making":            {httptest.NewRequest(http.MethodPost, "/", nil), false},
-		"writing a version": {httptest.NewRequest(http.MethodPut, "/", nil), false},
+		"merging":           {merge, true},
+		"making":            {httptest.NewRequest(http.MethodPost, "/", nil), true},
+		"writing a version": {httptest.NewRequest(http.MethodPut, "/", nil), true},
+		"adding to a list":  {add, false},
+		"evicting":          {httptest.NewRequest(http.MethodPost, "/api/v1/namespaces/shop/pods/web-1/eviction", nil), false},
 	} {
 		if got := again(c.r, nil, reset); got != c.want {
 			t.Errorf("%s: %v", name, got)
