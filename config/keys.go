@@ -139,6 +139,7 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"workload":      "workload: web",
 	"container":     "container: app",
 	"route":         "route: web",
+	"rollout":       "rollout: web",
 	"force":         "force: true",
 	"recreate":      "recreate: {hold: 10s}",
 	"rolling":       "rolling: {batch: 1}",

@@ -89,6 +89,9 @@ func (k *kubernetes) compile() deploy.Cluster {
 	}
 	c.Manifests = k.manifests()
 	c.Gateway = k.Gateway.compile()
+	if k.Rollout != nil {
+		c.Rollout, c.RolloutContainer = string(*k.Rollout), string(or(k.Container, ""))
+	}
 	return c
 }
 

@@ -37,6 +37,8 @@ func (r *reader) manifested(e *named) {
 	}
 	sources := r.given(r.at(&k.Manifests), r.at(&k.Kustomization), r.at(&k.Chart))
 	switch {
+	case r.at(&k.Rollout).value != nil:
+		r.driven(e, sources)
 	case len(sources) == 0:
 		r.pointless(r.given(r.at(&k.Workload), r.at(&k.Container), r.at(&k.Service), r.at(&k.Route), r.at(&k.Force)),
 			"names a part of manifests, and there are none", "add manifests, kustomization or chart, or remove it")
@@ -49,11 +51,21 @@ func (r *reader) manifested(e *named) {
 	if r.at(&k.Chart).value == nil {
 		r.pointless(r.given(r.at(&k.Release), r.at(&k.Values), r.at(&k.Set)), "is for a chart, and none is named", "name a chart, or remove it")
 	}
-	if len(sources) == 0 {
+	if len(sources) == 0 || r.at(&k.Rollout).value != nil {
 		return
 	}
 	r.pointless(r.given(r.at(&k.CPU), r.at(&k.Memory), r.at(&k.User), r.at(&e.Service.Port), r.at(&e.Service.Health)),
 		"the manifests say this themselves", "write it into the manifests, and remove it here")
+}
+
+// driven refuses beside a Rollout what its own manifest says.
+func (r *reader) driven(e *named, sources []place) {
+	k := e.Target.cluster
+	r.pointless(append(sources, r.given(r.at(&k.Workload), r.at(&k.Service), r.at(&k.Route), r.at(&k.Force))...),
+		"a rollout is named, which is there already", "apply the Rollout and what belongs to it with what applies it now, and remove this key; or remove rollout")
+	r.pointless(r.given(r.at(&k.Gateway), r.at(&k.PreStop), r.at(&k.CPU), r.at(&k.Memory), r.at(&k.User), r.at(&k.Isolated),
+		r.at(&e.Replicas), r.at(&e.Service.Replicas), r.at(&e.Env), r.at(&e.Service.Env), r.at(&e.Secrets), r.at(&e.Service.Secrets)),
+		"the Rollout says this itself", "write it into the manifest of the Rollout, and remove it here")
 }
 
 // given are those of the places that are written.

@@ -29,6 +29,11 @@ type Cluster struct {
 	// Manifests say what runs, in place of what the driver would make; nil where
 	// there are none.
 	Manifests *Manifests `json:",omitempty"`
+	// Rollout is the name of one of Argo Rollouts that is there, and that is the
+	// environment; empty is none. RolloutContainer is the app's in its pods; empty
+	// is the only one.
+	Rollout          string `json:",omitempty"`
+	RolloutContainer string `json:",omitempty"`
 }
 
 // Manifests are what a user has written for a cluster: exactly one of Files,

@@ -61,6 +61,9 @@ func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Envi
 	if err != nil {
 		return nil, err
 	}
+	if env.Target.Cluster.Rollout != "" {
+		return c.Rollout(app, env), nil
+	}
 	t := c.Target(app, env)
 	if err := s.bundled(ctx, t, env); err != nil {
 		return nil, err

@@ -44,11 +44,14 @@ var knows = map[string][]string{
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
-		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/apply", "target/kubernetes/bundle", "target/kubernetes/feed",
-		"target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
+		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/argo", "target/kubernetes/bundle",
+		"target/kubernetes/feed", "target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
 	},
 	// What a user's manifests come to needs both the readers and our own names.
-	"target/kubernetes/bundle":  {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
+	"target/kubernetes/bundle": {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
+	// It drives somebody else's controller, and knows nothing of our own objects but
+	// the names of their marks.
+	"target/kubernetes/argo":    {"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods"},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
 	// As in registry/cloud: large libraries that read the environment by themselves.
@@ -104,6 +107,7 @@ var testsKnow = map[string][]string{
 	},
 	"target/sandbox/process":   {"target/sandbox/process/containertest"},
 	"target/kubernetes/access": {"internal/clustertest", "target/targettest"},
+	"target/kubernetes/argo":   {"internal/clustertest", "rollout", "target/kubernetes", "target/targettest"},
 	"target/kubernetes/apply":  {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/usage":  {"internal/clustertest", "target/targettest"},

@@ -73,7 +73,7 @@ func (t *Target) Write(ctx context.Context, r deploy.Record) error {
 		}
 		return nil
 	})
-	if err == nil && r.Phase == deploy.PhaseSettled {
+	if err == nil && r.Phase == deploy.PhaseSettled && t.place.Cluster.Rollout == "" { // a Rollout's secrets are its own
 		t.forget(ctx)
 	}
 	return t.ended(ctx, err, "write the journal of %s", t)

@@ -13,8 +13,6 @@ type Needs struct {
 	Policies bool
 	// Hooks: one-off work runs as Jobs, before or after a release.
 	Hooks bool
-	// Rollouts: a Rollout of Argo Rollouts is driven.
-	Rollouts bool
 	// Usage: the judge looks at CPU and memory by the metrics API.
 	Usage bool
 	// Previews: namespaces are made and removed, with a quota in each.
@@ -22,7 +20,7 @@ type Needs struct {
 }
 
 // Everything is every part.
-var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Rollouts: true, Usage: true, Previews: true}
+var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Usage: true, Previews: true}
 
 // written are the verbs of what is applied, looked at and removed again.
 var written = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
@@ -62,15 +60,36 @@ func Least(namespace string, n Needs) []Permission {
 	if n.Hooks {
 		add("batch", []string{"get", "list", "watch", "create", "delete"}, "jobs")
 	}
-	if n.Rollouts {
-		add("argoproj.io", []string{"get", "list", "watch", "create", "patch"}, "rollouts")
-		add("argoproj.io", []string{"patch"}, "rollouts/status")
-	}
 	if n.Usage {
 		add("metrics.k8s.io", []string{"list"}, "pods")
 	}
 	if n.Previews {
 		all = append(all, previews()...)
+	}
+	return all
+}
+
+// Driven are the permissions to drive a Rollout of Argo Rollouts that is there, in
+// its namespace, and no others.
+func Driven(namespace string) []Permission {
+	all := []Permission{{Verb: "get", Resource: "namespaces", Name: namespace, Namespace: namespace}}
+	for _, of := range []struct {
+		group, resource string
+		verbs           []string
+	}{
+		{"argoproj.io", "rollouts", []string{"get", "list", "watch", "patch"}},
+		{"argoproj.io", "rollouts/status", []string{"patch"}},
+		{"apps", "replicasets", []string{"get", "list", "watch"}},
+		{"", "pods", []string{"get", "list", "watch"}},
+		{"", "pods/log", []string{"get"}},
+		{"", "pods/portforward", []string{"create"}},
+		{"", "events", []string{"list"}},
+		{"", "configmaps", []string{"get", "list", "create", "update"}},
+		{"coordination.k8s.io", "leases", []string{"get", "create", "update", "delete"}},
+	} {
+		for _, verb := range of.verbs {
+			all = append(all, Permission{Verb: verb, Group: of.group, Resource: of.resource, Namespace: namespace})
+		}
 	}
 	return all
 }

@@ -23,7 +23,6 @@ func documented() string {
 		{"autoscaling", Needs{Scaling: true}},
 		{"network policies", Needs{Policies: true}},
 		{"work before and after a release", Needs{Hooks: true}},
-		{"Argo Rollouts", Needs{Rollouts: true}},
 		{"CPU and memory for the judge", Needs{Usage: true}},
 	} {
 		all := Least("shop", part.needs)[len(Least("shop", Needs{})):]
@@ -47,6 +46,7 @@ func TestTheDocumentHasTheRole(t *testing.T) {
 	}
 	want := between(string(is), "role", documented())
 	want = between(want, "gateway", "```yaml\n"+role("slipway", "gateways", Rules([]Permission{Gateway("gateways", "public")})["gateways"])+"```\n")
+	want = between(want, "driven", "```yaml\n"+role("slipway", "shop", Rules(Driven("shop"))["shop"])+"```\n")
 	want = between(want, "previews", "```yaml\n"+role("slipway-previews", "", Rules(previews())[""])+"```\n")
 	if *update {
 		if err := os.WriteFile(document, []byte(want), 0o600); err != nil {
