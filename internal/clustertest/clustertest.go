@@ -131,6 +131,22 @@ func Kubeconfig(t testing.TB, namespace string) string {
 // KubeconfigFor is Kubeconfig with permissions of the test's choice.
 func KubeconfigFor(t testing.TB, namespace string, may []access.Permission) string {
 	t.Helper()
+	account := Account(t, namespace, may)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	hours := int64(3600)
+	token, err := Client(t).CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account,
+		&authentication.TokenRequest{Spec: authentication.TokenRequestSpec{ExpirationSeconds: &hours}}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatalf("make a token: %v", err)
+	}
+	return WriteKubeconfig(t, namespace, &api.AuthInfo{Token: token.Status.Token})
+}
+
+// Account makes an account in the namespace with permissions of the test's choice,
+// and gives its name: what a pod of the test may run as.
+func Account(t testing.TB, namespace string, may []access.Permission) string {
+	t.Helper()
 	client := Client(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -141,13 +157,7 @@ func KubeconfigFor(t testing.TB, namespace string, may []access.Permission) stri
 	if err := grant(ctx, t, client, account, may); err != nil {
 		t.Fatalf("grant it what Slipway needs: %v", err)
 	}
-	hours := int64(3600)
-	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account.Name,
-		&authentication.TokenRequest{Spec: authentication.TokenRequestSpec{ExpirationSeconds: &hours}}, meta.CreateOptions{})
-	if err != nil {
-		t.Fatalf("make a token: %v", err)
-	}
-	return WriteKubeconfig(t, namespace, &api.AuthInfo{Token: token.Status.Token})
+	return account.Name
 }
 
 // WriteKubeconfig is a kubeconfig for the cluster with another login.
