@@ -9,7 +9,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/feed"
@@ -52,7 +52,7 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 		if at.reported.IsZero() {
 			return nil, errors.New("the kubelet's report was not seen")
 		}
-		told = append(told, max(0, at.verdict.Sub(at.reported)))
+		told = append(told, at.verdict.Sub(at.reported))
 
 		crashing := env
 		crashing.Service.Env = maps.Clone(env.Service.Env)
@@ -95,13 +95,23 @@ func (b *bench) doomed(ctx context.Context, t deploy.Target, r deploy.Revision, 
 	go func() { seen <- b.follow(watched, ns, r.Image.Digest) }()
 	err = t.Start(ctx, r)
 	verdict := time.Now()
-	time.Sleep(500 * time.Millisecond) // what the cluster has told meanwhile comes in
 	leave()
 	f = <-seen
 	f.verdict = verdict
+	// What a busy cluster has not told the watch yet was there before the verdict.
+	pods, failed := b.client.CoreV1().Pods(ns).List(ctx, meta.ListOptions{})
+	if failed != nil {
+		return f, failed
+	}
+	for i := range pods.Items {
+		f.learn(&pods.Items[i], r.Image.Digest, verdict)
+	}
 	d, is := errors.AsType[*deploy.Doomed](err)
-	if !is {
-		return f, fmt.Errorf("it was not doomed: %v", err)
+	switch {
+	case err == nil:
+		return f, fmt.Errorf("%s has started", r)
+	case !is:
+		return f, fmt.Errorf("it was not doomed: %w", err)
 	}
 	say("  %s: %s", r, d.Evidence.Reason)
 	return f, t.Stop(ctx, r)
@@ -110,23 +120,26 @@ func (b *bench) doomed(ctx context.Context, t deploy.Target, r deploy.Revision, 
 // follow watches the pods of an image until ctx ends.
 func (b *bench) follow(ctx context.Context, ns, digest string) (f fate) {
 	api := b.client.CoreV1().Pods(ns)
-	learn := func(o runtime.Object) {
-		pod, is := o.(*core.Pod)
-		if !is || !strings.Contains(pod.Spec.Containers[0].Image, digest) {
-			return
-		}
-		for _, c := range pod.Status.ContainerStatuses {
-			f.restarts = max(f.restarts, int(c.RestartCount))
-			if c.State.Waiting != nil && c.State.Waiting.Reason == "ErrImagePull" && f.reported.IsZero() {
-				f.reported = time.Now()
-			}
-		}
-	}
 	pods := feed.Feed{What: "pods", List: feed.Listing(api.List), Watch: api.Watch}
 	pods.Follow(ctx, func(n feed.News) {
 		for _, o := range append(n.All, n.Changed) {
-			learn(o)
+			if pod, is := o.(*core.Pod); is {
+				f.learn(pod, digest, time.Now())
+			}
 		}
 	})
 	return f
+}
+
+// learn takes in what is told of a pod of the image at a moment.
+func (f *fate) learn(pod *core.Pod, digest string, at time.Time) {
+	if !strings.Contains(pod.Spec.Containers[0].Image, digest) {
+		return
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		f.restarts = max(f.restarts, int(c.RestartCount))
+		if w := c.State.Waiting; w != nil && (w.Reason == "ErrImagePull" || w.Reason == "ImagePullBackOff") && f.reported.IsZero() {
+			f.reported = at
+		}
+	}
 }
