@@ -137,6 +137,10 @@ func (t *Target) comparison(ctx context.Context) (comparison, error) {
 	if c.left, err = t.remains(ctx); err != nil || c.left.live.IsZero() {
 		return c, err
 	}
+	if c.left.live.Config.Settings[deploy.SettingManifests] != "" {
+		// What slipway.yaml alone comes to would be the wrong thing to compare with.
+		return c, deploy.Usage("compare it with kubectl diff, or release the version again", "%s runs manifests of your own, of which drift is not told yet", t.place.Environment)
+	}
 	if c.client, err = apply.New(t.cluster.Config); err != nil {
 		return c, err
 	}
