@@ -117,6 +117,7 @@ type kubernetes struct {
 	Memory    *quantity    `yaml:"memory" jsonschema_description:"What each pod asks for and may use, such as 128Mi. Left out: 64Mi, with no limit."`
 	User      *podUser     `yaml:"user" jsonschema_description:"The number of the user that the app runs as, or image for the one that the image names. Left out: 65532."`
 	Isolated  *truth       `yaml:"isolated" jsonschema_description:"Whether a NetworkPolicy lets nobody in but to the app's port. Left out: false."`
+	Quota     *quota       `yaml:"quota" jsonschema_description:"What all pods of a namespace may ask for that is the environment's own, by {environment}. Left out: for previews the defaults below, otherwise no bounds."`
 
 	Manifests     *localPath   `yaml:"manifests" jsonschema_description:"A file of YAML, or a folder of them, that says what runs, in place of what Slipway makes."`
 	Kustomization *localPath   `yaml:"kustomization" jsonschema_description:"The folder of a kustomization.yaml that says what runs."`
@@ -138,6 +139,12 @@ type gateway struct {
 	Host      placeHost `yaml:"host" jsonschema:"required" jsonschema_description:"The host name that users ask for, in which {environment} stands for the environment's name."`
 	Testers   *testers  `yaml:"testers" jsonschema_description:"Whose requests get a new version as soon as it is started, before any user."`
 	Sticky    *sticky   `yaml:"sticky" jsonschema_description:"By what users are known, so that they stay on their side while shares grow. Left out: each request is placed anew."`
+}
+
+type quota struct {
+	CPU    *quantity `yaml:"cpu" jsonschema_description:"CPUs. Left out: room for four versions of the app, and at least 2."`
+	Memory *quantity `yaml:"memory" jsonschema_description:"Memory. Left out: room for four versions of the app, and at least 2Gi."`
+	Pods   *count    `yaml:"pods" jsonschema_description:"How many pods there may be. Left out: four times the replicas, and at least 20."`
 }
 
 type testers struct {

@@ -24,6 +24,7 @@ func (r *reader) environment(d *document, e *named, checks []deploy.Check) deplo
 	}
 	r.copies(d, e)
 	r.manifested(e)
+	r.ownQuota(e.Target.cluster)
 	if e.Checks != nil {
 		out.Checks = r.checks(*e.Checks)
 	}

@@ -120,6 +120,8 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"namespace":  "namespace: hello",
 	"gateway":    "gateway: {name: public, namespace: gateways, host: hello.example.com}",
 	"host":       "host: hello.example.com",
+	"quota":      "quota: {cpu: 2, memory: 4Gi, pods: 20}",
+	"pods":       "pods: 20",
 	"testers":    "testers: {header: X-Canary, value: always}",
 	"sticky":     "sticky: {cookie: session}",
 	"cookie":     "cookie: session",

@@ -92,6 +92,9 @@ func (k *kubernetes) compile() deploy.Cluster {
 	if k.Rollout != nil {
 		c.Rollout, c.RolloutContainer = string(*k.Rollout), string(or(k.Container, ""))
 	}
+	if q := k.Quota; q != nil {
+		c.Quota = &deploy.Quota{CPU: string(or(q.CPU, "")), Memory: string(or(q.Memory, "")), Pods: int(or(q.Pods, 0))}
+	}
 	return c
 }
 
@@ -104,4 +107,23 @@ func (r *reader) ownHost(k *kubernetes) {
 		Message: fmt.Sprintf("host: previews cannot share %s: each pull request has its own", k.Gateway.Host),
 		Hint:    fmt.Sprintf("write one such as %s.%s", deploy.EnvironmentPlace, k.Gateway.Host),
 	})
+}
+
+// ownQuota refuses a quota for a namespace that others may be in.
+func (r *reader) ownQuota(k *kubernetes) {
+	if k == nil || k.Quota == nil || k.Namespace != nil && strings.Contains(string(*k.Namespace), deploy.EnvironmentPlace) {
+		return
+	}
+	r.add(r.at(&k.Quota).keyMark(), Error{
+		Message: "quota: the namespace is not this environment's alone, so others would be bound, too",
+		Hint:    fmt.Sprintf("write a namespace such as hello-%s, or remove it", deploy.EnvironmentPlace),
+	})
+}
+
+// boundPreviews gives previews in namespaces of their own a quota: nobody looks
+// after how much they take.
+func boundPreviews(c *deploy.Cluster) {
+	if c.Quota == nil && strings.Contains(c.Namespace, deploy.EnvironmentPlace) {
+		c.Quota = &deploy.Quota{}
+	}
 }

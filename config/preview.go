@@ -43,6 +43,7 @@ func (r *reader) preview(e *named, pattern deploy.Environment) *deploy.Preview {
 		})
 	}
 	r.unbaked(e, pattern)
+	boundPreviews(&pattern.Target.Cluster)
 	return &deploy.Preview{
 		Environment: pattern,
 		TTL:         time.Duration(or(e.TTL, lifetime(deploy.DefaultPreviewTTL))),

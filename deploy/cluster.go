@@ -23,6 +23,9 @@ type Cluster struct {
 	// Isolated asks for a NetworkPolicy that lets nobody in but to the port of
 	// the app.
 	Isolated bool
+	// Quota bounds what runs in a namespace that is the environment's own; nil is
+	// without bounds.
+	Quota *Quota `json:",omitempty"`
 	// Autoscale asks for a HorizontalPodAutoscaler of each revision; nil is none.
 	Autoscale *Autoscale
 	Pod       Pod
@@ -111,6 +114,14 @@ const EnvironmentPlace = "{environment}"
 // In is the text for one environment.
 func In(environment, text string) string {
 	return strings.ReplaceAll(text, EnvironmentPlace, environment)
+}
+
+// Quota is what all pods of a namespace may ask for. What is zero is the driver's
+// own choice.
+type Quota struct {
+	// CPU and Memory are quantities such as 2 and 4Gi.
+	CPU, Memory string
+	Pods        int
 }
 
 // Pod is how the copies of an app run. It is part of a Revision's configuration:

@@ -53,6 +53,9 @@ func (t *Target) needs() []access.Permission {
 	if byKubelets {
 		all = append(all, access.Kubelets())
 	}
+	if t.place.Cluster.Quota != nil && t.ownNamespace() {
+		all = append(all, access.Quota(t.place.Namespace)...)
+	}
 	if gateway != nil {
 		all = append(all, access.Gateway(cmp.Or(gateway.Namespace, t.place.Namespace), gateway.Name))
 	}

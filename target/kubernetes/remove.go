@@ -41,6 +41,9 @@ func (t *Target) remove(ctx context.Context) error {
 	if err := t.forgetSets(ctx, nil); err != nil {
 		return err
 	}
+	if err := t.unbound(ctx); err != nil {
+		return err
+	}
 	return t.removeShared(ctx)
 }
 

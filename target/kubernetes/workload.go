@@ -40,6 +40,9 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 	if err != nil {
 		return err
 	}
+	if err := t.bound(ctx, r); err != nil {
+		return err
+	}
 	core, policies := t.kube.CoreV1(), t.kube.PolicyV1().PodDisruptionBudgets(t.place.Namespace)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)

@@ -112,8 +112,21 @@ func previews() []Permission {
 	for _, v := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 		all = append(all, Permission{Verb: v, Resource: "namespaces", Wide: true})
 	}
-	for _, v := range []string{"get", "create", "patch"} {
-		all = append(all, Permission{Verb: v, Resource: "resourcequotas", Wide: true})
+	for _, p := range Quota("") {
+		p.Wide = true
+		all = append(all, p)
+	}
+	return all
+}
+
+// Quota are the permissions to bound what runs in a namespace.
+func Quota(namespace string) []Permission {
+	var all []Permission
+	for _, v := range []string{"get", "create", "update", "delete"} {
+		all = append(all, Permission{Verb: v, Resource: "resourcequotas", Namespace: namespace})
+	}
+	for _, v := range []string{"create", "delete"} {
+		all = append(all, Permission{Verb: v, Resource: "limitranges", Namespace: namespace})
 	}
 	return all
 }
