@@ -23,14 +23,15 @@ func strategies(prometheus string) map[string]deploy.Strategy {
 	if prometheus != "" {
 		gateway := deploy.Metric{Name: "gateway", Prometheus: prometheus, Preset: "traefik", Every: time.Second}
 		compared.Metrics = []deploy.Metric{gateway}
-		// Nobody is on the old version after the switch of a blue-green.
-		gateway.Conditions = &deploy.Conditions{Failure: "result.errors / result.requests > 0.1", Interval: time.Second, InconclusiveLimit: 30}
+		// Nobody is on the old version after the switch of a blue-green. On a busy
+		// machine scrapes come late: five in a row that tell nothing go back.
+		gateway.Conditions = &deploy.Conditions{Failure: "result.errors / result.requests > 0.1", Interval: 3 * time.Second, InconclusiveLimit: 30}
 		alone.Metrics = []deploy.Metric{gateway}
 	}
 	return map[string]deploy.Strategy{
 		"rolling":    {Kind: deploy.Rolling, Batch: 1, Hold: time.Second},
 		"recreate":   {Kind: deploy.Recreate, Hold: 2 * time.Second},
-		"blue-green": {Kind: deploy.BlueGreen, Keep: 4 * time.Second, Bake: 2 * time.Second, Judging: alone},
+		"blue-green": {Kind: deploy.BlueGreen, Keep: 6 * time.Second, Bake: 2 * time.Second, Judging: alone},
 		"canary":     {Kind: deploy.Canary, Steps: []deploy.Percent{20, 100}, Hold: 3 * time.Second, Bake: 2 * time.Second, Judging: compared},
 	}
 }
