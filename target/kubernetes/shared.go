@@ -66,7 +66,9 @@ func (t *Target) bundleOfLive(ctx context.Context, id string) (*bundle.Bundle, e
 // bring applies what all revisions share, as the revision's manifests have it, and
 // waits for the other workloads in it. What somebody else owns is told before
 // anything changes.
-func (t *Target) bring(ctx context.Context, r deploy.Revision) error {
+func (t *Target) bring(ctx context.Context, r deploy.Revision) error { return t.applyAll(ctx, r, true) }
+
+func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) error {
 	t.bundles.mu.Lock()
 	done := t.bundles.applied == r.ID
 	t.bundles.mu.Unlock()
@@ -87,8 +89,10 @@ func (t *Target) bring(ctx context.Context, r deploy.Revision) error {
 	if err != nil {
 		return fmt.Errorf("apply the manifests: %w", err)
 	}
-	if err := t.others(ctx, r, all); err != nil {
-		return err
+	if wait {
+		if err := t.others(ctx, r, all); err != nil {
+			return err
+		}
 	}
 	t.bundles.mu.Lock()
 	defer t.bundles.mu.Unlock()
@@ -180,7 +184,7 @@ func (t *Target) restore(ctx context.Context, gone deploy.Revision, live string)
 	if err != nil {
 		return err
 	}
-	return t.bring(ctx, r)
+	return t.applyAll(ctx, r, false) // users are back already: nobody waits for the rest
 }
 
 // prune removes what no manifests in use have any more. That it cannot does no
@@ -299,4 +303,25 @@ func (t *Target) inNamespace(ctx context.Context) error {
 		return t.makeNamespace(ctx, err)
 	}
 	return err
+}
+
+// aim leads the autoscaler of a user's manifests, where they have one, to the
+// revision that has just got the users.
+func (t *Target) aim(ctx context.Context, r deploy.Revision) error {
+	b, err := t.bundle(ctx, r)
+	if err != nil || b == nil || b.App.Autoscaler == nil {
+		return err
+	}
+	all, options, err := t.Applied(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if o.GroupVersionKind() == b.App.Autoscaler.GroupVersionKind() && o.GetName() == b.App.Autoscaler.GetName() {
+			if _, err := t.applier.Apply(ctx, []*unstructured.Unstructured{o}, options); err != nil {
+				return fmt.Errorf("lead the autoscaler %s to %s: %w", o.GetName(), r, err)
+			}
+		}
+	}
+	return nil
 }

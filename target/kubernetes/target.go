@@ -49,6 +49,14 @@ const Unplaced = "the gateway places each request anew: a user of the canary may
 // Advise says what a cluster without a gateway cannot do, and how a gateway keeps
 // users on their side.
 func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
+	notes, err := t.advise(s)
+	if b := t.bundles.written; b != nil && err == nil {
+		notes = append(notes, b.Notes()...)
+	}
+	return notes, err
+}
+
+func (t *Target) advise(s deploy.Strategy) ([]string, error) {
 	g, split := t.place.Cluster.Gateway, s.Kind == deploy.Canary || s.Kind == deploy.Rolling
 	switch {
 	case g == nil && split:
@@ -147,6 +155,9 @@ var errNotStarted = errors.New("it is not started")
 // Switch gives a started revision all users in one write.
 func (t *Target) Switch(ctx context.Context, r deploy.Revision) error {
 	err := t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
+	if err == nil {
+		err = t.aim(ctx, r)
+	}
 	return t.ended(ctx, err, "switch %s to %s", t, r)
 }
 

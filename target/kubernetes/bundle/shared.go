@@ -13,7 +13,8 @@ import (
 
 // Applied are the objects that a set is applied as, with the users where they are:
 // all but the app's workload, which each revision has of its own. Containers with
-// an image of the app's repository get that of the revision. What decides who has
+// an image of the app's repository, or of that which is written for the app's own
+// container, get that of the revision. What decides who has
 // the users is kept: the Service is without its selector, the route has the
 // weights of the traffic.
 //
@@ -44,6 +45,7 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic, 
 		}
 		all = append(all, o)
 	}
+	manifests.Replace(all, manifests.ImageOf(b.App), r.Image.Reference())
 	manifests.SetImage(all, manifests.App{}, r.Image.Reference())
 	return all, nil
 }

@@ -33,6 +33,7 @@ const (
 func (b *Bundle) Deployment(p objects.Place, r deploy.Revision, replicas int) (*appsv1.Deployment, error) {
 	own := &Bundle{App: b.App}
 	own.App.Template = b.App.Template.DeepCopy()
+	manifests.Replace([]*unstructured.Unstructured{own.App.Template}, manifests.ImageOf(b.App), r.Image.Reference())
 	manifests.SetImage([]*unstructured.Unstructured{own.App.Template}, own.App, r.Image.Reference())
 	d, err := own.deployment()
 	if err != nil {

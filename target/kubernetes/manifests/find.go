@@ -285,6 +285,34 @@ func SetImage(objects []*unstructured.Unstructured, app App, image string) int {
 	return n
 }
 
+// Replace puts an image into every container and init container of the objects
+// whose image is of the repository of another one, and says into how many.
+func Replace(objects []*unstructured.Unstructured, written, image string) int {
+	n := 0
+	for _, o := range objects {
+		for _, field := range []string{"initContainers", "containers"} {
+			for _, c := range containers(o, field) {
+				if have, _ := c["image"].(string); sameRepository(have, written) {
+					c["image"] = image
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// ImageOf is the image that is written for the app's container.
+func ImageOf(app App) string {
+	for _, c := range containers(app.Template, "containers") {
+		if nameOf(c) == app.Container {
+			image, _ := c["image"].(string)
+			return image
+		}
+	}
+	return ""
+}
+
 // podSpecs are where kinds have their pods.
 var podSpecs = map[string][]string{
 	"Pod": {"spec"}, "CronJob": {"spec", "jobTemplate", "spec", "template", "spec"},
