@@ -173,7 +173,9 @@ type Environment struct {
 	Repository string
 	Service    Service
 	Checks     []Check
-	Strategy   Strategy
+	// Tasks are what is done once around each deployment.
+	Tasks    Tasks
+	Strategy Strategy
 }
 
 // TargetSpec names a driver and what it needs to know.

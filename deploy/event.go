@@ -36,12 +36,15 @@ type Event struct {
 	Share Percent `json:"share,omitempty"`
 	// Check: Checked.
 	Check *CheckResult `json:"check,omitempty"`
+	// Task: TaskStarted, TaskSaid, TaskEnded.
+	Task *TaskRun `json:"task,omitempty"`
 	// Observation: Observed.
 	Observation *Observation `json:"observation,omitempty"`
-	// Evidence: Reverting and RolloutEnded, where there is any; Building that
-	// has failed.
+	// Evidence: Reverting and RolloutEnded, where there is any; Building and
+	// TaskEnded that have failed.
 	Evidence *Evidence `json:"evidence,omitempty"`
-	// Took: StepEnded, Building that has ended, TrafficBack (from the decision), RolloutEnded, RunEnded.
+	// Took: StepEnded, Building that has ended, TaskEnded, TrafficBack (from the
+	// decision), RolloutEnded, RunEnded.
 	Took time.Duration `json:"took,omitempty"`
 	// Outcome: RolloutEnded, RunEnded.
 	Outcome Outcome `json:"outcome,omitempty"`
@@ -76,7 +79,12 @@ const (
 	Queued EventKind = "queued"
 	// RolloutStarted: a deployment to Environment begins.
 	RolloutStarted EventKind = "rollout-started"
-	StageStarted   EventKind = "stage-started"
+	// TaskStarted: one-off work begins, before the first stage or after the last.
+	TaskStarted EventKind = "task-started"
+	// TaskSaid: Message is a line that it has written.
+	TaskSaid     EventKind = "task-said"
+	TaskEnded    EventKind = "task-ended"
+	StageStarted EventKind = "stage-started"
 	// Observed: what the gate sees, about once a second.
 	Observed    EventKind = "observed"
 	Checked     EventKind = "checked"

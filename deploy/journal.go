@@ -19,6 +19,8 @@ type Record struct {
 	Passed int `json:"passed,omitempty"`
 	// Share is what the candidate is meant to have in this stage.
 	Share Percent `json:"share"`
+	// Tasks are those of the deployment, so that whoever ends it knows them.
+	Tasks Tasks `json:"tasks,omitzero"`
 	// Candidate is what is brought in.
 	Candidate Revision `json:"candidate"`
 	// Previous is what was live before; zero for a first deployment.
@@ -28,6 +30,8 @@ type Record struct {
 	// Outcome is set in PhaseSettled, Reason there and in PhaseHeld.
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
+	// Incomplete: Promoted, but for a task after it that has failed.
+	Incomplete bool `json:"incomplete,omitempty"`
 	// Bake is set from PhaseBaking on.
 	Bake Bake `json:"bake,omitzero"`
 }
@@ -113,6 +117,8 @@ type Phase string
 // or something speaks against the candidate.
 const (
 	PhaseNone Phase = ""
+	// PhasePreparing: tasks are at work, and nothing else was begun.
+	PhasePreparing Phase = "preparing"
 	// PhaseStarting: the candidate is being started, without traffic.
 	PhaseStarting Phase = "starting"
 	// PhaseShifting: traffic is moving to what the stage says.

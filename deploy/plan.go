@@ -15,7 +15,9 @@ type Plan struct {
 	// Revision.AsBaseline. It runs from its ActBaseline to the end, or
 	// to an ActBake by others.
 	Baseline Revision `json:"baseline,omitzero"`
-	Stages   []Stage  `json:"stages"`
+	// Tasks are done before the first stage, and after the last.
+	Tasks  Tasks   `json:"tasks,omitzero"`
+	Stages []Stage `json:"stages"`
 }
 
 // Reference is what the candidate is compared with while users are on both.

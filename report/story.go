@@ -282,6 +282,8 @@ type Environment struct {
 	Ended time.Time `json:"ended,omitzero"`
 	// Took is how many seconds it took.
 	Took Seconds `json:"took"`
+	// Tasks that were begun, in their order; absent where there are none.
+	Tasks []Task `json:"tasks,omitempty"`
 	// Stages that were begun, in their order.
 	Stages []Stage `json:"stages"`
 	// Rates are what the users of both versions got, in the order of time: at

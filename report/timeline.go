@@ -79,7 +79,7 @@ func (t *Timeline) Add(e deploy.Event) {
 }
 
 func (t *Timeline) remember(e deploy.Event) {
-	if e.Kind == deploy.Observed || e.Build != nil && e.Build.State == deploy.BuildRunning {
+	if e.Kind == deploy.Observed || e.Kind == deploy.TaskSaid || e.Build != nil && e.Build.State == deploy.BuildRunning {
 		return
 	}
 	t.story.Events = kept(t.story.Events, Moment{
@@ -136,6 +136,8 @@ func (e *Environment) add(event deploy.Event) {
 		e.Aside = orElse(event.Message, "a newer run has been there")
 	case deploy.RolloutStarted:
 		e.begin(event)
+	case deploy.TaskStarted, deploy.TaskSaid, deploy.TaskEnded:
+		e.task(event)
 	case deploy.StageStarted:
 		e.startStage(event)
 	case deploy.Observed:

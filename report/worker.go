@@ -59,7 +59,7 @@ func (w *worker) replace(it item) bool {
 // progress are the kinds that a report can do without.
 func progress(k deploy.EventKind) bool {
 	switch k {
-	case deploy.Observed, deploy.Notice, deploy.StepStarted, deploy.StepEnded:
+	case deploy.Observed, deploy.TaskSaid, deploy.Notice, deploy.StepStarted, deploy.StepEnded:
 		return true
 	}
 	return false

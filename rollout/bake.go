@@ -188,7 +188,7 @@ func (r *rollout) watchOn(ctx context.Context, state deploy.State, over func(*wa
 	// A run that is cancelled now must not take back what has passed.
 	own, cancel := r.ownTime(ctx)
 	defer cancel()
-	return r.promote(own)
+	return r.promote(own, ctx)
 }
 
 // rejoin takes the watch up where the journal says it was: with a judge that

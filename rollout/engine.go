@@ -47,7 +47,9 @@ type Deployment struct {
 	Candidate deploy.Revision
 	Strategy  deploy.Strategy
 	Checks    []deploy.Check
-	Owner     deploy.Owner
+	// Tasks are done around it, where anything is to be done at all.
+	Tasks deploy.Tasks
+	Owner deploy.Owner
 	// Operation is recorded: release, promote, rollback.
 	Operation string
 }
@@ -72,8 +74,15 @@ type Result struct {
 	Took           time.Duration
 	// Asked: the outcome is what this run was for, as a revert is for Abort.
 	Asked bool
-	// Err is the cause of an outcome other than promoted and unchanged.
+	// Err is the cause of an outcome other than promoted and unchanged; with
+	// promoted it is why a task after it failed.
 	Err error
+}
+
+// Well reports whether users have what was asked for, and all that belongs to
+// it was done.
+func (r Result) Well() bool {
+	return (r.Outcome == deploy.Promoted || r.Outcome == deploy.Unchanged) && r.Err == nil
 }
 
 // site is a target with a memory: without journal and lock nobody could finish
@@ -113,6 +122,9 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 	if err := Supports(d.Target, d.Strategy); err != nil {
 		return failed(err)
 	}
+	if err := SupportsTasks(d.Target, d.Tasks); err != nil {
+		return failed(err)
+	}
 	h, err := e.hold(ctx, s, d.Owner)
 	if err != nil {
 		return failed(err)
@@ -121,7 +133,7 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 	if r, done := e.returned(h.ctx, s, d); done {
 		return r
 	}
-	state, err := e.tidy(h.ctx, s, d.Owner, d.Candidate)
+	state, err := e.tidy(h.ctx, s, d)
 	if err != nil {
 		return failed(err)
 	}
@@ -149,7 +161,8 @@ func failed(err error) Result {
 
 // tidy reads the state, finishes what another run left unfinished, and removes
 // what nobody uses: revisions that run without being live or wanted.
-func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy.Revision) (deploy.State, error) {
+func (e *Engine) tidy(ctx context.Context, s site, d Deployment) (deploy.State, error) {
+	o, wanted := d.Owner, d.Candidate
 	state, err := e.state(ctx, s)
 	if err != nil {
 		return state, err
@@ -165,7 +178,13 @@ func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy
 	if state.Record.Held() {
 		return state, deploy.Hinted(errors.New(Held(state.Record)), "%s", Decide(state.Record.Candidate.Environment))
 	}
-	if state.Record.Unfinished() {
+	if d.prepared(state.Record) {
+		e.tell(ctx, deploy.Event{
+			Kind: deploy.Notice, Environment: wanted.Environment,
+			Message: fmt.Sprintf("%s of %s by %s ended while its tasks were at work, and nothing else was begun: they are taken up where they are",
+				state.Record.Operation, wanted, state.Record.Owner.Run),
+		})
+	} else if state.Record.Unfinished() {
 		if r := e.finish(ctx, s, o, state); r.Outcome == deploy.Unknown {
 			return state, fmt.Errorf("finish what %s left: %w", state.Record.Owner.Run, r.Err)
 		}
@@ -182,6 +201,13 @@ func (e *Engine) tidy(ctx context.Context, s site, o deploy.Owner, wanted deploy
 		}
 	}
 	return state, nil
+}
+
+// prepared reports whether another run has left just what this one begins with:
+// the tasks of the same revision at work. A migration that is half done is
+// better off if it is let finish.
+func (d Deployment) prepared(r deploy.Record) bool {
+	return r.Phase == deploy.PhasePreparing && r.Candidate.ID == d.Candidate.ID && len(d.Tasks.Before) > 0
 }
 
 // liveIn is the revision that users have. One that is named live but of which
@@ -205,7 +231,7 @@ func (e *Engine) begin(s site, d Deployment, state deploy.State) *rollout {
 		Engine: e, target: s, plan: plan, checks: d.Checks, url: state.URL,
 		ledger: ledger{journal: s, record: deploy.Record{
 			Version: state.Record.Version, Owner: d.Owner, Operation: d.Operation,
-			Strategy: d.Strategy, Stages: len(plan.Stages),
+			Strategy: d.Strategy, Stages: len(plan.Stages), Tasks: d.Tasks,
 			Candidate: d.Candidate, Previous: live, Started: now,
 		}},
 	}

@@ -23,6 +23,7 @@ func Preview(ctx context.Context, d Deployment) (deploy.Plan, deploy.State, erro
 // to run any.
 func (d Deployment) plan(live deploy.Revision) deploy.Plan {
 	p := NewPlan(d.Strategy, live, d.Candidate)
+	p.Tasks = d.Tasks
 	for i := range p.Stages {
 		p.Stages[i].Checks = p.Stages[i].Checks && len(d.Checks) > 0
 	}

@@ -68,12 +68,12 @@ func (e *Engine) finish(ctx context.Context, s site, o deploy.Owner, state deplo
 	if record.Phase != deploy.PhasePromoting {
 		return r.back(ctx, ErrLeft)
 	}
-	ctx, cancel := r.ownTime(ctx)
+	own, cancel := r.ownTime(ctx)
 	defer cancel()
-	if err := insist(ctx, func() error { return r.swap(ctx, plan.Candidate) }); err != nil {
-		return r.stuck(ctx, ErrLeft, err)
+	if err := insist(own, func() error { return r.swap(own, plan.Candidate) }); err != nil {
+		return r.stuck(own, ErrLeft, err)
 	}
-	return r.complete(ctx)
+	return r.complete(own, ctx)
 }
 
 // takeUp is a rollout that another process began, as its journal tells it.
@@ -83,6 +83,7 @@ func (e *Engine) takeUp(s site, o deploy.Owner, state deploy.State) *rollout {
 		Engine: e, target: s, url: state.URL, plan: NewPlan(record.Strategy, record.Previous, record.Candidate),
 		ledger: ledger{journal: s, record: record},
 	}
+	r.plan.Tasks = record.Tasks
 	r.ledger.record.Owner = o
 	return r
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ func (r *rollout) run(ctx context.Context) Result {
 		Kind: deploy.RolloutStarted, Environment: r.plan.Environment, Plan: &r.plan, URL: r.url,
 		Message: fmt.Sprintf("%s to %s: %s replaces %s", r.plan.Strategy.Kind, r.plan.Environment, r.plan.Candidate, r.plan.Live),
 	})
+	if err := r.prepare(ctx); err != nil {
+		return r.back(ctx, err)
+	}
 	return r.walk(ctx, 0)
 }
 
@@ -52,7 +56,7 @@ func (r *rollout) walk(ctx context.Context, passed int) Result {
 			return r.rest(ctx, i+1, fmt.Sprintf("%s passed; the strategy asks for a person here", Describe(s)))
 		}
 	}
-	return r.promote(ctx)
+	return r.promote(ctx, ctx)
 }
 
 // stage writes what it is about to do, does it, and watches what comes of it.
@@ -155,8 +159,9 @@ func (r *rollout) roll(ctx context.Context, b deploy.Batch) error {
 }
 
 // promote ends a rollout whose last stage has passed. From its first write on
-// the way is forward, also for another process and after a cancel.
-func (r *rollout) promote(ctx context.Context) Result {
+// the way is forward, also for another process and after a cancel. The tasks
+// that come after it take their own time, which is that of run.
+func (r *rollout) promote(ctx, run context.Context) Result {
 	if err := r.verify(ctx); err != nil {
 		return r.back(ctx, err)
 	}
@@ -170,11 +175,13 @@ func (r *rollout) promote(ctx context.Context) Result {
 	if err := r.ledger.enter(own, deploy.PhasePromoting); err != nil {
 		return r.back(ctx, err)
 	}
-	return r.complete(own)
+	return r.complete(own, run)
 }
 
-// complete removes the old version and closes the journal.
-func (r *rollout) complete(ctx context.Context) Result {
+// complete removes the old version, does what comes after it, and closes the
+// journal. The journal is open meanwhile, so that settle finds what was not
+// done when this process is killed.
+func (r *rollout) complete(ctx, run context.Context) Result {
 	p := r.plan
 	for _, old := range []deploy.Revision{p.Baseline, p.Live} {
 		if old.IsZero() {
@@ -188,9 +195,17 @@ func (r *rollout) complete(ctx context.Context) Result {
 			})
 		}
 	}
-	why := fmt.Sprintf("%s is live", p.Candidate)
-	r.close(ctx, deploy.Promoted, why)
-	return Result{Outcome: deploy.Promoted, Reason: why, Previous: p.Live, Live: p.Candidate, URL: r.url}
+	result := Result{Outcome: deploy.Promoted, Reason: fmt.Sprintf("%s is live", p.Candidate), Previous: p.Live, Live: p.Candidate, URL: r.url}
+	if err := r.afterwards(run); err != nil {
+		r.ledger.record.Incomplete = true
+		result.Reason = fmt.Sprintf("%s is live, and %s", p.Candidate, reason(err))
+		result.Err, result.Hint = err, cmp.Or(hint(err), "what the task was to do is not done: do it by hand, or release again with what mends it")
+		if doomed, ok := errors.AsType[*deploy.Doomed](err); ok {
+			result.Evidence = &doomed.Evidence
+		}
+	}
+	r.close(context.WithoutCancel(ctx), deploy.Promoted, result.Reason)
+	return result
 }
 
 // close writes the journal's last record. When it cannot be written, users are

@@ -46,7 +46,7 @@ func (w *Work) looked(ctx context.Context, r rollout.Result) error {
 		return nil
 	}
 	w.Results = append(w.Results, r)
-	if r.Outcome == deploy.Promoted {
+	if r.Well() {
 		return nil
 	}
 	return &stopped{r}

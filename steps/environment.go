@@ -63,6 +63,9 @@ func openTargets(ctx context.Context, w *Work) error {
 		if err := rollout.Supports(target, env.Strategy); err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
+		if err := rollout.SupportsTasks(target, env.Tasks); err != nil {
+			return fmt.Errorf("%s: %w", env.Name, err)
+		}
 		if err := w.advised(ctx, target, env); err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
@@ -165,7 +168,7 @@ func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
 	}
 	result := w.Engine.Deploy(ctx, d)
 	w.Results = append(w.Results, result)
-	if o := result.Outcome; o != deploy.Promoted && o != deploy.Unchanged {
+	if !result.Well() {
 		return &stopped{result}
 	}
 	return nil
@@ -174,11 +177,13 @@ func (w *Work) deploy(ctx context.Context, env deploy.Environment) error {
 // deployment is what is to be done to an environment.
 func (w *Work) deployment(env deploy.Environment) rollout.Deployment {
 	d := rollout.Deployment{
-		Target: w.Targets[env.Name], Candidate: w.revision(env), Strategy: env.Strategy, Checks: env.Checks,
+		Target: w.Targets[env.Name], Candidate: w.revision(env), Strategy: env.Strategy, Checks: env.Checks, Tasks: env.Tasks,
 		Owner: w.Owner, Operation: w.Run.Operation,
 	}
 	if w.Past != nil {
-		d.Strategy, d.Checks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors, Given: env.Strategy.Given}, nil
+		// What today's tasks would do to yesterday's version nobody knows: the
+		// way back of a migration is another migration.
+		d.Strategy, d.Checks, d.Tasks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors, Given: env.Strategy.Given}, nil, deploy.Tasks{}
 	}
 	return d
 }
@@ -260,8 +265,14 @@ func describe(p deploy.Plan, state deploy.State) []string {
 	}
 	lines := []string{fmt.Sprintf("%s: %s would replace %s", p.Strategy.Kind, p.Candidate, p.Live)}
 	lines = append(lines, differences(p.Live, p.Candidate)...)
+	for _, t := range p.Tasks.Before {
+		lines = append(lines, rollout.DescribeTask(deploy.TaskBefore, t))
+	}
 	for i, s := range p.Stages {
 		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
+	}
+	for _, t := range p.Tasks.After {
+		lines = append(lines, rollout.DescribeTask(deploy.TaskAfter, t))
 	}
 	if compared := rollout.Compared(p); compared != "" {
 		lines = append(lines, compared)

@@ -29,7 +29,7 @@ func findReleased(ctx context.Context, w *Work) error {
 	}
 	w.tellHigher(ctx, before)
 	for _, record := range slices.Backward(history) {
-		if record.Outcome == deploy.Promoted && record.Candidate.Image.Version == w.Version {
+		if hasPassed(record) && record.Candidate.Image.Version == w.Version {
 			w.Image = record.Candidate.Image
 			w.tell(ctx, deploy.Event{Kind: deploy.ImageReady, Image: &w.Image, Message: fmt.Sprintf("%s passed %s", w.Image, before.Name)})
 			return nil
@@ -38,6 +38,10 @@ func findReleased(ctx context.Context, w *Work) error {
 	return deploy.Hinted(fmt.Errorf("%s has not passed %s, which %s comes after", w.Version, before.Name, env.Name),
 		"%s; or bring it there first: slipway promote --version %s --environment %s", passed(before.Name, history), w.Version, before.Name)
 }
+
+// hasPassed reports whether a version has passed the environment that the record
+// is of: it was promoted there, and what was to be done after that was.
+func hasPassed(r deploy.Record) bool { return r.Outcome == deploy.Promoted && !r.Incomplete }
 
 // tellHigher says which version meets what was asked for as well, is higher, and
 // has not passed the environment before. A registry that does not answer holds
@@ -100,7 +104,7 @@ func keepOrder(ctx context.Context, w *Work) error {
 			return err
 		}
 		passedThere := slices.ContainsFunc(history, func(r deploy.Record) bool {
-			return r.Outcome == deploy.Promoted && r.Candidate.Image.Digest == w.Image.Digest
+			return hasPassed(r) && r.Candidate.Image.Digest == w.Image.Digest
 		})
 		if !passedThere {
 			return deploy.Usage("release without --environment, which goes through all of them; or, with a reason that is recorded: --skip-order --reason WHY",

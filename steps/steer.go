@@ -47,7 +47,7 @@ func (w *Work) steer(ctx context.Context, env deploy.Environment, do func(*rollo
 	}
 	w.Results = append(w.Results, result)
 	for _, o := range asked {
-		if result.Outcome == o && !result.Plan.Candidate.IsZero() {
+		if result.Outcome == o && (result.Err == nil || o != deploy.Promoted) && !result.Plan.Candidate.IsZero() {
 			return nil
 		}
 	}

@@ -28,7 +28,10 @@ func exitCode(err error) int {
 		return deploy.ExitUsage
 	}
 	if e, ok := errors.AsType[*ended](err); ok {
-		return e.outcome.ExitCode()
+		if code := e.outcome.ExitCode(); code != 0 {
+			return code
+		}
+		// Users have the new version, and a task after it has failed.
 	}
 	return deploy.Failed.ExitCode()
 }

@@ -23,6 +23,8 @@ type Target struct {
 	watched *watched
 	// bundles are users' own manifests.
 	bundles *bundles
+	// tasks are those of the environment.
+	tasks deploy.Tasks
 }
 
 var (
@@ -221,6 +223,9 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	if err := t.takeDown(ctx, r); err != nil {
+		return err
+	}
+	if err := t.endTasks(ctx, r); err != nil {
 		return err
 	}
 	t.forward.drop(t.place, r.ID)

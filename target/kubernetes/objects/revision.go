@@ -160,7 +160,7 @@ func seconds(d time.Duration) int32 {
 func (p Place) Variables(r deploy.Revision) []corev1.EnvVar {
 	var all []corev1.EnvVar
 	for _, name := range slices.Sorted(maps.Keys(r.Config.Env)) {
-		all = append(all, corev1.EnvVar{Name: name, Value: strings.ReplaceAll(r.Config.Env[name], "$", "$$")})
+		all = append(all, corev1.EnvVar{Name: name, Value: unexpanded(r.Config.Env[name])})
 	}
 	return append(all, p.secretVariables(r)...)
 }
@@ -175,6 +175,9 @@ func (p Place) secretVariables(r deploy.Revision) []corev1.EnvVar {
 	}
 	return all
 }
+
+// unexpanded is a text as it stands, in which Kubernetes replaces nothing.
+func unexpanded(text string) string { return strings.ReplaceAll(text, "$", "$$") }
 
 // readiness asks often and bears little, so that a pod that cannot serve gets
 // nobody. There is no liveness probe: ending a slow app makes it slower.

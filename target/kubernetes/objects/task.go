@@ -1,0 +1,86 @@
+package objects
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/slipway-ci/slipway/deploy"
+)
+
+// The labels of one-off work. Its pods have neither LabelName nor
+// LabelEnvironment nor LabelRevision, so that no selector of replicas, Services,
+// budgets and policies finds them, ours or a user's.
+const (
+	LabelTask = "slipway.dev/task"
+	// LabelTaskOf is the ID of the revision with whose image it is done.
+	LabelTaskOf = "slipway.dev/task-of"
+)
+
+// TaskContainer is the name of the container in a task's pod.
+const TaskContainer = "task"
+
+// taskKept is how long the cluster keeps a Job that has ended, if nobody removes
+// it before.
+const taskKept = 24 * time.Hour
+
+// deadlineSlack is how much longer than its task a Job may take, so that whoever
+// waits for it tells what is wrong before the cluster removes its pod.
+const deadlineSlack = 30 * time.Second
+
+// TaskName is that of the Job of a task: app, environment, task and revision.
+func (p Place) TaskName(revision string, t deploy.Task) string {
+	name := p.Base() + "-" + t.Name + "-" + revision
+	if len(name) <= maxName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return name[:maxName-9] + "-" + hex.EncodeToString(sum[:4])
+}
+
+// SelectTasks finds the Jobs of a revision's tasks.
+func (p Place) SelectTasks(revision string) string {
+	return p.Select() + "," + labels.Set{LabelTaskOf: revision}.String()
+}
+
+// Task is the Job that does a task: the revision's image with the same security,
+// resources, variables and secrets, tried once.
+func (p Place) Task(r deploy.Revision, t deploy.Task) (*batchv1.Job, error) {
+	r.Config.Env = maps.Clone(r.Config.Env)
+	if r.Config.Env == nil {
+		r.Config.Env = map[string]string{}
+	}
+	maps.Copy(r.Config.Env, t.Env)
+	pod, err := p.pod(r)
+	if err != nil {
+		return nil, err
+	}
+	grace := int64(max(1, seconds(r.Config.Drain)))
+	pod.RestartPolicy, pod.TerminationGracePeriodSeconds = corev1.RestartPolicyNever, &grace
+	c := &pod.Containers[0]
+	c.Name, c.Ports, c.ReadinessProbe, c.Lifecycle = TaskContainer, nil, nil, nil
+	c.Command, c.Args = nil, nil
+	for _, argument := range t.Run {
+		c.Command = append(c.Command, unexpanded(argument))
+	}
+	set := p.labelsOf(r)
+	delete(set, LabelRevision)
+	set[LabelTask], set[LabelTaskOf] = t.Name, r.ID
+	own := map[string]string{LabelInstance: p.Base(), LabelManagedBy: Manager, LabelTask: t.Name, LabelTaskOf: r.ID}
+	return &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: p.meta(p.TaskName(r.ID, t), set),
+		Spec: batchv1.JobSpec{
+			BackoffLimit:            ptr(int32(0)),
+			ActiveDeadlineSeconds:   ptr(int64(seconds(t.Timeout + deadlineSlack))),
+			TTLSecondsAfterFinished: ptr(seconds(taskKept)),
+			Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: own}, Spec: pod},
+		},
+	}, nil
+}
