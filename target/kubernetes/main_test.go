@@ -28,7 +28,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{T: t, kube: clustertest.Client(t), namespace: clustertest.Namespace(t)}
-	may := access.Least(l.namespace, access.Needs{Routes: true, Policies: true})
+	may := access.Least(l.namespace, access.Needs{Routes: true, Policies: true, Hooks: true})
 	// The gateway's ports are no secret, and not ours.
 	may = append(may, access.Permission{Verb: "get", Group: "gateway.networking.k8s.io", Resource: "gateways", Namespace: "default"})
 	l.kubeconfig = clustertest.KubeconfigFor(t, l.namespace, may)

@@ -102,6 +102,15 @@ var cases = []struct {
 	{"of many who lock one succeeds", lockRace},
 	// Signaller
 	{"the last signal is told to every process", signalled},
+	// Runner
+	{"a task has the revision's image, variables and secrets, and tells its log", taskDone},
+	{"a task that fails tells its code and its last lines", taskFails},
+	{"a task whose image is not there is told at once", taskWithoutImage},
+	{"a task that takes too long is ended", taskTooLong},
+	{"a task that is given up is ended, and done anew", taskGivenUp},
+	{"a task is not done twice", taskRepeated},
+	{"a task is no replica", taskNoReplica},
+	{"stop ends tasks and forgets them", taskStopped},
 	// Remover
 	{"a removed environment is empty, and can be used again", removed},
 }
@@ -119,6 +128,7 @@ type world struct {
 	*testing.T
 	driver Driver
 	name   string
+	tasks  deploy.Tasks
 	target deploy.Target
 }
 
@@ -135,7 +145,7 @@ func newWorld(t *testing.T, d Driver, name string) *world {
 // open gives the environment's target as another process would have it.
 func (w *world) open() deploy.Target {
 	w.Helper()
-	return w.driver.Open(w.T, App, deploy.Environment{Name: w.name})
+	return w.driver.Open(w.T, App, deploy.Environment{Name: w.name, Tasks: w.tasks})
 }
 
 // clear stops what the case left.

@@ -43,6 +43,7 @@ type app struct {
 	name       string
 	say        string
 	tell       string
+	want       []string
 	count      int
 	every      time.Duration
 	exit       int
@@ -64,6 +65,10 @@ func parse() *app {
 	flag.StringVar(&a.name, "name", "testapp", "what every answer says")
 	flag.StringVar(&a.say, "say", "", "print a line at the start")
 	flag.StringVar(&a.tell, "tell", "", "print the value of an environment variable at the start")
+	flag.Func("want", "exit with code 9, unless an environment variable is so: NAME=VALUE", func(s string) error {
+		a.want = append(a.want, s)
+		return nil
+	})
 	flag.IntVar(&a.count, "count", 0, "print so many lines at the start: line 1, line 2, …")
 	flag.DurationVar(&a.every, "every", 0, "wait so long after each of them")
 	flag.IntVar(&a.exit, "exit", -1, "exit at the start with this code")
@@ -87,6 +92,13 @@ func run() error {
 	}
 	if a.tell != "" {
 		fmt.Println(os.Getenv(a.tell))
+	}
+	for _, w := range a.want {
+		name, value, _ := strings.Cut(w, "=")
+		if got := os.Getenv(name); got != value {
+			fmt.Printf("%s is not as it should be\n", name)
+			os.Exit(9)
+		}
 	}
 	for i := range a.count {
 		fmt.Printf("line %d\n", i+1)
