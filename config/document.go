@@ -14,6 +14,7 @@ type document struct {
 	Build        build        `yaml:"build" jsonschema:"required" jsonschema_description:"What the image is made of."`
 	Service      service      `yaml:"service" jsonschema_description:"What a version runs with, in every environment."`
 	Checks       []check      `yaml:"checks" jsonschema_description:"Questions that a running version has to answer well before it is promoted."`
+	Tasks        tasks        `yaml:"tasks" jsonschema_description:"One-off work around each deployment, such as a migration."`
 	Judge        *judge       `yaml:"judge" jsonschema_description:"How the users of both versions decide, where an environment says nothing else. Left out: as the keys below say."`
 	Environments environments `yaml:"environments" jsonschema:"required" jsonschema_description:"Where the app runs, by name: at least one to release to, besides preview."`
 }
@@ -81,6 +82,18 @@ type check struct {
 	Attempts *count      `yaml:"attempts" jsonschema_description:"How often it is tried before it counts as failed. Left out: 3."`
 }
 
+type tasks struct {
+	Before *[]task `yaml:"before" jsonschema_description:"What is done before anything of the new version starts. The first that fails ends the deployment."`
+	After  *[]task `yaml:"after" jsonschema_description:"What is done when the new version has all users for good. One that fails takes nothing back."`
+}
+
+type task struct {
+	Name    taskLabel  `yaml:"name" jsonschema:"required" jsonschema_description:"A name of up to 30 characters, unlike that of any other task of the environment."`
+	Run     []argument `yaml:"run" jsonschema:"required" jsonschema_description:"The command with its arguments, in the new version's image, with its variables and secrets."`
+	Timeout *limit     `yaml:"timeout" jsonschema_description:"The longest time for it. Left out: 5m."`
+	Env     variables  `yaml:"env" jsonschema_description:"Variables besides those of the service, over which they go."`
+}
+
 // environment has the keys of all environments; refusals says which of them one
 // may not have.
 type environment struct {
@@ -92,6 +105,7 @@ type environment struct {
 	Secrets  []variable  `yaml:"secrets" jsonschema_description:"Short for secrets in service."`
 	Replicas *count      `yaml:"replicas" jsonschema_description:"Short for replicas in service."`
 	Checks   *[]check    `yaml:"checks" jsonschema_description:"Checks in place of all of the app's; an empty list means none."`
+	Tasks    tasks       `yaml:"tasks" jsonschema_description:"Tasks of its own: before and after each replace the app's list; an empty one means none."`
 	Strategy *strategy   `yaml:"strategy" jsonschema_description:"How a new version gets its users. Left out: blue-green."`
 	Judge    *judge      `yaml:"judge" jsonschema_description:"How the users of both versions decide, for canary and blue-green. Its keys go over those of the app's judge."`
 	TTL      *lifetime   `yaml:"ttl" jsonschema_description:"How long a preview stays after its last deployment. Left out: 72h."`

@@ -46,7 +46,7 @@ func keysBelow(path string, s shape) map[string]string {
 }
 
 // inherited are keys that an environment has in the same form as the app.
-var inherited = regexp.MustCompile(`^environments\.\*\.(service\.|checks\[\]\.|judge\.)`)
+var inherited = regexp.MustCompile(`^environments\.\*\.(service\.|checks\[\]\.|tasks\.|judge\.)`)
 
 // repeated reports a key that preview has in the same form as the other
 // environments.

@@ -44,6 +44,6 @@ environments:
 	//   |
 	// 4 |   staging: {target: sandbox, replica: 2}
 	//   |                              ^^^^^^^
-	//   = valid: target, after, image, service, env, secrets, replicas, checks, strategy, judge
+	//   = valid: target, after, image, service, env, secrets, replicas, checks, tasks, strategy, judge
 	//   = hint: did you mean replicas?
 }

@@ -22,6 +22,7 @@ func (r *reader) environment(d *document, e *named, checks []deploy.Check) deplo
 	if m := out.Target.Cluster.Manifests; m != nil {
 		m.Replicas = int(or(firstGiven(e.Replicas, e.Service.Replicas, d.Service.Replicas), 0))
 	}
+	out.Tasks = r.tasks(&d.Tasks, e, out.Service.Secrets)
 	r.copies(d, e)
 	r.manifested(e)
 	r.ownQuota(e.Target.cluster)

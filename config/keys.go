@@ -108,6 +108,9 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"run":      "run: [./smoke.sh]",
 	"timeout":  "timeout: 10s",
 	"attempts": "attempts: 3",
+	// tasks
+	"tasks":  "tasks: {before: [{name: migrate, run: [/hello, migrate]}]}",
+	"before": "before: [{name: migrate, run: [/hello, migrate]}]",
 	// environments
 	"target":   "target: sandbox",
 	"after":    "after: staging",

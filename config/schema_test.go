@@ -97,6 +97,7 @@ var beyondSchema = map[string]string{
 	"secret-before-variable":      otherKeys,
 	"key-is-nothing":              yamlAlone,
 	"steps-order":                 otherKeys,
+	"tasks-names":                 otherKeys,
 	"version-channels-shared":     otherKeys,
 	"escape":                      characters,
 	"latin1":                      characters,

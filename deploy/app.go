@@ -174,7 +174,7 @@ type Environment struct {
 	Service    Service
 	Checks     []Check
 	// Tasks are what is done once around each deployment.
-	Tasks    Tasks
+	Tasks    Tasks `json:",omitzero"`
 	Strategy Strategy
 }
 
