@@ -27,10 +27,16 @@ func (r *rollout) back(ctx context.Context, cause error) Result {
 	if err := r.usersBack(ctx, decided); err != nil {
 		return r.stuck(ctx, cause, err)
 	}
+	started := r.ledger.record.Phase != deploy.PhasePreparing
 	if err := r.ledger.enter(ctx, deploy.PhaseReverting); overtaken(err) {
 		return r.lost()
 	}
-	evidence := r.evidence(ctx, cause)
+	var evidence *deploy.Evidence
+	if doomed, ok := errors.AsType[*deploy.Doomed](cause); ok {
+		evidence = &doomed.Evidence
+	} else if started {
+		evidence = r.evidence(ctx, cause)
+	}
 	if err := r.clear(ctx); err != nil {
 		return r.stuck(ctx, cause, err)
 	}

@@ -57,6 +57,10 @@ var page string
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("hello " + version + ": ")
+	if len(os.Args) > 1 {
+		work(os.Args[1])
+		return
+	}
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}
