@@ -33,8 +33,8 @@ func (v *tasks) read(r *reader, p place) bool {
 	return r.fieldsLike(reflect.ValueOf(v).Elem(), p, nil, tasksExamples)
 }
 
-func (v *task) read(r *reader, p place) bool {
-	return r.fieldsLike(reflect.ValueOf(v).Elem(), p, nil, taskExamples)
+func (t *task) read(r *reader, p place) bool {
+	return r.fieldsLike(reflect.ValueOf(t).Elem(), p, nil, taskExamples)
 }
 
 // JSONSchemaExtend asks for a program.

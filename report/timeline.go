@@ -129,6 +129,7 @@ func (t *Timeline) environment(name string) *Environment {
 // add folds an event of the environment.
 func (e *Environment) add(event deploy.Event) {
 	e.learn(event)
+	e.task(event)
 	switch event.Kind {
 	case deploy.Queued:
 		e.queue(event)
@@ -136,8 +137,6 @@ func (e *Environment) add(event deploy.Event) {
 		e.Aside = orElse(event.Message, "a newer run has been there")
 	case deploy.RolloutStarted:
 		e.begin(event)
-	case deploy.TaskStarted, deploy.TaskSaid, deploy.TaskEnded:
-		e.task(event)
 	case deploy.StageStarted:
 		e.startStage(event)
 	case deploy.Observed:

@@ -65,6 +65,9 @@ func (p Place) Task(r deploy.Revision, t deploy.Task) (*batchv1.Job, error) {
 	pod.RestartPolicy, pod.TerminationGracePeriodSeconds = corev1.RestartPolicyNever, &grace
 	c := &pod.Containers[0]
 	c.Name, c.Ports, c.ReadinessProbe, c.Lifecycle = TaskContainer, nil, nil, nil
+	// One by one: nothing else of the revision needs to be there, and the task's
+	// own go over them.
+	c.EnvFrom, c.Env = nil, append(p.env(deploy.Revision{Config: r.Config}), p.Variables(r)...)
 	c.Command, c.Args = nil, nil
 	for _, argument := range t.Run {
 		c.Command = append(c.Command, unexpanded(argument))
