@@ -80,20 +80,26 @@ func (t *Target) push(ctx context.Context, now *rollout, j journey) (bool, error
 	if !j.promote {
 		return false, nil
 	}
+	return false, t.promote(ctx, now, j)
+}
+
+// promote tells a Rollout that waits to go on, or to give all users the new version
+// at once.
+func (t *Target) promote(ctx context.Context, now *rollout, j journey) error {
 	atOnce := j.first
 	if j.full && !atOnce {
 		var err error
 		if atOnce, err = t.isBack(ctx, now); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if atOnce && !now.Status.PromoteFull && now.Status.CurrentPodHash != now.Status.StableRS {
-		return false, t.told(ctx, now, map[string]any{"promoteFull": true})
+		return t.told(ctx, now, map[string]any{"promoteFull": true})
 	}
 	if len(now.Status.PauseConditions) > 0 {
-		return false, t.told(ctx, now, map[string]any{"pauseConditions": nil})
+		return t.told(ctx, now, map[string]any{"pauseConditions": nil})
 	}
-	return false, nil
+	return nil
 }
 
 // told writes what the controller is to do, unless the Rollout has moved on

@@ -73,10 +73,7 @@ func (t *Target) fill(s *deploy.State, f facts) {
 	if live != nil && !live.serves() {
 		live = nil
 	}
-	wanted, ours := t.written(f.rollout.Spec.Template)
-	if next := f.sets.by(f.rollout.Status.CurrentPodHash); !ours && next != nil && f.rollout.seen() {
-		wanted = next.revision
-	}
+	wanted := t.wanted(f)
 	ready := map[string]int{}
 	for i := range f.sets {
 		one := &f.sets[i]
@@ -99,6 +96,16 @@ func (t *Target) fill(s *deploy.State, f facts) {
 			s.Share = deploy.Percent(100 * float64(ready[wanted.ID]) / float64(all))
 		}
 	}
+}
+
+// wanted is the revision that the Rollout shall run; a zero one where that is not
+// known yet.
+func (t *Target) wanted(f facts) deploy.Revision {
+	wanted, ours := t.written(f.rollout.Spec.Template)
+	if next := f.sets.by(f.rollout.Status.CurrentPodHash); !ours && next != nil && f.rollout.seen() {
+		return next.revision
+	}
+	return wanted
 }
 
 // share of the users that the candidate has by what the Rollout says of itself.
