@@ -145,6 +145,13 @@ type kubernetes struct {
 	Route         *objectName  `yaml:"route" jsonschema_description:"Which HTTPRoute of the manifests leads to that Service. Left out: the only one that does."`
 	Rollout       *label       `yaml:"rollout" jsonschema_description:"The name of a Rollout of Argo Rollouts that is there: it runs the app, and is driven by its own steps. Left out: there is none."`
 	Force         *truth       `yaml:"force" jsonschema_description:"Whether fields of the manifests that another tool owns are taken over. Left out: false, and such a field is refused."`
+	Autoscale     *autoscale   `yaml:"autoscale" jsonschema_description:"The number of copies follows their load, by a HorizontalPodAutoscaler of each version. Left out: always as many as replicas says."`
+}
+
+type autoscale struct {
+	Min *count `yaml:"min" jsonschema_description:"The fewest copies. Left out: replicas."`
+	Max count  `yaml:"max" jsonschema:"required" jsonschema_description:"The most copies; not below min."`
+	CPU *load  `yaml:"cpu" jsonschema_description:"How busy the copies are kept on average, in percent of the CPU that each asks for. Left out: 70%."`
 }
 
 type gateway struct {

@@ -23,6 +23,7 @@ func (r *reader) environment(d *document, e *named, checks []deploy.Check) deplo
 		m.Replicas = int(or(firstGiven(e.Replicas, e.Service.Replicas, d.Service.Replicas), 0))
 	}
 	out.Tasks = r.tasks(&d.Tasks, e, out.Service.Secrets)
+	r.autoscaled(e, &out)
 	r.copies(d, e)
 	r.manifested(e)
 	r.ownQuota(e.Target.cluster)

@@ -134,6 +134,9 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"cpu":        "cpu: 250m",
 	"memory":     "memory: 128Mi",
 	"isolated":   "isolated: true",
+	"autoscale":  "autoscale: {min: 2, max: 10, cpu: 70%}",
+	"min":        "min: 2",
+	"max":        "max: 10",
 	// manifests
 	"manifests":     "manifests: deploy",
 	"kustomization": "kustomization: deploy/production",

@@ -85,7 +85,8 @@ func (k *kubernetes) compile() deploy.Cluster {
 	c := deploy.Cluster{
 		Context: string(or(k.Context, "")), Namespace: string(or(k.Namespace, "")),
 		PreStop: time.Duration(or(k.PreStop, 0)), Isolated: bool(or(k.Isolated, false)),
-		Pod: deploy.Pod{CPU: string(or(k.CPU, "")), Memory: string(or(k.Memory, "")), User: string(or(k.User, ""))},
+		Autoscale: k.Autoscale.compile(),
+		Pod:       deploy.Pod{CPU: string(or(k.CPU, "")), Memory: string(or(k.Memory, "")), User: string(or(k.User, ""))},
 	}
 	c.Manifests = k.manifests()
 	c.Gateway = k.Gateway.compile()

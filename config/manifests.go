@@ -54,7 +54,7 @@ func (r *reader) manifested(e *named) {
 	if len(sources) == 0 || r.at(&k.Rollout).value != nil {
 		return
 	}
-	r.pointless(r.given(r.at(&k.CPU), r.at(&k.Memory), r.at(&k.User), r.at(&e.Service.Port), r.at(&e.Service.Health)),
+	r.pointless(r.given(r.at(&k.CPU), r.at(&k.Memory), r.at(&k.User), r.at(&k.Autoscale), r.at(&e.Service.Port), r.at(&e.Service.Health)),
 		"the manifests say this themselves", "write it into the manifests, and remove it here")
 }
 

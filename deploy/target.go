@@ -80,6 +80,14 @@ type Permitted interface {
 	Permitted(ctx context.Context) error
 }
 
+// Guard is a Target that can tell whether anybody would be left to serve users.
+type Guard interface {
+	// Retire is Stop of a revision that users are to do without. It is refused,
+	// and nothing is changed, while users are sent to the revision, or nothing
+	// that they are sent to can serve.
+	Retire(ctx context.Context, r Revision) error
+}
+
 // Roller is a Target that can replace replicas in place.
 type Roller interface {
 	// Roll brings about the batch and returns when its replicas are ready, or

@@ -118,7 +118,7 @@ func (r *rollout) clear(ctx context.Context) error {
 		if err := r.complement(ctx); err != nil {
 			return err
 		}
-		if err := r.stop(ctx, r.target, r.plan.Candidate); err != nil {
+		if err := r.endCandidate(ctx); err != nil {
 			return err
 		}
 		if err := r.stopBaseline(ctx); err != nil {
@@ -126,6 +126,15 @@ func (r *rollout) clear(ctx context.Context) error {
 		}
 		return r.restored(ctx)
 	})
+}
+
+// endCandidate removes what is taken back. Where nothing was live before, nobody
+// is left to serve, and that is what is wanted.
+func (r *rollout) endCandidate(ctx context.Context) error {
+	if r.plan.Live.IsZero() {
+		return r.stop(ctx, r.target, r.plan.Candidate)
+	}
+	return r.retire(ctx, r.target, r.plan.Candidate)
 }
 
 // complement brings back the replicas that a rolling has taken away.

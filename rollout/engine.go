@@ -268,6 +268,17 @@ func (e *Engine) stop(ctx context.Context, s site, r deploy.Revision) error {
 		func(ctx context.Context) error { return s.Stop(ctx, r) })
 }
 
+// retire stops a revision that users do without, where the target can tell that
+// they do.
+func (e *Engine) retire(ctx context.Context, s site, r deploy.Revision) error {
+	guard, is := s.(deploy.Guard)
+	if !is {
+		return e.stop(ctx, s, r)
+	}
+	return within(ctx, r.Config.Drain+moveLimit, fmt.Sprintf("stop %s at %s", r, s),
+		func(ctx context.Context) error { return guard.Retire(ctx, r) })
+}
+
 // within bounds an act and names it in its errors. An error that a target made
 // for people, a *Doomed say, is passed on as it is.
 func within(ctx context.Context, limit time.Duration, what string, act func(context.Context) error) error {

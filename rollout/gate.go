@@ -260,7 +260,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	}
 	elapsed := time.Since(w.began)
 	sample := analysis.Sample{
-		Elapsed: elapsed, Share: w.stage.Share, LiveShare: w.stage.Baseline,
+		Elapsed: elapsed, Share: w.reached(state), LiveShare: w.stage.Baseline,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
 	}
 	sample.Dispersion = analysis.Dispersed(spread(state, w.plan.Live), spread(state, w.plan.Candidate))
@@ -275,9 +275,18 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	w.hear(ctx, sample)
 	w.judged = now
 	w.observation = deploy.Observation{
-		Share: w.stage.Share, Baseline: w.stage.Baseline, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
+		Share: w.reached(state), Baseline: w.stage.Baseline, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
 		Ready: running.Ready(), Replicas: w.wanted(running), Elapsed: elapsed, Hold: w.stage.Hold,
 	}
+}
+
+// reached is the share that the stage has brought about: a target that splits by
+// whole replicas comes near to what was asked for, and says to what.
+func (w *watch) reached(state deploy.State) deploy.Percent {
+	if w.stage.Act == deploy.ActSplit && state.Share > 0 && state.Share < 100 {
+		return state.Share
+	}
+	return w.stage.Share
 }
 
 // report tells the last observation about once a second, and when it must.

@@ -137,9 +137,10 @@ func (r *rollout) split(ctx context.Context, share, baseline deploy.Percent) err
 }
 
 // moving is how long a movement of users may take. A target with stages of its
-// own may start replicas for it.
+// own may start replicas for it, and so may one whose replicas follow their load.
 func (r *rollout) moving() time.Duration {
-	if len(r.plan.Strategy.Given) == 0 {
+	scaled := deploy.AutoscaleOf(r.plan.Candidate.Config) != nil
+	if len(r.plan.Strategy.Given) == 0 && !scaled {
 		return moveLimit
 	}
 	return moveLimit + max(r.plan.Candidate.Config.StartTimeout, r.plan.Live.Config.StartTimeout)
@@ -187,7 +188,7 @@ func (r *rollout) complete(ctx, run context.Context) Result {
 		if old.IsZero() {
 			continue
 		}
-		if err := insist(ctx, func() error { return r.stop(ctx, r.target, old) }); err != nil {
+		if err := insist(ctx, func() error { return r.retire(ctx, r.target, old) }); err != nil {
 			r.tell(ctx, deploy.Event{
 				Kind: deploy.Warning, Environment: p.Environment,
 				Message: fmt.Sprintf("the old version %s could not be removed and runs on without users: %v", old, err),

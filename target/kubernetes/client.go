@@ -86,7 +86,10 @@ func (c *Client) Requests() map[string]int { return c.cluster.Requests() }
 // Target is an environment of an app. Nothing is asked of the cluster yet.
 func (c *Client) Target(app string, env deploy.Environment) *Target {
 	place := objects.Place{App: app, Environment: env.Name, Namespace: c.NamespaceOf(env), Cluster: env.Target.Cluster}
-	t := &Target{Client: c, place: place, tasks: env.Tasks, watched: &watched{}, bundles: &bundles{}}
+	t := &Target{
+		Client: c, place: place, tasks: env.Tasks, watched: &watched{}, bundles: &bundles{}, replicas: max(1, env.Service.Replicas),
+		kind: env.Strategy.Kind,
+	}
 	for _, m := range env.Strategy.Judging.Metrics {
 		if m.Kubernetes != "" {
 			t.metrics = append(t.metrics, m)

@@ -209,10 +209,10 @@ func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstruct
 		}
 		all = append(all, own...)
 	}
-	entry := place.Entry(pointed(l.traffic))
-	entry.Annotations = objects.Traffic{Live: pointed(l.traffic)}.Annotate(nil)
+	entry := place.Entry(l.traffic.Pointed())
+	entry.Annotations = objects.Traffic{Live: l.traffic.Pointed()}.Annotate(nil)
 	if place.Cluster.Gateway == nil {
-		entry.Annotations = l.traffic.Annotate(nil)
+		entry.Annotations, entry.Spec.Selector = l.traffic.Annotate(nil), place.Leads(l.traffic)
 	}
 	all = append(all, entry)
 	list := make([]*unstructured.Unstructured, 0, len(all)+1)

@@ -71,36 +71,46 @@ func (e entry) feed() (feed.Feed, string) {
 	}, "services"
 }
 
+// change returns when those who read the Service's endpoints follow them, too.
 func (e entry) change(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
-	err = contend(ctx, func() error {
-		before, err = e.write(ctx, f)
-		return err
-	})
-	return before, err
+	before, after, err := e.put(ctx, f)
+	if err != nil || after.Pointed() == "" || maps.Equal(e.place.Leads(before), e.place.Leads(after)) {
+		return before, err // nobody is sent anywhere else
+	}
+	return before, e.inForce(ctx, after, nil)
 }
 
-func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
+// put is change without waiting for anybody.
+func (e entry) put(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, err error) {
+	err = contend(ctx, func() error {
+		before, after, err = e.write(ctx, f)
+		return err
+	})
+	return before, after, err
+}
+
+func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, err error) {
 	s, err := e.kube.CoreV1().Services(e.place.Namespace).Get(ctx, e.place.EntryName(), metav1.GetOptions{})
 	missing := absent(err)
 	if err != nil && !missing {
-		return before, err
+		return before, after, err
 	}
 	if !missing {
 		if before, err = objects.ReadTraffic(s.Annotations); err != nil {
-			return before, err
+			return before, after, err
 		}
 		if err := e.mine(s); err != nil {
-			return before, err
+			return before, after, err
 		}
 	}
-	after, err := f(before)
+	after, err = f(before)
 	switch {
 	case err != nil, missing && after == (objects.Traffic{}):
-		return before, err
+		return before, after, err
 	case missing:
-		return before, e.create(ctx, after)
+		return before, after, e.create(ctx, after)
 	}
-	return before, e.lay(ctx, s, before, after)
+	return before, after, e.lay(ctx, s, before, after)
 }
 
 // create makes the Service; one of a user's own has to be there.
@@ -108,8 +118,8 @@ func (e entry) create(ctx context.Context, t objects.Traffic) error {
 	if e.place.Front.Service != "" {
 		return deploy.Hinted(fmt.Errorf("the Service %s is gone, by which users come", e.place.EntryName()), "release again: that applies it")
 	}
-	s := e.place.Entry(pointed(t))
-	s.Annotations = t.Annotate(nil)
+	s := e.place.Entry(t.Pointed())
+	s.Annotations, s.Spec.Selector = t.Annotate(nil), e.place.Leads(t)
 	if err := e.ports(s, t); err != nil {
 		return err
 	}
@@ -137,10 +147,10 @@ func (e entry) lay(ctx context.Context, s *corev1.Service, before, after objects
 // point leads a Service to the revision that has the users. One that was there
 // before Slipway leads to whom it led to until then, and to no candidate.
 func (e entry) point(ctx context.Context, s *corev1.Service, t objects.Traffic) error {
-	id := pointed(t)
+	id := t.Pointed()
 	if id != "" || e.place.Front.Service == "" {
 		delete(s.Annotations, objects.AnnotationEarlier)
-		s.Spec.Selector = e.place.Pods(id)
+		s.Spec.Selector = e.place.Leads(t)
 		return nil
 	}
 	earlier, err := objects.Earlier(s)
@@ -160,7 +170,7 @@ func (e entry) point(ctx context.Context, s *corev1.Service, t objects.Traffic) 
 // ports are those of the revision that has the users, where it is one of a user's
 // manifests; ports of nodes stay.
 func (e entry) ports(s *corev1.Service, t objects.Traffic) error {
-	b := e.bundles.ofRevision(pointed(t))
+	b := e.bundles.ofRevision(t.Pointed())
 	if b == nil {
 		return nil
 	}
@@ -177,14 +187,6 @@ func (e entry) ports(s *corev1.Service, t objects.Traffic) error {
 	}
 	s.Spec.Ports = want
 	return nil
-}
-
-// pointed is the revision that a Service leads to, which cannot split.
-func pointed(t objects.Traffic) string {
-	if t.Candidate != "" && t.Share == 100 {
-		return t.Candidate
-	}
-	return t.Live
 }
 
 // mine refuses an object of another environment, of which the names happen to
@@ -204,10 +206,10 @@ func (t *Target) mine(o metav1.Object) error {
 // lead points the Service of the environment to the live revision, for callers
 // inside the cluster.
 func (e entry) lead(ctx context.Context, t objects.Traffic) error {
-	to := objects.Traffic{Live: pointed(t)}
+	to := objects.Traffic{Live: t.Pointed()}
 	if to.Live == "" {
 		to.Candidate = t.Candidate
 	}
-	_, err := e.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return to, nil })
+	_, _, err := e.put(ctx, func(objects.Traffic) (objects.Traffic, error) { return to, nil })
 	return err
 }

@@ -49,7 +49,10 @@ func (t *Target) needs() []access.Permission {
 	gateway := t.place.Cluster.Gateway
 	byKubelets := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubelets })
 	byAPI := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubernetes != deploy.NeedRestarts && !m.Kubelets })
-	all := access.Least(t.place.Namespace, access.Needs{Routes: gateway != nil, Policies: t.place.Cluster.Isolated, Usage: byAPI, Hooks: !t.tasks.IsZero()})
+	all := access.Least(t.place.Namespace, access.Needs{
+		Routes: gateway != nil, Policies: t.place.Cluster.Isolated, Usage: byAPI, Hooks: !t.tasks.IsZero(), Scaling: t.place.Cluster.Autoscale != nil,
+		Shares: gateway == nil && (t.kind == deploy.Canary || t.kind == deploy.Rolling),
+	})
 	if byKubelets {
 		all = append(all, access.Kubelets())
 	}

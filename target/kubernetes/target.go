@@ -18,6 +18,10 @@ type Target struct {
 	place objects.Place
 	front front
 	url   address
+	// replicas are how many of a revision run, at the least where their number
+	// follows their load.
+	replicas int
+	kind     deploy.Kind
 	// metrics are those that the cluster itself tells.
 	metrics []deploy.Metric
 	watched *watched
@@ -38,9 +42,10 @@ var (
 	_ deploy.Signaller = (*Target)(nil)
 	_ deploy.Adviser   = (*Target)(nil)
 	_ deploy.Permitted = (*Target)(nil)
+	_ deploy.Guard     = (*Target)(nil)
 )
 
-// Kinds are the strategies that a cluster can do. A canary needs a gateway.
+// Kinds are the strategies that a cluster can do.
 func Kinds() []deploy.Kind { return slices.Clone(deploy.Kinds) }
 
 // Unplaced is what users of a canary should know where nothing says by what they
@@ -48,8 +53,8 @@ func Kinds() []deploy.Kind { return slices.Clone(deploy.Kinds) }
 // side by itself.
 const Unplaced = "the gateway places each request anew: a user of the canary may meet both versions"
 
-// Advise says what a cluster without a gateway cannot do, and how a gateway keeps
-// users on their side.
+// Advise says what becomes of shares where whole replicas split users, and how a
+// gateway keeps users on their side.
 func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
 	notes, err := t.advise(s)
 	if b := t.bundles.written; b != nil && err == nil {
@@ -59,10 +64,10 @@ func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
 }
 
 func (t *Target) advise(s deploy.Strategy) ([]string, error) {
-	g, split := t.place.Cluster.Gateway, s.Kind == deploy.Canary || s.Kind == deploy.Rolling
+	g := t.place.Cluster.Gateway
 	switch {
-	case g == nil && split:
-		return nil, errNoGateway(s.Kind)
+	case g == nil:
+		return t.adviseReplicas(s)
 	case s.Kind == deploy.Canary && g.Sticky == nil:
 		return []string{Unplaced}, nil
 	case s.Kind == deploy.Canary:
@@ -78,13 +83,6 @@ func placedBy(s deploy.Sticky) string {
 		what = "the cookie " + s.Cookie
 	}
 	return fmt.Sprintf("users stay on their side by %s, where its value ends in %s: what comes without is placed anew each time", what, cmp.Or(s.EndsIn, deploy.EndsInHex))
-}
-
-// errNoGateway refuses what only a gateway can do: a Service sends users to all
-// of what it selects, and never to a part.
-func errNoGateway(k deploy.Kind) error {
-	return deploy.Usage("name a gateway: target: {kubernetes: {gateway: {name: …, host: …}}}; or use blue-green or recreate",
-		"%s needs a gateway that splits users, and the environment names none", k)
 }
 
 // String reads "kubernetes hello/production in the namespace shop".
@@ -156,11 +154,21 @@ var errNotStarted = errors.New("it is not started")
 
 // Switch gives a started revision all users in one write.
 func (t *Target) Switch(ctx context.Context, r deploy.Revision) error {
-	err := t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
+	err := t.switchTo(ctx, r)
 	if err == nil {
 		err = t.aim(ctx, r)
 	}
 	return t.ended(ctx, err, "switch %s to %s", t, r)
+}
+
+func (t *Target) switchTo(ctx context.Context, r deploy.Revision) error {
+	if err := t.carry(ctx, r, 100); err != nil {
+		return err
+	}
+	if err := t.manned(ctx, r.ID); err != nil {
+		return err
+	}
+	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
 }
 
 // move changes the traffic of a revision that runs.
@@ -191,10 +199,26 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share, baseline d
 	if err := shares(share, baseline); err != nil {
 		return err
 	}
-	if t.place.Cluster.Gateway == nil {
-		return errNoGateway(deploy.Canary)
+	if baseline > 0 && t.place.Cluster.Gateway == nil {
+		return errBaseline
 	}
-	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) {
+	if err := t.carry(ctx, r, share); err != nil {
+		return err
+	}
+	if share == 0 {
+		if err := t.returnable(ctx, r.ID); err != nil {
+			return err
+		}
+	}
+	if t.place.Cluster.Gateway == nil {
+		return t.splitByReplicas(ctx, r, share)
+	}
+	return t.move(ctx, r, candidacy(r, share, baseline))
+}
+
+// candidacy gives a candidate and its baseline their shares.
+func candidacy(r deploy.Revision, share, baseline deploy.Percent) func(objects.Traffic) (objects.Traffic, error) {
+	return func(f objects.Traffic) (objects.Traffic, error) {
 		switch f.Live {
 		case "":
 			return f, errors.New("nothing is live yet with which it could share users")
@@ -205,7 +229,7 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share, baseline d
 			return f, errors.New("no baseline is started that could get users")
 		}
 		return f.Split(r.ID, share, baseline), nil
-	})
+	}
 }
 
 // Stop takes the revision out of traffic, lets requests under way finish, and
@@ -229,6 +253,9 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	t.forward.drop(t.place, r.ID)
+	if err := t.relax(ctx, r); err != nil {
+		return err
+	}
 	return t.restore(ctx, r, before.Drop(r.ID).Live)
 }
 

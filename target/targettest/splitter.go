@@ -6,11 +6,14 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 )
 
-// split has to succeed and to be read back.
+// split has to succeed and to be read back as what can be had of it.
 func (w *world) split(live, candidate deploy.Revision, share deploy.Percent) {
 	w.Helper()
 	if err := as[deploy.Splitter](w).Split(w.limited(), candidate, share); err != nil {
 		w.Fatalf("give %s to %s: %v", share, candidate, err)
+	}
+	if w.driver.Shares != nil {
+		share = w.driver.Shares(share, candidate.Config.Replicas)
 	}
 	w.is(live, candidate, share)
 }
@@ -33,7 +36,8 @@ func splitFollowed(w *world) {
 	w.split(a, b, 50)
 	// Of 400 newcomers between a quarter and three quarters: ten standard
 	// deviations to each side.
-	if got := w.answers(400); got["1.1.0"] < 100 || got["1.1.0"] > 300 {
+	var got map[string]int
+	if !w.comes(func() bool { got = w.answers(400); return got["1.1.0"] >= 100 && got["1.1.0"] <= 300 }) {
 		w.Errorf("the half of 400 users is %v", got)
 	}
 	w.split(a, b, 100)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -28,6 +30,18 @@ type Driver struct {
 	// Known is what each user of an app brings along, where targets place users by
 	// that: headers of all their requests, others for each of them. Nil is nothing.
 	Known func() http.Header
+	// Shares is what becomes of a share between two revisions of so many replicas
+	// each, where whole replicas split users, and leave no third share for a
+	// baseline; nil is that each share can be had.
+	Shares func(share deploy.Percent, replicas int) deploy.Percent
+	// Follows: what sends users to the target is not the driver's own, and follows
+	// an act a moment later. What users get is then waited for.
+	Follows bool
+	// Skip says why a case has nothing to say here, by its name; nil, or an empty
+	// answer, is that it has.
+	Skip func(name string) string
+	// Parallel is how many cases run beside one another; zero is one.
+	Parallel int
 	// Transport reaches the URLs that targets tell; nil means as any client
 	// on this machine does.
 	Transport http.RoundTripper
@@ -118,9 +132,22 @@ var cases = []struct {
 // Run holds a kind of target against the contracts of package deploy.
 func Run(t *testing.T, d Driver) {
 	d.Patience = cmp.Or(d.Patience, time.Minute)
+	var beside errgroup.Group
+	beside.SetLimit(max(1, d.Parallel))
 	for i, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, d, fmt.Sprintf("case-%d", i+1))) })
+		beside.Go(func() error {
+			t.Run(c.name, func(t *testing.T) {
+				if d.Skip != nil {
+					if why := d.Skip(c.name); why != "" {
+						t.Skip(why)
+					}
+				}
+				c.run(newWorld(t, d, fmt.Sprintf("case-%d", i+1)))
+			})
+			return nil
+		})
 	}
+	_ = beside.Wait() // the cases tell their errors themselves
 }
 
 // world is one case with its environment.
@@ -244,7 +271,11 @@ func (w *world) bring(r deploy.Revision) deploy.State {
 	w.Helper()
 	w.start(r)
 	w.makeLive(r)
-	return w.state()
+	s := w.state()
+	if w.driver.Follows {
+		w.served(s.URL)
+	}
+	return s
 }
 
 // until waits for a condition of the state.

@@ -178,7 +178,7 @@ func repeated(w *world) {
 			}
 		})
 	}
-	if beside, can := w.target.(deploy.Baseliner); can {
+	if beside, can := w.target.(deploy.Baseliner); can && w.driver.Shares == nil {
 		copied := a.AsBaseline(1)
 		thrice("start a baseline", func() { w.startBaseline(copied) })
 		thrice("split beside it", func() {

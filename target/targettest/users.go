@@ -71,7 +71,15 @@ func (w *world) answers(newcomers int) map[string]int {
 	w.Helper()
 	url, got := w.state().URL, map[string]int{}
 	for range newcomers {
-		got[w.ask(url)]++
+		if !w.driver.Follows {
+			got[w.ask(url)]++
+			continue
+		}
+		body, err := w.newcomer().get(w.limited(), url)
+		if err != nil {
+			body = err.Error() // it has not followed yet
+		}
+		got[body]++
 	}
 	return got
 }
@@ -80,8 +88,28 @@ func (w *world) answers(newcomers int) map[string]int {
 func (w *world) only(answer string) {
 	w.Helper()
 	const newcomers = 30
-	if got := w.answers(newcomers); got[answer] != newcomers {
+	var got map[string]int
+	if !w.comes(func() bool { got = w.answers(newcomers); return got[answer] == newcomers }) {
 		w.Errorf("all users should get %q; they get %v", answer, got)
+	}
+}
+
+// comes reports whether something is so, which is waited for where what sends users
+// follows the target.
+func (w *world) comes(so func() bool) bool {
+	w.Helper()
+	for ctx := w.limited(); ; {
+		if so() {
+			return true
+		}
+		if !w.driver.Follows {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
@@ -107,7 +135,12 @@ func (w *world) unserved(url string) {
 	if url == "" {
 		return
 	}
-	if body, err := w.newcomer().get(w.limited(), url); err == nil {
+	body := ""
+	if !w.comes(func() bool {
+		b, err := w.newcomer().get(w.limited(), url)
+		body = b
+		return err != nil
+	}) {
 		w.Errorf("%s serves users: %q", url, body)
 	}
 }

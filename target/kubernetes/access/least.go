@@ -7,6 +7,8 @@ import "slices"
 type Needs struct {
 	// Routes: traffic is moved by HTTPRoutes of the Gateway API.
 	Routes bool
+	// Shares: users are split by replicas, where there is no gateway.
+	Shares bool
 	// Scaling: HorizontalPodAutoscalers are applied.
 	Scaling bool
 	// Policies: NetworkPolicies are applied.
@@ -20,7 +22,7 @@ type Needs struct {
 }
 
 // Everything is every part.
-var Everything = Needs{Routes: true, Scaling: true, Policies: true, Hooks: true, Usage: true, Previews: true}
+var Everything = Needs{Routes: true, Shares: true, Scaling: true, Policies: true, Hooks: true, Usage: true, Previews: true}
 
 // written are the verbs of what is applied, looked at and removed again.
 var written = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
@@ -50,6 +52,9 @@ func Least(namespace string, n Needs) []Permission {
 	add("policy", written, "poddisruptionbudgets")
 	if n.Routes {
 		add("gateway.networking.k8s.io", written, "httproutes")
+	}
+	if n.Shares {
+		add("", []string{"patch"}, "pods") // those that serve get a label
 	}
 	if n.Scaling {
 		add("autoscaling", written, "horizontalpodautoscalers")

@@ -20,6 +20,7 @@ func documented() string {
 		needs Needs
 	}{
 		{"traffic by a gateway", Needs{Routes: true}},
+		{"canary and rolling without a gateway", Needs{Shares: true}},
 		{"autoscaling", Needs{Scaling: true}},
 		{"network policies", Needs{Policies: true}},
 		{"work before and after a release", Needs{Hooks: true}},

@@ -59,7 +59,7 @@ func (b *Bundle) Deployment(p objects.Place, r deploy.Revision, replicas int) (*
 	d.Spec.Selector.MatchLabels = with(d.Spec.Selector.MatchLabels, p.Pods(r.ID))
 	d.Spec.Replicas, d.Spec.RevisionHistoryLimit, d.Spec.ProgressDeadlineSeconds = &n, &history, &deadline
 	pod := &d.Spec.Template
-	pod.Labels = with(pod.Labels, p.Pods(r.ID))
+	pod.Labels = with(pod.Labels, objects.Serving(p.Pods(r.ID)))
 	pod.Annotations = with(pod.Annotations, map[string]string{
 		objects.AnnotationContainer: b.App.Container, objects.AnnotationPort: strconv.Itoa(b.port),
 	})

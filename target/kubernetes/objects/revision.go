@@ -85,7 +85,7 @@ func (p Place) Deployment(r deploy.Revision, replicas int) (*appsv1.Deployment, 
 			RevisionHistoryLimit:    ptr(int32(0)), // what to go back to is another Deployment
 			ProgressDeadlineSeconds: ptr(seconds(r.Config.StartTimeout) + 1),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: set},
+				ObjectMeta: metav1.ObjectMeta{Labels: Serving(set)},
 				Spec:       pod,
 			},
 		},
