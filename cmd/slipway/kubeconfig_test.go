@@ -38,7 +38,7 @@ func TestKubeconfigAsText(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := k.scene.command(c.args...)
+			cmd := k.command(c.args...)
 			cmd.Env = append(append(cmd.Env, nowhere...), c.env...)
 			out, _ := cmd.CombinedOutput()
 			if got := cmd.ProcessState.ExitCode(); got != c.code {

@@ -8,7 +8,7 @@ import (
 
 // atOnce is how many environments are tried at the same time: they mostly wait for
 // the cluster, so that the number of processors says nothing of it.
-const atOnce = "8"
+const atOnce = "5"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
