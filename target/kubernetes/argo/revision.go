@@ -56,6 +56,12 @@ func (t *Target) written(template *corev1.PodTemplateSpec) (deploy.Revision, boo
 	return r, true
 }
 
+// ours reports whether Slipway has set what the Rollout shall run.
+func (t *Target) ours(r *rollout) bool {
+	_, ours := t.written(r.Spec.Template)
+	return ours
+}
+
 // set is what one template of a Rollout came to.
 type set struct {
 	*appsv1.ReplicaSet

@@ -216,6 +216,9 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 		}
 	case now.promoted():
 		return errors.New("it is live: users would have nothing")
+	case sets.by(now.Status.StableRS) == nil && !t.ours(now):
+		// What the Rollout was applied with, and is not ready yet: the next version
+		// takes its place.
 	default:
 		if err := t.restore(ctx, now, sets); err != nil {
 			return err

@@ -159,6 +159,9 @@ func firstOfAll(t *testing.T, l *lab, first deploy.Image) {
 	bad := b.release(b.image("1.0.0", "-exit", "3"))
 	t.Logf("told after %s, of %s: %s", time.Since(began), bad.Took, bad.Reason)
 	b.ends(bad, deploy.Failed)
+	if !strings.Contains(bad.Reason, "code 3") {
+		t.Errorf("it failed for another reason: %s", bad.Reason)
+	}
 	if got := b.image1(); got != nothing {
 		t.Errorf("it was left with %s", got)
 	}
