@@ -13,6 +13,9 @@ import (
 // an empty environment (live is zero) there is nobody to protect and nothing
 // to go back to, so every strategy becomes: start, check, switch.
 func NewPlan(s deploy.Strategy, live, candidate deploy.Revision) deploy.Plan {
+	// Who chose what matters until here. A plan that was written down does not know
+	// it, and is the same plan.
+	s.Written = deploy.Written{}
 	p := deploy.Plan{Environment: candidate.Environment, Strategy: s, Live: live, Candidate: candidate}
 	switch {
 	case live.IsZero():

@@ -66,18 +66,18 @@ func TestAdviceSaysWhichSharesThereAre(t *testing.T) {
 	} {
 		s := canary
 		s.Steps = c.steps
-		notes, err := (&Target{replicas: c.replicas}).Advise(s)
+		notes, err := (&Target{replicas: c.replicas, bundles: &bundles{}}).Advise(s)
 		if got := strings.Join(notes, "|"); err != nil || got != c.want {
 			t.Errorf("%d replicas, %v: got %q, %v", c.replicas, c.steps, got, err)
 		}
 	}
 	for _, k := range []deploy.Kind{deploy.Recreate, deploy.Rolling, deploy.BlueGreen} {
-		if notes, err := (&Target{replicas: 1}).Advise(deploy.Strategy{Kind: k}); err != nil || len(notes) > 0 {
+		if notes, err := (&Target{replicas: 1, bundles: &bundles{}}).Advise(deploy.Strategy{Kind: k}); err != nil || len(notes) > 0 {
 			t.Errorf("%s: %v, %v", k, notes, err)
 		}
 	}
 	canary.Baseline = deploy.BaselineFresh
-	if _, err := (&Target{replicas: 3}).Advise(canary); !deploy.IsUsage(err) || deploy.HintOf(err) == "" {
+	if _, err := (&Target{replicas: 3, bundles: &bundles{}}).Advise(canary); !deploy.IsUsage(err) || deploy.HintOf(err) == "" {
 		t.Errorf("a baseline without a gateway: %v", err)
 	}
 }
