@@ -72,6 +72,10 @@ func (e *environment) fetch(ctx context.Context, r deploy.Revision) error {
 	if final, ok := errors.AsType[*unpullable](err); ok {
 		return &deploy.Doomed{Revision: r, Evidence: deploy.Evidence{Reason: final.Error()}, Hint: "look at where the image was pushed to, and by which credentials it is pulled"}
 	}
+	// The registry's client says that a context ended, and not why.
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
 	return err
 }
 
