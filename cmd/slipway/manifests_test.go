@@ -26,6 +26,7 @@ func withManifests(t *testing.T, folder, target, strategy string) *inKubernetes 
 	}
 	may := append(access.Least(k.namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway"))
 	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
+	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}

@@ -202,6 +202,11 @@ func (l *launched) wait(t *testing.T) int {
 func (s *scene) whole(t *testing.T, version string) {
 	t.Helper()
 	state := s.state(t)
+	// A target that watches a cluster hears of another process's last write a moment
+	// after that has ended.
+	for end := time.Now().Add(10 * time.Second); state.Lock != nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		state = s.state(t)
+	}
 	if state.Live == nil || state.Live.Image.Version != version {
 		t.Fatalf("live is %v, want %s", state.Live, version)
 	}
