@@ -78,5 +78,6 @@ func TestKubernetesKustomization(t *testing.T) {
 	if live, _, _ := k.environment(t); live != "1.0.0" {
 		t.Errorf("%s is live after the rollback, want 1.0.0", live)
 	}
+	k.ends(t, 0, nil, "drift", "production")
 	k.ends(t, 2, []string{"kustomization"}, "release", "--version", "1.2.0")
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -29,6 +30,9 @@ type left struct {
 	// which is held or watched has beside it.
 	live   deploy.Revision
 	others []deploy.Revision
+	// brought is the one that was brought in last: what all revisions share is as
+	// its manifests have it.
+	brought deploy.Revision
 	// traffic is who has which users.
 	traffic objects.Traffic
 	// settled: nobody is in the middle of anything, so that every revision has as
@@ -54,9 +58,9 @@ func (t *Target) remains(ctx context.Context) (left, error) {
 	case r.Phase == deploy.PhaseNone:
 		return left{}, nil
 	case r.Held(), r.Baking():
-		l := left{live: r.Previous, others: []deploy.Revision{r.Candidate}}
+		l := left{live: r.Previous, others: []deploy.Revision{r.Candidate}, brought: r.Candidate}
 		if r.Baking() {
-			l = left{live: r.Candidate, others: []deploy.Revision{r.Previous}}
+			l = left{live: r.Candidate, others: []deploy.Revision{r.Previous}, brought: r.Candidate}
 		}
 		l.traffic, err = t.front.read(ctx)
 		return l, err
@@ -65,9 +69,9 @@ func (t *Target) remains(ctx context.Context) (left, error) {
 	case r.Outcome == deploy.Unknown:
 		return left{}, deploy.Hinted(errUncertain, "slipway status shows what is there; slipway settle tries again")
 	case r.Outcome == deploy.Promoted:
-		return left{live: r.Candidate, traffic: objects.Traffic{Live: r.Candidate.ID}, settled: true}, nil
+		return left{live: r.Candidate, brought: r.Candidate, traffic: objects.Traffic{Live: r.Candidate.ID}, settled: true}, nil
 	default:
-		return left{live: r.Previous, traffic: objects.Traffic{Live: r.Previous.ID}, settled: true}, nil
+		return left{live: r.Previous, brought: r.Previous, traffic: objects.Traffic{Live: r.Previous.ID}, settled: true}, nil
 	}
 }
 
@@ -88,10 +92,10 @@ func (t *Target) Repair(ctx context.Context, secret func(name string) string) ([
 	if err != nil {
 		return nil, t.ended(ctx, err, "compare %s", t)
 	}
-	if len(c.found)+len(c.secrets) == 0 {
+	if len(c.told()) == 0 {
 		return nil, nil
 	}
-	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx))
+	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx), t.lead(ctx, c))
 	if err == nil {
 		err = t.inPlace(ctx, c)
 	}
@@ -115,13 +119,32 @@ func (t *Target) undone(ctx context.Context, before []deploy.Difference) []deplo
 
 // comparison is what there should be, and how it differs.
 type comparison struct {
-	left     left
-	client   *apply.Client
+	left   left
+	client *apply.Client
+	// own are objects that Slipway makes, set those of a user's manifests that all
+	// revisions share.
+	own, set family
+	// secrets are those whose object is missing, or has another value.
+	secrets []lost
+	// astray is how a user's own Service leads to others than it should; nil where
+	// it does not.
+	astray *deploy.Difference
+}
+
+// family are objects that are compared and put back in the same way.
+type family struct {
 	options  apply.Options
 	expected []*unstructured.Unstructured
 	found    []apply.Difference
-	// secrets are those whose object is missing, or has another value.
-	secrets []lost
+}
+
+func (c comparison) families() []family { return []family{c.own, c.set} }
+
+func (f *family) compare(ctx context.Context, client *apply.Client) (err error) {
+	if len(f.expected) > 0 {
+		f.found, err = client.Drift(ctx, f.expected, f.options)
+	}
+	return err
 }
 
 // lost is a version of a secret that is not there as it was.
@@ -137,18 +160,23 @@ func (t *Target) comparison(ctx context.Context) (comparison, error) {
 	if c.left, err = t.remains(ctx); err != nil || c.left.live.IsZero() {
 		return c, err
 	}
-	if c.left.live.Config.Settings[deploy.SettingManifests] != "" {
-		// What slipway.yaml alone comes to would be the wrong thing to compare with.
-		return c, deploy.Usage("compare it with kubectl diff, or release the version again", "%s runs manifests of your own, of which drift is not told yet", t.place.Environment)
-	}
 	if c.client, err = apply.New(t.cluster.Config); err != nil {
 		return c, err
 	}
-	c.options = apply.Options{Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base(), Bare: true, Ignore: tolerated}
-	if c.expected, err = t.expected(ctx, c.left); err != nil {
+	c.own.options = apply.Options{Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base(), Bare: true, Ignore: tolerated}
+	if c.own.expected, err = t.expected(ctx, c.left); err != nil {
 		return c, err
 	}
-	if c.found, err = c.client.Drift(ctx, c.expected, c.options); err != nil {
+	if err := c.own.compare(ctx, c.client); err != nil {
+		return c, err
+	}
+	if c.set, err = t.shared(ctx, c.left); err != nil {
+		return c, err
+	}
+	if err := c.set.compare(ctx, c.client); err != nil {
+		return c, err
+	}
+	if c.astray, err = t.astray(ctx, c.left); err != nil {
 		return c, err
 	}
 	c.secrets, err = t.lost(ctx, c.left)
@@ -162,21 +190,29 @@ func tolerated(d apply.Difference) bool {
 }
 
 func (c comparison) restore(ctx context.Context) error {
-	if len(c.found) == 0 {
-		return nil
+	var errs []error
+	for _, p := range c.families() {
+		if len(p.found) > 0 {
+			_, err := c.client.Repair(ctx, p.expected, p.found, p.options)
+			errs = append(errs, err)
+		}
 	}
-	_, err := c.client.Repair(ctx, c.expected, c.found, c.options)
-	return err
+	return errors.Join(errs...)
 }
 
 // told are all differences in the words of all targets.
 func (c comparison) told() []deploy.Difference {
 	var all []deploy.Difference
-	for _, d := range c.found {
-		all = append(all, d.Told())
+	for _, p := range c.families() {
+		for _, d := range p.found {
+			all = append(all, d.Told())
+		}
 	}
 	for _, l := range c.secrets {
-		all = append(all, l.told(c.options.Namespace))
+		all = append(all, l.told(c.own.options.Namespace))
+	}
+	if c.astray != nil {
+		all = append(all, *c.astray)
 	}
 	slices.SortStableFunc(all, func(a, b deploy.Difference) int {
 		return cmp.Or(cmp.Compare(a.Object, b.Object), cmp.Compare(a.Field, b.Field))
@@ -184,37 +220,19 @@ func (c comparison) told() []deploy.Difference {
 	return all
 }
 
-// expected are the objects that there should be.
+// expected are the objects of Slipway's that there should be.
 func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstructured, error) {
-	all := []any{t.place.ServiceAccount()}
-	place := t.place
-	for i, r := range append([]deploy.Revision{l.live}, l.others...) {
-		if r.IsZero() {
-			continue
-		}
-		d, err := t.deployment(ctx, r.ID)
+	all, place, err := t.ofRevisions(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	if t.place.Front.Service == "" {
+		entry, err := t.expectedEntry(place, l.traffic)
 		if err != nil {
 			return nil, err
 		}
-		if d == nil && i > 0 {
-			continue // a rollout that rests need not have it still
-		}
-		made := t.place.AsMade(d)
-		if i == 0 {
-			place = made
-		}
-		own, err := ofRevision(made, r, d, l.settled)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, own...)
+		all = append(all, entry)
 	}
-	entry := place.Entry(l.traffic.Pointed())
-	entry.Annotations = objects.Traffic{Live: l.traffic.Pointed()}.Annotate(nil)
-	if place.Cluster.Gateway == nil {
-		entry.Annotations, entry.Spec.Selector = l.traffic.Annotate(nil), place.Leads(l.traffic)
-	}
-	all = append(all, entry)
 	list := make([]*unstructured.Unstructured, 0, len(all)+1)
 	for _, o := range all {
 		u, err := plain(o)
@@ -223,16 +241,64 @@ func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstruct
 		}
 		list = append(list, u)
 	}
-	if place.Cluster.Gateway == nil {
+	if place.Cluster.Gateway == nil || t.place.Front.Route != "" {
 		return list, nil
 	}
 	r, err := t.expectedRoute(ctx, place, l.traffic)
 	return append(list, r), err
 }
 
-// ofRevision are the objects of one revision; d is its Deployment as it is, nil
-// where there is none.
-func ofRevision(p objects.Place, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
+// ofRevisions are the objects of all revisions that there should be, and how the
+// live one was placed.
+func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place objects.Place, err error) {
+	place = t.place
+	for i, r := range append([]deploy.Revision{l.live}, l.others...) {
+		if r.IsZero() {
+			continue
+		}
+		d, err := t.deployment(ctx, r.ID)
+		if err != nil {
+			return nil, place, err
+		}
+		if d == nil && i > 0 {
+			continue // a rollout that rests need not have it still
+		}
+		made := t.place.AsMade(d)
+		if i == 0 {
+			place = made
+		}
+		b, err := t.bundle(ctx, r)
+		if err != nil {
+			return nil, place, err
+		}
+		own, err := ofRevision(made, b, r, d, l.settled)
+		if err != nil {
+			return nil, place, err
+		}
+		all = append(all, own...)
+		if i == 0 && b == nil {
+			all = append(all, t.place.ServiceAccount())
+		}
+	}
+	return all, place, nil
+}
+
+// expectedEntry is the Service of the environment, where it is Slipway's own.
+func (t *Target) expectedEntry(place objects.Place, traffic objects.Traffic) (*corev1.Service, error) {
+	e := place.Entry(traffic.Pointed())
+	e.Annotations = objects.Traffic{Live: traffic.Pointed()}.Annotate(nil)
+	if place.Cluster.Gateway == nil {
+		e.Annotations, e.Spec.Selector = traffic.Annotate(nil), place.Leads(traffic)
+	}
+	return e, entry{t}.ports(e, traffic)
+}
+
+// ofRevision are the objects of one revision, which is of a user's manifests where
+// there is a Bundle; d is its Deployment as it is, nil where there is none.
+func ofRevision(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
+	if b != nil {
+		return ofBundle(p, b, r, d, settled)
+	}
 	made, err := p.Deployment(r, r.Config.Replicas)
 	if err != nil {
 		return nil, err
@@ -377,8 +443,13 @@ func (t *Target) putBack(ctx context.Context, l lost, s deploy.Secret) error {
 // inPlace waits until what was put back is in force.
 func (t *Target) inPlace(ctx context.Context, c comparison) error {
 	kinds := map[string]bool{}
-	for _, d := range c.found {
-		kinds[d.Object.Kind] = true
+	for _, p := range c.families() {
+		for _, d := range p.found {
+			kinds[d.Object.Kind] = true
+		}
+	}
+	if err := t.others(ctx, c.left.brought, c.set.drifted()); err != nil {
+		return err
 	}
 	if kinds["Deployment"] || len(c.secrets) > 0 {
 		for _, r := range append([]deploy.Revision{c.left.live}, c.left.others...) {

@@ -1,0 +1,140 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+)
+
+// ofBundle are the objects of a revision of a user's manifests that are its own.
+func ofBundle(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
+	made, err := b.Deployment(p, r, r.Config.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	if d != nil && (!settled || scaled(d, r)) {
+		made.Spec.Replicas = nil
+	}
+	service, err := b.Service(p, r)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := b.Copies(p)
+	if err != nil {
+		return nil, err
+	}
+	all := []any{made, service}
+	for _, c := range copies {
+		all = append(all, c.Object)
+	}
+	if fence := p.Fence(r); fence != nil {
+		all = append(all, fence)
+	}
+	return all, nil
+}
+
+// selector is the field of a Service that says to whom it leads.
+const selector = ".spec.selector"
+
+// shared are the objects that all revisions share, as the manifests have them that
+// were brought in last; nothing where Slipway makes all that there is.
+func (t *Target) shared(ctx context.Context, l left) (family, error) {
+	var p family
+	b, err := t.bundle(ctx, l.brought)
+	if err != nil || b == nil {
+		return p, err
+	}
+	var live *bundle.Bundle
+	if l.live.ID != l.brought.ID {
+		if live, err = t.bundle(ctx, l.live); err != nil {
+			return p, err
+		}
+	}
+	p.options = t.applying()
+	// Whom a Service leads to is not in what is applied: see astray.
+	p.options.Ignore = func(d apply.Difference) bool {
+		return d.Object.Kind == "Service" && d.Object.Name == t.place.Front.Service && strings.HasPrefix(d.Field, selector)
+	}
+	p.expected, err = b.Applied(t.place, l.brought, l.traffic, live)
+	return p, err
+}
+
+// drifted are those of the objects that were not as they should be.
+func (f family) drifted() []*unstructured.Unstructured {
+	return slices.DeleteFunc(slices.Clone(f.expected), func(o *unstructured.Unstructured) bool {
+		return !slices.ContainsFunc(f.found, func(d apply.Difference) bool {
+			return d.Object.Kind == o.GetKind() && d.Object.Name == o.GetName()
+		})
+	})
+}
+
+// pointing is the traffic by which a Service leads to somebody: behind a gateway to
+// one revision alone.
+func (t *Target) pointing(traffic objects.Traffic) objects.Traffic {
+	if t.place.Cluster.Gateway != nil {
+		return objects.Traffic{Live: traffic.Pointed()}
+	}
+	return traffic
+}
+
+// astray is how a user's own Service leads to others than it should. It is moved by
+// compare-and-swap and not applied, so that a dry run knows nothing of it. One that
+// is not there is told by what is applied.
+func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error) {
+	if t.place.Front.Service == "" {
+		return nil, nil // none is an answer
+	}
+	s, err := t.kube.CoreV1().Services(t.place.Namespace).Get(ctx, t.place.Front.Service, metav1.GetOptions{})
+	if absent(err) {
+		return nil, nil
+	}
+	want := t.place.Leads(t.pointing(l.traffic))
+	if err != nil || maps.Equal(s.Spec.Selector, want) {
+		return nil, err
+	}
+	d := deploy.Difference{
+		Object: fmt.Sprintf("Service %s/%s", s.Namespace, s.Name), Change: deploy.DriftChanged, Field: selector,
+		Applied: textOf(want), Live: textOf(s.Spec.Selector),
+	}
+	for _, e := range s.ManagedFields {
+		if e.Manager == objects.Manager || e.FieldsV1 == nil || !strings.Contains(e.FieldsV1.GetRawString(), `"f:selector"`) {
+			continue
+		}
+		d.Manager, d.Operation = e.Manager, string(e.Operation)
+		if e.Time != nil {
+			d.At = e.Time.UTC()
+		}
+	}
+	return &d, nil
+}
+
+func textOf(labels map[string]string) string {
+	text, err := json.Marshal(labels)
+	if err != nil {
+		return fmt.Sprint(labels) // no map of texts comes here
+	}
+	return string(text)
+}
+
+// lead has a user's own Service lead where it should, where it leads elsewhere or
+// was made anew.
+func (t *Target) lead(ctx context.Context, c comparison) error {
+	if t.place.Front.Service == "" {
+		return nil
+	}
+	want := t.pointing(c.left.traffic)
+	_, err := entry{t}.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return want, nil })
+	return err
+}
