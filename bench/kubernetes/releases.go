@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
@@ -135,6 +136,9 @@ func (b *bench) manifest(ctx context.Context, own, other, digest, strategy strin
 		made.Spec.Strategy.Type = apps.DeploymentStrategyType(strategy)
 		made.Spec.Template.Labels = labels
 		made.Spec.Template.Spec.ServiceAccountName, made.Spec.Template.Spec.DeprecatedServiceAccount = "", ""
+		if err := b.settings(ctx, own, &made.Spec.Template.Spec.Containers[0]); err != nil {
+			return "", err
+		}
 		text, err := json.Marshal(made)
 		if err != nil {
 			return "", err
@@ -143,6 +147,22 @@ func (b *bench) manifest(ctx context.Context, own, other, digest, strategy strin
 		return path, os.WriteFile(path, text, 0o600)
 	}
 	return "", fmt.Errorf("no Deployment in %s runs %s", own, digest)
+}
+
+// settings puts the variables of a container's ConfigMaps, which are in the namespace
+// of slipway's app, into the container itself.
+func (b *bench) settings(ctx context.Context, namespace string, c *core.Container) error {
+	for _, from := range c.EnvFrom {
+		m, err := b.client.CoreV1().ConfigMaps(namespace).Get(ctx, from.ConfigMapRef.Name, meta.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for name, value := range m.Data {
+			c.Env = append(c.Env, core.EnvVar{Name: name, Value: value})
+		}
+	}
+	c.EnvFrom = nil
+	return nil
 }
 
 func rollout(ctx context.Context, namespace, file string) error {

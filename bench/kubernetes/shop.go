@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
@@ -66,10 +67,11 @@ func (b *bench) doorway(ctx context.Context) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// configure writes a slipway.yaml with a strategy, as YAML.
+// configure writes a slipway.yaml with a strategy, as YAML. The image is this
+// process's own: a registry that is kept has the versions of earlier builds.
 func (b *bench) configure(namespace, strategy string, replicas int) error {
 	return b.shop.Configure(fmt.Sprintf(`app: hello
-image: %s/bench-hello
+image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
 service: {port: 8080, health: /healthz, replicas: %d, env: {HOST: 0.0.0.0}}
 judge: {on-unknown: promote}
@@ -77,7 +79,7 @@ environments:
   production:
     target: {kubernetes: {namespace: %s, %sgateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {%s}
-`, b.registry, replicas, namespace, either(b, "", "pre-stop: 1s, "), host(namespace), strategy))
+`, b.registry, filepath.Base(b.dir), replicas, namespace, either(b, "", "pre-stop: 1s, "), host(namespace), strategy))
 }
 
 func host(namespace string) string { return namespace + ".localhost" }
