@@ -95,7 +95,7 @@ func (t *Target) Repair(ctx context.Context, secret func(name string) string) ([
 	if len(c.told()) == 0 {
 		return nil, nil
 	}
-	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx), t.lead(ctx, c))
+	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx), t.leadBack(ctx, c))
 	if err == nil {
 		err = t.inPlace(ctx, c)
 	}
@@ -191,9 +191,9 @@ func tolerated(d apply.Difference) bool {
 
 func (c comparison) restore(ctx context.Context) error {
 	var errs []error
-	for _, p := range c.families() {
-		if len(p.found) > 0 {
-			_, err := c.client.Repair(ctx, p.expected, p.found, p.options)
+	for _, f := range c.families() {
+		if len(f.found) > 0 {
+			_, err := c.client.Repair(ctx, f.expected, f.found, f.options)
 			errs = append(errs, err)
 		}
 	}
@@ -203,8 +203,8 @@ func (c comparison) restore(ctx context.Context) error {
 // told are all differences in the words of all targets.
 func (c comparison) told() []deploy.Difference {
 	var all []deploy.Difference
-	for _, p := range c.families() {
-		for _, d := range p.found {
+	for _, f := range c.families() {
+		for _, d := range f.found {
 			all = append(all, d.Told())
 		}
 	}
@@ -285,38 +285,43 @@ func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place obje
 
 // expectedEntry is the Service of the environment, where it is Slipway's own.
 func (t *Target) expectedEntry(place objects.Place, traffic objects.Traffic) (*corev1.Service, error) {
-	e := place.Entry(traffic.Pointed())
-	e.Annotations = objects.Traffic{Live: traffic.Pointed()}.Annotate(nil)
-	if place.Cluster.Gateway == nil {
-		e.Annotations, e.Spec.Selector = traffic.Annotate(nil), place.Leads(traffic)
-	}
+	to := pointing(place, traffic)
+	e := place.Entry(to.Pointed())
+	e.Annotations, e.Spec.Selector = to.Annotate(nil), place.Leads(to)
 	return e, entry{t}.ports(e, traffic)
 }
 
 // ofRevision are the objects of one revision, which is of a user's manifests where
 // there is a Bundle; d is its Deployment as it is, nil where there is none.
 func ofRevision(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
+	parts := ofPlace
 	if b != nil {
-		return ofBundle(p, b, r, d, settled)
+		parts = func(p objects.Place, r deploy.Revision) (*appsv1.Deployment, []any, error) { return ofBundle(p, b, r) }
 	}
-	made, err := p.Deployment(r, r.Config.Replicas)
+	made, all, err := parts(p, r)
 	if err != nil {
 		return nil, err
 	}
 	if d != nil && (!settled || scaled(d, r)) {
 		made.Spec.Replicas = nil
 	}
-	all := []any{made, p.Service(r)}
+	if fence := p.Fence(r); fence != nil {
+		all = append(all, fence)
+	}
+	return append(all, made), nil
+}
+
+// ofPlace are the objects of a revision of slipway.yaml alone.
+func ofPlace(p objects.Place, r deploy.Revision) (*appsv1.Deployment, []any, error) {
+	made, err := p.Deployment(r, r.Config.Replicas)
+	all := []any{p.Service(r)}
 	if settings := p.Settings(r); settings != nil {
 		all = append(all, settings)
 	}
 	if budget := p.Budget(r); budget != nil {
 		all = append(all, budget)
 	}
-	if fence := p.Fence(r); fence != nil {
-		all = append(all, fence)
-	}
-	return all, nil
+	return made, all, err
 }
 
 // scaled reports whether the number of a revision's replicas is an autoscaler's to
@@ -403,7 +408,15 @@ func (l lost) told(namespace string) deploy.Difference {
 	}
 	d.Object = "Secret " + namespace + "/" + l.live.Name
 	d.Change, d.Field, d.Applied, d.Live = deploy.DriftChanged, ".data."+l.secret.Name, apply.Hidden, apply.Hidden
-	for _, e := range l.live.ManagedFields {
+	return by(d, l.live.ManagedFields, func(metav1.ManagedFieldsEntry) bool { return true })
+}
+
+// by is a difference with the last of those who wrote what is meant.
+func by(d deploy.Difference, entries []metav1.ManagedFieldsEntry, meant func(metav1.ManagedFieldsEntry) bool) deploy.Difference {
+	for _, e := range entries {
+		if !meant(e) {
+			continue
+		}
 		d.Manager, d.Operation = e.Manager, string(e.Operation)
 		if e.Time != nil {
 			d.At = e.Time.UTC()
@@ -443,8 +456,8 @@ func (t *Target) putBack(ctx context.Context, l lost, s deploy.Secret) error {
 // inPlace waits until what was put back is in force.
 func (t *Target) inPlace(ctx context.Context, c comparison) error {
 	kinds := map[string]bool{}
-	for _, p := range c.families() {
-		for _, d := range p.found {
+	for _, f := range c.families() {
+		for _, d := range f.found {
 			kinds[d.Object.Kind] = true
 		}
 	}

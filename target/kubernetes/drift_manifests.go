@@ -19,30 +19,21 @@ import (
 )
 
 // ofBundle are the objects of a revision of a user's manifests that are its own.
-func ofBundle(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
+func ofBundle(p objects.Place, b *bundle.Bundle, r deploy.Revision) (*appsv1.Deployment, []any, error) {
 	made, err := b.Deployment(p, r, r.Config.Replicas)
 	if err != nil {
-		return nil, err
-	}
-	if d != nil && (!settled || scaled(d, r)) {
-		made.Spec.Replicas = nil
+		return nil, nil, err
 	}
 	service, err := b.Service(p, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	all := []any{service}
 	copies, err := b.Copies(p)
-	if err != nil {
-		return nil, err
-	}
-	all := []any{made, service}
 	for _, c := range copies {
 		all = append(all, c.Object)
 	}
-	if fence := p.Fence(r); fence != nil {
-		all = append(all, fence)
-	}
-	return all, nil
+	return made, all, err
 }
 
 // selector is the field of a Service that says to whom it leads.
@@ -51,24 +42,24 @@ const selector = ".spec.selector"
 // shared are the objects that all revisions share, as the manifests have them that
 // were brought in last; nothing where Slipway makes all that there is.
 func (t *Target) shared(ctx context.Context, l left) (family, error) {
-	var p family
+	var f family
 	b, err := t.bundle(ctx, l.brought)
 	if err != nil || b == nil {
-		return p, err
+		return f, err
 	}
 	var live *bundle.Bundle
 	if l.live.ID != l.brought.ID {
 		if live, err = t.bundle(ctx, l.live); err != nil {
-			return p, err
+			return f, err
 		}
 	}
-	p.options = t.applying()
+	f.options = t.applying()
 	// Whom a Service leads to is not in what is applied: see astray.
-	p.options.Ignore = func(d apply.Difference) bool {
+	f.options.Ignore = func(d apply.Difference) bool {
 		return d.Object.Kind == "Service" && d.Object.Name == t.place.Front.Service && strings.HasPrefix(d.Field, selector)
 	}
-	p.expected, err = b.Applied(t.place, l.brought, l.traffic, live)
-	return p, err
+	f.expected, err = b.Applied(t.place, l.brought, l.traffic, live)
+	return f, err
 }
 
 // drifted are those of the objects that were not as they should be.
@@ -82,8 +73,8 @@ func (f family) drifted() []*unstructured.Unstructured {
 
 // pointing is the traffic by which a Service leads to somebody: behind a gateway to
 // one revision alone.
-func (t *Target) pointing(traffic objects.Traffic) objects.Traffic {
-	if t.place.Cluster.Gateway != nil {
+func pointing(p objects.Place, traffic objects.Traffic) objects.Traffic {
+	if p.Cluster.Gateway != nil {
 		return objects.Traffic{Live: traffic.Pointed()}
 	}
 	return traffic
@@ -100,7 +91,7 @@ func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error)
 	if absent(err) {
 		return nil, nil
 	}
-	want := t.place.Leads(t.pointing(l.traffic))
+	want := t.place.Leads(pointing(t.place, l.traffic))
 	if err != nil || maps.Equal(s.Spec.Selector, want) {
 		return nil, err
 	}
@@ -108,15 +99,9 @@ func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error)
 		Object: fmt.Sprintf("Service %s/%s", s.Namespace, s.Name), Change: deploy.DriftChanged, Field: selector,
 		Applied: textOf(want), Live: textOf(s.Spec.Selector),
 	}
-	for _, e := range s.ManagedFields {
-		if e.Manager == objects.Manager || e.FieldsV1 == nil || !strings.Contains(e.FieldsV1.GetRawString(), `"f:selector"`) {
-			continue
-		}
-		d.Manager, d.Operation = e.Manager, string(e.Operation)
-		if e.Time != nil {
-			d.At = e.Time.UTC()
-		}
-	}
+	d = by(d, s.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager != objects.Manager && e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:selector"`)
+	})
 	return &d, nil
 }
 
@@ -128,13 +113,13 @@ func textOf(labels map[string]string) string {
 	return string(text)
 }
 
-// lead has a user's own Service lead where it should, where it leads elsewhere or
+// leadBack has a user's own Service lead where it should, where it leads elsewhere or
 // was made anew.
-func (t *Target) lead(ctx context.Context, c comparison) error {
+func (t *Target) leadBack(ctx context.Context, c comparison) error {
 	if t.place.Front.Service == "" {
 		return nil
 	}
-	want := t.pointing(c.left.traffic)
+	want := pointing(t.place, c.left.traffic)
 	_, err := entry{t}.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return want, nil })
 	return err
 }
