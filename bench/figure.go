@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
 // figure is one line of the table.
@@ -47,7 +49,7 @@ func (b *bench) know(name, format string, args ...any) {
 // below adds times of which the given quantile has to be below a limit.
 func (b *bench) below(name string, times []time.Duration, q float64, limit time.Duration) {
 	f := figure{name: name, measured: spread(times), limit: fmt.Sprintf("p%g < %s", 100*q, limit)}
-	if quantile(times, q) >= limit {
+	if workshop.Quantile(times, q) >= limit {
 		f.verdict = above
 	}
 	b.add(f)
@@ -100,19 +102,9 @@ func (b *bench) table(machine string) string {
 	return s.String()
 }
 
-// quantile of times by the nearest rank; zero of none.
-func quantile(times []time.Duration, q float64) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(times))
-	rank := int(q*float64(len(sorted)) + 0.9999999)
-	return sorted[min(max(rank, 1), len(sorted))-1]
-}
-
 // spread is what one reads of many times.
 func spread(times []time.Duration) string {
-	return fmt.Sprintf("p50 %s, p99 %s of %d", short(quantile(times, 0.5)), short(quantile(times, 0.99)), len(times))
+	return fmt.Sprintf("p50 %s, p99 %s of %d", short(workshop.Quantile(times, 0.5)), short(workshop.Quantile(times, 0.99)), len(times))
 }
 
 // short is a duration in three digits.

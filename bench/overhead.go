@@ -60,7 +60,9 @@ func ratio(r, direct *route) string {
 	if r == direct {
 		return ""
 	}
-	times := func(q float64) float64 { return float64(quantile(r.times, q)) / float64(quantile(direct.times, q)) }
+	times := func(q float64) float64 {
+		return float64(workshop.Quantile(r.times, q)) / float64(workshop.Quantile(direct.times, q))
+	}
 	return fmt.Sprintf("; %.1f and %.1f times the direct one", times(0.5), times(0.99))
 }
 

@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 )
 
 // figure is what was measured of slipway alone, and its goal.
@@ -60,14 +58,4 @@ func (b *bench) broken() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// quantile of times by the nearest rank; zero of none.
-func quantile(times []time.Duration, q float64) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(times))
-	rank := int(q*float64(len(sorted)) + 0.9999999)
-	return sorted[min(max(rank, 1), len(sorted))-1].Round(time.Millisecond)
 }

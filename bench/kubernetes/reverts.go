@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/workshop"
 	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
@@ -15,9 +16,12 @@ import (
 // mostBack is what reverts of traffic may take in 99 of 100 cases.
 const mostBack = 500 * time.Millisecond
 
-// target is an environment as the engine has it.
+// target is an environment as the engine has it, in a namespace that it makes.
 func (b *bench) target(ctx context.Context, namespace string) (*kubernetes.Target, deploy.Environment, error) {
 	var env deploy.Environment
+	if err := b.namespace(ctx, namespace); err != nil {
+		return nil, env, err
+	}
 	open, err := access.Open(ctx, access.Options{Files: access.Files(os.Getenv("KUBECONFIG"))})
 	if err != nil {
 		return nil, env, err
@@ -67,33 +71,60 @@ func (b *bench) reverting(ctx context.Context) (_ []row, err error) {
 	defer func() { err = errors.Join(err, b.forget(context.WithoutCancel(ctx), ns)) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := b.namespace(ctx, ns); err != nil {
-		return nil, err
-	}
-	t, env, err := b.target(ctx, ns)
+	t, former, latter, err := b.bothStarted(ctx, ns)
 	if err != nil {
 		return nil, err
 	}
-	var revisions []deploy.Revision
-	for _, v := range versions {
-		image, err := b.image(ctx, ns, v)
-		if err != nil {
-			return nil, err
-		}
-		r := deploy.NewRevision("hello", env, image, nil)
-		if err := t.Start(ctx, r); err != nil {
-			return nil, err
-		}
-		if len(revisions) == 0 {
-			if err := t.Switch(ctx, r); err != nil {
-				return nil, err
-			}
-		}
-		revisions = append(revisions, r)
-	}
-	former, latter := revisions[0], revisions[1]
 	users := b.users(ns)
 	defer users.End()
+	taken, called, err := b.forthAndBack(ctx, t, former, latter, users)
+	if err != nil {
+		return nil, err
+	}
+	p99 := workshop.Quantile(taken, 0.99)
+	b.add(figure{
+		name:     "revert of traffic, from the decision to the first request on the old version alone",
+		measured: fmt.Sprintf("p50 %s, p99 %s of %d", workshop.Quantile(taken, 0.5), p99, len(taken)),
+		goal:     fmt.Sprintf("p99 ≤ %s", mostBack), missed: p99 > mostBack,
+	})
+	b.add(figure{
+		name:     "revert of traffic, until the gateway itself says that it is in force",
+		measured: fmt.Sprintf("p50 %s, p99 %s of %d", workshop.Quantile(called, 0.5), workshop.Quantile(called, 0.99), len(called)),
+	})
+	c := users.End()
+	b.none(fmt.Sprintf("requests lost at %d a second, while traffic goes forth and back", perSecond), c.Failed(), "%d of %d %s", c.Failed(), c.Sent, c.FirstLost)
+	return nil, nil
+}
+
+// bothStarted is a target at which the first version is live, and the second one
+// is started beside it.
+func (b *bench) bothStarted(ctx context.Context, ns string) (t *kubernetes.Target, former, latter deploy.Revision, err error) {
+	t, env, err := b.target(ctx, ns)
+	if err != nil {
+		return nil, former, latter, err
+	}
+	for i, r := range []*deploy.Revision{&former, &latter} {
+		image, err := b.image(ctx, ns, versions[i])
+		if err != nil {
+			return nil, former, latter, err
+		}
+		*r = deploy.NewRevision("hello", env, image, nil)
+		if err := t.Start(ctx, *r); err != nil {
+			return nil, former, latter, err
+		}
+		if i > 0 {
+			continue
+		}
+		if err := t.Switch(ctx, *r); err != nil {
+			return nil, former, latter, err
+		}
+	}
+	return t, former, latter, nil
+}
+
+// forthAndBack moves all users to the later version and back, again and again. It
+// gives how long each way back took for users, and how long the call.
+func (b *bench) forthAndBack(ctx context.Context, t *kubernetes.Target, former, latter deploy.Revision, users *workshop.Users) (taken, called []time.Duration, err error) {
 	kinds := []struct {
 		name        string
 		forth, back func() error
@@ -101,37 +132,24 @@ func (b *bench) reverting(ctx context.Context) (_ []row, err error) {
 		{"split", func() error { return t.Split(ctx, latter, 100) }, func() error { return t.Split(ctx, latter, 0) }},
 		{"switch", func() error { return t.Switch(ctx, latter) }, func() error { return t.Switch(ctx, former) }},
 	}
-	var taken, called []time.Duration
 	for i := range either(b, 100, 20) {
 		k := kinds[i%len(kinds)]
 		if err := k.forth(); err != nil {
-			return nil, fmt.Errorf("%s forth: %w", k.name, err)
+			return nil, nil, fmt.Errorf("%s forth: %w", k.name, err)
 		}
 		time.Sleep(100 * time.Millisecond) // users are on it
 		decided := time.Now()
 		if err := k.back(); err != nil {
-			return nil, fmt.Errorf("%s back: %w", k.name, err)
+			return nil, nil, fmt.Errorf("%s back: %w", k.name, err)
 		}
-		called = append(called, time.Since(decided))
+		called = append(called, time.Since(decided).Round(time.Millisecond))
 		time.Sleep(300 * time.Millisecond) // what was sent before is answered
 		last, reached := users.Count().Last[latter.Image.Version]
 		if !reached {
-			return nil, fmt.Errorf("no request has reached %s", latter)
+			return nil, nil, fmt.Errorf("no request has reached %s", latter)
 		}
 		// The next request is the first that the old version alone answers.
-		taken = append(taken, max(0, last.Sub(decided))+time.Second/perSecond)
+		taken = append(taken, (max(0, last.Sub(decided)) + time.Second/perSecond).Round(time.Millisecond))
 	}
-	p99 := quantile(taken, 0.99)
-	b.add(figure{
-		name:     "revert of traffic, from the decision to the first request on the old version alone",
-		measured: fmt.Sprintf("p50 %s, p99 %s of %d", quantile(taken, 0.5), p99, len(taken)),
-		goal:     fmt.Sprintf("p99 ≤ %s", mostBack), missed: p99 > mostBack,
-	})
-	b.add(figure{
-		name:     "revert of traffic, until the gateway itself says that it is in force",
-		measured: fmt.Sprintf("p50 %s, p99 %s of %d", quantile(called, 0.5), quantile(called, 0.99), len(called)),
-	})
-	c := users.End()
-	b.none(fmt.Sprintf("requests lost at %d a second, while traffic goes forth and back", perSecond), c.Failed(), "%d of %d %s", c.Failed(), c.Sent, c.FirstLost)
-	return nil, nil
+	return taken, called, nil
 }

@@ -12,6 +12,7 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/internal/workshop"
 	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
 
@@ -29,9 +30,6 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 	defer func() { err = errors.Join(err, b.forget(context.WithoutCancel(ctx), ns)) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := b.namespace(ctx, ns); err != nil {
-		return nil, err
-	}
 	t, env, err := b.target(ctx, ns)
 	if err != nil {
 		return nil, err
@@ -52,7 +50,7 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 		if at.reported.IsZero() {
 			return nil, errors.New("the kubelet's report was not seen")
 		}
-		told = append(told, at.verdict.Sub(at.reported))
+		told = append(told, at.verdict.Sub(at.reported).Round(time.Millisecond))
 
 		crashing := env
 		crashing.Service.Env = maps.Clone(env.Service.Env)
@@ -66,10 +64,10 @@ func (b *bench) dooming(ctx context.Context) (_ []row, err error) {
 		}
 		most = max(most, at.restarts)
 	}
-	longest := quantile(told, 1)
+	longest := workshop.Quantile(told, 1)
 	b.add(figure{
 		name:     "an image that is not there: from the kubelet's report to the verdict",
-		measured: fmt.Sprintf("median %s, longest %s of %d", quantile(told, 0.5), longest, len(told)),
+		measured: fmt.Sprintf("median %s, longest %s of %d", workshop.Quantile(told, 0.5), longest, len(told)),
 		goal:     fmt.Sprintf("≤ %s", mostUntilVerdict), missed: longest > mostUntilVerdict,
 	})
 	b.add(figure{
