@@ -40,6 +40,10 @@ type left struct {
 	settled bool
 }
 
+// revisions are all of them, the live one first. Where nothing was live, it is the
+// zero one.
+func (l left) revisions() []deploy.Revision { return append([]deploy.Revision{l.live}, l.others...) }
+
 // errUncertain is for an environment of which the journal cannot say what is live.
 var errUncertain = errors.New("the last rollout ended without its being known what is live")
 
@@ -95,7 +99,7 @@ func (t *Target) Repair(ctx context.Context, secret func(name string) string) ([
 	if len(c.told()) == 0 {
 		return nil, nil
 	}
-	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx), t.leadBack(ctx, c))
+	err = errors.Join(t.restoreSecrets(ctx, c, secret), c.restore(ctx), t.restoreScalers(ctx, c), t.leadBack(ctx, c))
 	if err == nil {
 		err = t.inPlace(ctx, c)
 	}
@@ -124,6 +128,8 @@ type comparison struct {
 	// own are objects that Slipway makes, set those of a user's manifests that all
 	// revisions share.
 	own, set family
+	// scaling are the autoscalers that Slipway makes.
+	scaling family
 	// secrets are those whose object is missing, or has another value.
 	secrets []lost
 	// astray is how a user's own Service leads to others than it should; nil where
@@ -138,7 +144,7 @@ type family struct {
 	found    []apply.Difference
 }
 
-func (c comparison) families() []family { return []family{c.own, c.set} }
+func (c comparison) families() []family { return []family{c.own, c.set, c.scaling} }
 
 func (f *family) compare(ctx context.Context, client *apply.Client) (err error) {
 	if len(f.expected) > 0 {
@@ -163,7 +169,7 @@ func (t *Target) comparison(ctx context.Context) (comparison, error) {
 	if c.client, err = apply.New(t.cluster.Config); err != nil {
 		return c, err
 	}
-	c.own.options = apply.Options{Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base(), Bare: true, Ignore: tolerated}
+	c.own.options = t.bare()
 	if c.own.expected, err = t.expected(ctx, c.left); err != nil {
 		return c, err
 	}
@@ -176,11 +182,19 @@ func (t *Target) comparison(ctx context.Context) (comparison, error) {
 	if err := c.set.compare(ctx, c.client); err != nil {
 		return c, err
 	}
+	if c.scaling, err = t.scaling(ctx, c.left, c.client); err != nil {
+		return c, err
+	}
 	if c.astray, err = t.astray(ctx, c.left); err != nil {
 		return c, err
 	}
 	c.secrets, err = t.lost(ctx, c.left)
 	return c, err
+}
+
+// bare is how objects of Slipway's own are compared.
+func (t *Target) bare() apply.Options {
+	return apply.Options{Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base(), Bare: true, Ignore: tolerated}
 }
 
 // tolerated are differences that are nobody's mistake: how pods log in to a
@@ -191,7 +205,7 @@ func tolerated(d apply.Difference) bool {
 
 func (c comparison) restore(ctx context.Context) error {
 	var errs []error
-	for _, f := range c.families() {
+	for _, f := range []family{c.own, c.set} {
 		if len(f.found) > 0 {
 			_, err := c.client.Repair(ctx, f.expected, f.found, f.options)
 			errs = append(errs, err)
@@ -252,7 +266,7 @@ func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstruct
 // live one was placed.
 func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place objects.Place, err error) {
 	place = t.place
-	for i, r := range append([]deploy.Revision{l.live}, l.others...) {
+	for i, r := range l.revisions() {
 		if r.IsZero() {
 			continue
 		}
@@ -375,7 +389,7 @@ func bare(in map[string]any) {
 func (t *Target) lost(ctx context.Context, l left) ([]lost, error) {
 	var all []lost
 	seen := map[string]bool{}
-	for _, r := range append([]deploy.Revision{l.live}, l.others...) {
+	for _, r := range l.revisions() {
 		for _, s := range r.Secrets {
 			name := t.place.SecretName(s)
 			if seen[name] {
@@ -465,19 +479,31 @@ func (t *Target) inPlace(ctx context.Context, c comparison) error {
 		return err
 	}
 	if kinds["Deployment"] || len(c.secrets) > 0 {
-		for _, r := range append([]deploy.Revision{c.left.live}, c.left.others...) {
+		for _, r := range c.left.revisions() {
 			if err := t.renewed(ctx, r); err != nil {
 				return err
 			}
 		}
 	}
-	if kinds[objects.RouteKind] {
-		same := func(f objects.Traffic) (objects.Traffic, error) { return f, nil }
-		if _, err := t.front.change(ctx, same); err != nil {
-			return err
-		}
+	if !kinds[objects.RouteKind] {
+		return nil
 	}
-	return nil
+	same := func(f objects.Traffic) (objects.Traffic, error) { return f, nil }
+	if _, err := t.front.change(ctx, same); err != nil {
+		return err
+	}
+	return settle(ctx)
+}
+
+// settle gives a gateway a moment to follow a route that was put back: what it answers
+// at objects.ProbePath is the same as before, so that nobody can ask it.
+func settle(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("interrupted while the gateway follows: %w", ctx.Err())
+	case <-time.After(lag):
+		return nil
+	}
 }
 
 // renewEvery is how often a Deployment is asked whether its pods are those of its

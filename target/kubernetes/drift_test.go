@@ -86,6 +86,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"ConfigMap":      {Version: "v1", Resource: "configmaps"},
 	"Secret":         {Version: "v1", Resource: "secrets"},
 	"HTTPRoute":      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	"Autoscaler":     {Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"},
 	"Budget":         {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"Policy":         {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
 }

@@ -403,3 +403,13 @@ func (s *site) gone(t *testing.T) {
 		}
 	}
 }
+
+// copiesOf are the copies of a ConfigMap that revisions read.
+func (s *site) copiesOf(t *testing.T, name string) []corev1.ConfigMap {
+	t.Helper()
+	list, err := s.kube.CoreV1().ConfigMaps(s.namespace).List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	return slices.DeleteFunc(list.Items, func(m corev1.ConfigMap) bool {
+		return m.Annotations["slipway.dev/copy-of"] == "" || !strings.HasPrefix(m.Name, name+"-")
+	})
+}

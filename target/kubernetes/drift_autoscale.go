@@ -1,0 +1,93 @@
+package kubernetes
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+)
+
+// scaling are the autoscalers that there should be, and how they differ. That of a
+// Deployment which is not there has gone with it, or is about to.
+func (t *Target) scaling(ctx context.Context, l left, client *apply.Client) (family, error) {
+	f := family{options: t.bare()}
+	gone, err := t.scalers(ctx, l, &f)
+	if err != nil {
+		return f, err
+	}
+	err = f.compare(ctx, client)
+	f.found = append(f.found, gone...)
+	return f, err
+}
+
+// scalers fills in the autoscalers of what is live, and of those beside it that have
+// got users. It gives those whose Deployment is not there.
+func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.Difference, err error) {
+	for _, r := range l.revisions() {
+		if deploy.AutoscaleOf(r.Config) == nil {
+			continue
+		}
+		d, err := t.deployment(ctx, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil && r.ID != l.live.ID {
+			continue // a rollout that rests need not have it still
+		}
+		o, err := t.scaler(ctx, l, r, d)
+		switch {
+		case err != nil:
+			return nil, err
+		case o == nil:
+		case d == nil:
+			gone = append(gone, apply.Difference{Object: apply.ReferenceOf(o), Change: apply.Missing})
+		default:
+			f.expected = append(f.expected, o)
+		}
+	}
+	return gone, nil
+}
+
+// scaler is the autoscaler of a revision as it should be, and d its Deployment; nil
+// for one that has not got any users yet. In the middle of a rollout it goes no lower
+// than what users were moved with, within what the revision asks for.
+func (t *Target) scaler(ctx context.Context, l left, r deploy.Revision, d *appsv1.Deployment) (*unstructured.Unstructured, error) {
+	now, err := t.kube.AutoscalingV2().HorizontalPodAutoscalers(t.place.Namespace).Get(ctx, t.place.Name(r.ID), metav1.GetOptions{})
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	missing, floor, uid := err != nil, r.Config.Replicas, types.UID("")
+	if missing && r.ID == l.traffic.Candidate && l.traffic.Share == 0 {
+		return nil, nil // it gets one with its users
+	}
+	if d != nil {
+		uid = d.UID
+	}
+	switch {
+	case l.settled, missing && d == nil:
+	case missing:
+		floor = replicasOf(d)
+	case now.Spec.MinReplicas != nil:
+		floor = int(*now.Spec.MinReplicas)
+	}
+	return plain(t.place.Autoscaler(r, floor, uid))
+}
+
+// restoreScalers puts autoscalers back, once the Deployments are there with which
+// they end.
+func (t *Target) restoreScalers(ctx context.Context, c comparison) error {
+	if len(c.scaling.found) == 0 {
+		return nil
+	}
+	now := family{options: c.scaling.options}
+	if _, err := t.scalers(ctx, c.left, &now); err != nil {
+		return err
+	}
+	_, err := c.client.Repair(ctx, now.expected, c.scaling.found, now.options)
+	return err
+}
