@@ -111,7 +111,13 @@ func (s *site) host() string { return s.namespace + ".localhost" }
 // bundle are the manifests with a word in the ConfigMap, and an object besides.
 func (s *site) bundle(t *testing.T, word, extra string) *bundle.Bundle {
 	t.Helper()
-	text := strings.NewReplacer("IMAGE", s.repository(), "WORD", word, "HOST", s.host(), "EXTRA", extra).Replace(own)
+	return s.read(t, strings.NewReplacer("WORD", word, "EXTRA", extra).Replace(own))
+}
+
+// read are manifests as they are written but for the image and the host.
+func (s *site) read(t *testing.T, text string) *bundle.Bundle {
+	t.Helper()
+	text = strings.NewReplacer("IMAGE", s.repository(), "HOST", s.host()).Replace(text)
 	path := filepath.Join(t.TempDir(), "all.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

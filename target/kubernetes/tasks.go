@@ -2,12 +2,17 @@ package kubernetes
 
 import (
 	"context"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
 
@@ -23,11 +28,8 @@ func (t *Target) run(ctx context.Context, r deploy.Revision, task deploy.Task, l
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	job, err := t.place.Task(r, task)
+	job, err := t.taskJob(ctx, r, task)
 	if err != nil {
-		return err
-	}
-	if err := t.account(ctx); err != nil {
 		return err
 	}
 	hidden, err := t.secrets(ctx, r)
@@ -37,6 +39,64 @@ func (t *Target) run(ctx context.Context, r deploy.Revision, task deploy.Task, l
 	o := pods.JobOptions{Task: task.Name, Line: log}
 	o.Options = pods.Options{Revision: r, Hide: hidden, Timeout: task.Timeout, Log: t.log}
 	return pods.RunJob(ctx, t.kube, job, o)
+}
+
+// taskJob is the Job of a task, all of which is there that it needs but the secrets
+// of slipway.yaml.
+func (t *Target) taskJob(ctx context.Context, r deploy.Revision, task deploy.Task) (*batchv1.Job, error) {
+	b, err := t.bundle(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		if err := t.account(ctx); err != nil {
+			return nil, err
+		}
+		return t.place.Task(r, task)
+	}
+	job, err := b.Task(t.place, r, task)
+	if err != nil {
+		return nil, err
+	}
+	return job, t.prepareSet(ctx, b, job.Spec.Template.Spec)
+}
+
+// prepareSet makes of a set what a pod of one-off work needs before anything of it
+// is applied: the settings that it reads, copied, and what else it cannot begin
+// without. What is there already stays as it is, for what is live has it, too.
+func (t *Target) prepareSet(ctx context.Context, b *bundle.Bundle, pod corev1.PodSpec) error {
+	if err := t.inNamespace(ctx); err != nil {
+		return err
+	}
+	if err := t.keep(ctx, b); err != nil {
+		return err
+	}
+	if err := t.copies(ctx, b); err != nil {
+		return err
+	}
+	var missing []*unstructured.Unstructured
+	for _, o := range b.Foundation(pod) {
+		_, err := t.dynamic.Resource(founding[o.GetKind()]).Namespace(t.place.Namespace).Get(ctx, o.GetName(), metav1.GetOptions{})
+		if absent(err) {
+			missing = append(missing, o)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := t.applier.Apply(ctx, missing, t.applying()); err != nil {
+		return fmt.Errorf("apply what the pod needs: %w", err)
+	}
+	return nil
+}
+
+// The resources of bundle.Foundation.
+var founding = map[string]schema.GroupVersionResource{
+	"ServiceAccount":        {Version: "v1", Resource: "serviceaccounts"},
+	"Secret":                {Version: "v1", Resource: "secrets"},
+	"PersistentVolumeClaim": {Version: "v1", Resource: "persistentvolumeclaims"},
 }
 
 // secrets keeps those of a revision in the namespace, and gives the values of

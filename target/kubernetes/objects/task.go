@@ -62,16 +62,28 @@ func (p Place) Task(r deploy.Revision, t deploy.Task) (*batchv1.Job, error) {
 		return nil, err
 	}
 	grace := int64(max(1, seconds(r.Config.Drain)))
-	pod.RestartPolicy, pod.TerminationGracePeriodSeconds = corev1.RestartPolicyNever, &grace
+	pod.TerminationGracePeriodSeconds = &grace
 	c := &pod.Containers[0]
 	c.Name, c.Ports, c.ReadinessProbe, c.Lifecycle = TaskContainer, nil, nil, nil
 	// One by one: nothing else of the revision needs to be there, and the task's
 	// own go over them.
 	c.EnvFrom, c.Env = nil, append(p.env(deploy.Revision{Config: r.Config}), p.Variables(r)...)
-	c.Command, c.Args = nil, nil
-	for _, argument := range t.Run {
-		c.Command = append(c.Command, unexpanded(argument))
+	c.Command, c.Args = Command(t), nil
+	return p.TaskIn(r, t, pod, nil), nil
+}
+
+// Command is that of a task, in which nothing stands for the value of a variable.
+func Command(t deploy.Task) []string {
+	all := make([]string, len(t.Run))
+	for i, argument := range t.Run {
+		all[i] = unexpanded(argument)
 	}
+	return all
+}
+
+// TaskIn is the Job that does a task in such a pod, tried once.
+func (p Place) TaskIn(r deploy.Revision, t deploy.Task, pod corev1.PodSpec, annotations map[string]string) *batchv1.Job {
+	pod.RestartPolicy = corev1.RestartPolicyNever
 	set := p.labelsOf(r)
 	delete(set, LabelRevision)
 	set[LabelTask], set[LabelTaskOf] = t.Name, r.ID
@@ -83,7 +95,7 @@ func (p Place) Task(r deploy.Revision, t deploy.Task) (*batchv1.Job, error) {
 			BackoffLimit:            ptr(int32(0)),
 			ActiveDeadlineSeconds:   ptr(int64(seconds(t.Timeout + deadlineSlack))),
 			TTLSecondsAfterFinished: ptr(seconds(taskKept)),
-			Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: own}, Spec: pod},
+			Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: own, Annotations: annotations}, Spec: pod},
 		},
-	}, nil
+	}
 }
