@@ -16,6 +16,10 @@ type Task struct {
 	Env map[string]string `json:"env,omitempty"`
 	// Timeout bounds it, its image's pull included.
 	Timeout time.Duration `json:"timeout"`
+	// Hook is at which of its events a revision brings it by itself, such as
+	// "pre-upgrade": what it runs is then the revision's own, and Name is such as
+	// "Job/migrate". Empty for tasks of slipway.yaml.
+	Hook string `json:"hook,omitempty"`
 }
 
 // DefaultTaskTimeout is used where slipway.yaml is silent.
@@ -50,6 +54,28 @@ type Runner interface {
 	// its Timeout, or than ctx, is ended. Stop of the revision ends what is at
 	// work of its tasks, and forgets the others.
 	Run(ctx context.Context, r Revision, task Task, log func(line string)) error
+}
+
+// Occasion is what a deployment is to an environment.
+type Occasion string
+
+// The occasions.
+const (
+	// OccasionInstall is that nothing is live.
+	OccasionInstall Occasion = "install"
+	OccasionUpgrade Occasion = "upgrade"
+	// OccasionRollback is that somebody brings back what was live before. A
+	// deployment that is taken back is none.
+	OccasionRollback Occasion = "rollback"
+)
+
+// Hooked is a Runner whose revisions bring one-off work of their own, as Helm
+// charts do with their hooks.
+type Hooked interface {
+	Runner
+	// Hooks are what Run is to do of a revision's own on an occasion, around the
+	// deployment. It changes nothing.
+	Hooks(ctx context.Context, r Revision, o Occasion) (Tasks, error)
 }
 
 // TaskTime says when a task is done.

@@ -52,6 +52,8 @@ type Deployment struct {
 	Owner deploy.Owner
 	// Operation is recorded: release, promote, rollback.
 	Operation string
+	// Past is that the candidate was live before, and is brought back.
+	Past bool
 }
 
 // Result is how a deployment ended.
@@ -143,6 +145,9 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 			Previous: live, Live: live, URL: state.URL, Until: state.Record.Watched(),
 		}
 	}
+	if d.Tasks, err = d.tasks(h.ctx, liveIn(state)); err != nil {
+		return failed(err)
+	}
 	r := e.begin(s, d, state)
 	stop, err := r.measure(h.ctx)
 	if err != nil {
@@ -178,19 +183,8 @@ func (e *Engine) tidy(ctx context.Context, s site, d Deployment) (deploy.State, 
 	if state.Record.Held() {
 		return state, deploy.Hinted(errors.New(Held(state.Record)), "%s", Decide(state.Record.Candidate.Environment))
 	}
-	if d.prepared(state.Record) {
-		e.tell(ctx, deploy.Event{
-			Kind: deploy.Notice, Environment: wanted.Environment,
-			Message: fmt.Sprintf("%s of %s by %s ended while its tasks were at work, and nothing else was begun: they are taken up where they are",
-				state.Record.Operation, wanted, state.Record.Owner.Run),
-		})
-	} else if state.Record.Unfinished() {
-		if r := e.finish(ctx, s, o, state); r.Outcome == deploy.Unknown {
-			return state, fmt.Errorf("finish what %s left: %w", state.Record.Owner.Run, r.Err)
-		}
-		if state, err = e.state(ctx, s); err != nil {
-			return state, err
-		}
+	if state, err = e.finishLeft(ctx, s, d, state); err != nil {
+		return state, err
 	}
 	for _, running := range state.Running {
 		if id := running.Revision.ID; id == wanted.ID || state.Live != nil && id == state.Live.ID {
@@ -203,11 +197,36 @@ func (e *Engine) tidy(ctx context.Context, s site, d Deployment) (deploy.State, 
 	return state, nil
 }
 
+// finishLeft finishes what another run has left, unless that is what this one begins
+// with.
+func (e *Engine) finishLeft(ctx context.Context, s site, d Deployment, state deploy.State) (deploy.State, error) {
+	prepared, err := d.prepared(ctx, state)
+	switch {
+	case err != nil || !state.Record.Unfinished():
+		return state, err
+	case prepared:
+		e.tell(ctx, deploy.Event{
+			Kind: deploy.Notice, Environment: d.Candidate.Environment,
+			Message: fmt.Sprintf("%s of %s by %s ended while its tasks were at work, and nothing else was begun: they are taken up where they are",
+				state.Record.Operation, d.Candidate, state.Record.Owner.Run),
+		})
+		return state, nil
+	}
+	if r := e.finish(ctx, s, d.Owner, state); r.Outcome == deploy.Unknown {
+		return state, fmt.Errorf("finish what %s left: %w", state.Record.Owner.Run, r.Err)
+	}
+	return e.state(ctx, s)
+}
+
 // prepared reports whether another run has left just what this one begins with:
 // the tasks of the same revision at work. A migration that is half done is
 // better off if it is let finish.
-func (d Deployment) prepared(r deploy.Record) bool {
-	return r.Phase == deploy.PhasePreparing && r.Candidate.ID == d.Candidate.ID && len(d.Tasks.Before) > 0
+func (d Deployment) prepared(ctx context.Context, s deploy.State) (bool, error) {
+	if s.Record.Phase != deploy.PhasePreparing || s.Record.Candidate.ID != d.Candidate.ID {
+		return false, nil
+	}
+	tasks, err := d.tasks(ctx, liveIn(s))
+	return len(tasks.Before) > 0, err
 }
 
 // liveIn is the revision that users have. One that is named live but of which

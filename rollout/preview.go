@@ -16,6 +16,9 @@ func Preview(ctx context.Context, d Deployment) (deploy.Plan, deploy.State, erro
 	if err != nil {
 		return deploy.Plan{}, state, err
 	}
+	if d.Tasks, err = d.tasks(ctx, liveIn(state)); err != nil {
+		return deploy.Plan{}, state, err
+	}
 	return d.plan(liveIn(state)), state, nil
 }
 

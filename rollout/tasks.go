@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,34 @@ func DescribeTask(when deploy.TaskTime, t deploy.Task) string {
 	return fmt.Sprintf("%s, the task %s: %s, for %s at most", moment, t.Name, command(t), t.Timeout)
 }
 
-func command(t deploy.Task) string { return strings.Join(t.Run, " ") }
+func command(t deploy.Task) string {
+	if t.Hook != "" {
+		return "the chart's hook " + t.Hook
+	}
+	return strings.Join(t.Run, " ")
+}
+
+// tasks are what is to be done around a deployment: what the candidate brings
+// itself, which may be what the others need, and then the tasks of slipway.yaml.
+func (d Deployment) tasks(ctx context.Context, live deploy.Revision) (deploy.Tasks, error) {
+	hooked, is := d.Target.(deploy.Hooked)
+	if !is {
+		return d.Tasks, nil
+	}
+	occasion := deploy.OccasionUpgrade
+	switch {
+	case live.IsZero():
+		occasion = deploy.OccasionInstall
+	case d.Past:
+		occasion = deploy.OccasionRollback
+	}
+	var own deploy.Tasks
+	err := within(ctx, readLimit, fmt.Sprintf("read the hooks of %s at %s", d.Candidate, d.Target), func(ctx context.Context) (err error) {
+		own, err = hooked.Hooks(ctx, d.Candidate, occasion)
+		return err
+	})
+	return deploy.Tasks{Before: slices.Concat(own.Before, d.Tasks.Before), After: slices.Concat(own.After, d.Tasks.After)}, err
+}
 
 // prepare does the tasks that come before anything else. While they are at work
 // nothing was begun that would have to be taken back but they themselves.

@@ -183,6 +183,7 @@ func (w *Work) deployment(env deploy.Environment) rollout.Deployment {
 	if w.Past != nil {
 		// What today's tasks would do to yesterday's version nobody knows: the
 		// way back of a migration is another migration.
+		d.Past = true
 		d.Strategy, d.Checks, d.Tasks = deploy.Strategy{Kind: deploy.BlueGreen, Errors: env.Strategy.Errors, Given: env.Strategy.Given}, nil, deploy.Tasks{}
 	}
 	return d
