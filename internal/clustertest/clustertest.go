@@ -12,6 +12,7 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"flag"
 	"net"
 	"net/http"
 	"os"
@@ -38,6 +39,23 @@ import (
 
 // patience bounds each call of this package.
 const patience = 60 * time.Second
+
+// atOnce is how many tests of a cluster run at the same time: they mostly wait for
+// it, so that the number of processors says nothing of it.
+const atOnce = "8"
+
+// Main runs the tests of a package that mostly wait for the cluster, more of them
+// at the same time than there are processors, unless -parallel says how many. It
+// is for TestMain, and does not return.
+func Main(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given && flag.Set("test.parallel", atOnce) != nil {
+		os.Exit(2) // there is no such flag any more
+	}
+	os.Exit(m.Run())
+}
 
 // admin is the login of the administrator, found once in a process.
 var admin = sync.OnceValues(func() (*access.Cluster, error) {

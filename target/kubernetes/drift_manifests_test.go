@@ -13,6 +13,7 @@ import (
 // does not have them, and put back: what revisions share, what is a revision's own,
 // and whom their Service and route lead to.
 func TestDriftOfManifests(t *testing.T) {
+	t.Parallel()
 	s := newLab(t).site()
 	s.grant(t)
 	target, v1 := s.version(t, "v1", s.bundle(t, "one", ""))

@@ -192,6 +192,7 @@ func (d *drifting) answer() string {
 // What others change of what slipway.yaml alone has come to is found with who did
 // it, and put back; what they may change is left.
 func TestDriftOfSlipwaysOwnObjects(t *testing.T) {
+	t.Parallel()
 	d := newDrifting(t)
 	base := "shop-production"
 	name := base + "-" + d.live.ID
@@ -256,6 +257,7 @@ func TestDriftOfSlipwaysOwnObjects(t *testing.T) {
 
 // Whatever is removed is known from the journal, and comes back.
 func TestDriftOfWhatWasRemoved(t *testing.T) {
+	t.Parallel()
 	secret := deploy.NewSecret("shop", "production", "API_KEY", "hunter2-the-first")
 	d := newDrifting(t, secret)
 	base := "shop-production"
@@ -295,6 +297,7 @@ func TestDriftOfWhatWasRemoved(t *testing.T) {
 // A rollout that is held is compared as it is held; one of which nobody knows how
 // it ended is not compared at all.
 func TestDriftWhileARolloutIsHeld(t *testing.T) {
+	t.Parallel()
 	d := newDrifting(t)
 	image := targettest.Push(t, targettest.Image(t, "-name", "two"), d.repository(), "1.1.0")
 	next := deploy.NewRevision("shop", d.env, image, nil)
@@ -320,6 +323,7 @@ func TestDriftWhileARolloutIsHeld(t *testing.T) {
 }
 
 func TestDriftOfNothing(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	env := deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: l.place()}}
 	target := l.target(t, "shop", env)

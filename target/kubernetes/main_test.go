@@ -13,6 +13,8 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
 // lab is a namespace of a test's own in the real cluster, and a login that may do
 // there what Slipway needs and no more.
 type lab struct {

@@ -11,6 +11,7 @@ import (
 
 // The login of the lab may do what is needed; one that may less is told all of it.
 func TestPermitted(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	env := deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: l.place()}}
 	if err := l.target(t, "shop", env).Permitted(t.Context()); err != nil {

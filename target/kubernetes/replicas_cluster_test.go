@@ -90,7 +90,7 @@ func TestTargetWithoutGateway(t *testing.T) {
 		Shares:    kubernetes.Achievable,
 		Transport: l.users,
 		Follows:   true,
-		Parallel:  8,
+		Parallel:  true,
 		Skip: func(name string) string {
 			for _, of := range []string{"users", "split", "switch gives", "batch", "stop removes", "stop lets", "an act that is repeated", "start beside", "removed"} {
 				if strings.Contains(name, of) && !strings.Contains(name, "baseline") && !strings.Contains(name, "users stay") {

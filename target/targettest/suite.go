@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -40,8 +38,9 @@ type Driver struct {
 	// Skip says why a case has nothing to say here, by its name; nil, or an empty
 	// answer, is that it has.
 	Skip func(name string) string
-	// Parallel is how many cases run beside one another; zero is one.
-	Parallel int
+	// Parallel lets cases run beside one another, as many as -parallel allows: for
+	// targets whose acts are mostly waited for.
+	Parallel bool
 	// Transport reaches the URLs that targets tell; nil means as any client
 	// on this machine does.
 	Transport http.RoundTripper
@@ -132,22 +131,19 @@ var cases = []struct {
 // Run holds a kind of target against the contracts of package deploy.
 func Run(t *testing.T, d Driver) {
 	d.Patience = cmp.Or(d.Patience, time.Minute)
-	var beside errgroup.Group
-	beside.SetLimit(max(1, d.Parallel))
 	for i, c := range cases {
-		beside.Go(func() error {
-			t.Run(c.name, func(t *testing.T) {
-				if d.Skip != nil {
-					if why := d.Skip(c.name); why != "" {
-						t.Skip(why)
-					}
+		t.Run(c.name, func(t *testing.T) {
+			if d.Skip != nil {
+				if why := d.Skip(c.name); why != "" {
+					t.Skip(why)
 				}
-				c.run(newWorld(t, d, fmt.Sprintf("case-%d", i+1)))
-			})
-			return nil
+			}
+			if d.Parallel {
+				t.Parallel()
+			}
+			c.run(newWorld(t, d, fmt.Sprintf("case-%d", i+1)))
 		})
 	}
-	_ = beside.Wait() // the cases tell their errors themselves
 }
 
 // world is one case with its environment.

@@ -133,7 +133,7 @@ func lives() []life {
 		{name: "moved", meanwhile: evict, of: func(t *testing.T, c *cluster) *appsv1.Deployment {
 			return app("moved", c.image(t, "-start-after", "6s"))
 		}},
-		{name: "never-ready", options: pods.Options{Timeout: 15 * time.Second}, reason: "was not ready within 15s: it runs, and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503", line: "I feel sick", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
+		{name: "never-ready", options: pods.Options{Timeout: 40 * time.Second}, reason: "was not ready within 40s: it runs, and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503", line: "I feel sick", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
 			return app("never-ready", c.image(t, "-sick", "-say", "I feel sick"))
 		}},
 		{name: "crash-loop", reason: "exited with code 42", line: "last words", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
