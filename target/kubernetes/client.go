@@ -37,7 +37,7 @@ type Client struct {
 
 // Options are what a client may be given.
 type Options struct {
-	// Users reaches gateways as users do; nil is as any client on this machine.
+	// Users reaches gateways as users do; nil is as browsers on this machine do.
 	Users http.RoundTripper
 	// Log is told what does no harm; nil is fine.
 	Log *slog.Logger
@@ -72,7 +72,7 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Users == nil {
-		o.Users = http.DefaultTransport
+		o.Users = asBrowsers()
 	}
 	return &Client{
 		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,8 +59,9 @@ func (r route) read(ctx context.Context) (objects.Traffic, error) {
 func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
 	var after objects.Traffic
 	var written *unstructured.Unstructured
+	met := map[string]bool{}
 	err = contend(ctx, func() error {
-		before, after, written, err = r.write(ctx, f)
+		before, after, written, err = r.write(ctx, f, met)
 		return err
 	})
 	if err != nil || written == nil {
@@ -71,7 +70,7 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if err := entry(r).lead(ctx, after); err != nil {
 		return before, err
 	}
-	if nobody(before) && nobody(after) {
+	if nobody(before) && nobody(after) || before != after && after.Adds(before) {
 		return before, nil // there is nothing to follow
 	}
 	return before, r.inForce(ctx, written, after)
@@ -80,9 +79,9 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 // nobody reports whether no revision has users, nor testers.
 func nobody(t objects.Traffic) bool { return t.Weights().Nobody() && !t.Admitted }
 
-// write is one try. It gives back the route as it is now; nil where there is
-// none, and none is needed.
-func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
+// write is one try, in which revisions are met that were not yet. It gives back the
+// route as it is now; nil where there is none, and none is needed.
+func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error), met map[string]bool) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
 	o, err := r.api().Get(ctx, r.place.RouteName(), metav1.GetOptions{})
 	if absent(err) {
 		return r.create(ctx, f)
@@ -97,6 +96,10 @@ func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 		return before, after, nil, err
 	}
 	if after, err = f(before); err != nil {
+		return before, after, nil, err
+	}
+	after = after.Keyed()
+	if err := r.meet(ctx, o, before, after, met); err != nil {
 		return before, after, nil, err
 	}
 	if r.place.Adrift(o, before) {
@@ -123,6 +126,7 @@ func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if r.place.Front.Route != "" {
 		return before, after, nil, deploy.Hinted(fmt.Errorf("the HTTPRoute %s is gone, by which users come", r.place.RouteName()), "release again: that applies it")
 	}
+	after = after.Keyed()
 	made, err := r.place.Route(after)
 	if err != nil {
 		return before, after, nil, err
@@ -152,58 +156,6 @@ func (r route) inForce(ctx context.Context, o *unstructured.Unstructured, t obje
 	g := r.place.Cluster.Gateway
 	return deploy.Hinted(fmt.Errorf("the gateway %s has not taken the route %s in for %s", g.Name, r.place.RouteName(), takeIn),
 		"look at the gateway and at the status of the route: kubectl describe httproute -n %s %s", r.place.Namespace, r.place.RouteName())
-}
-
-// follows asks the gateway itself until it has the traffic in force. Where this
-// machine does not reach it, or the route has no rule that answers, that cannot
-// be known: then it is given a moment, unless it had the route before.
-func (r route) follows(ctx context.Context, t objects.Traffic, before bool) error {
-	want := r.place.Mark(t)
-	for deaf := 0; ; {
-		mark, err := r.probe(ctx)
-		switch mark {
-		case want:
-			return nil
-		case "":
-			r.log.Debug("ask the gateway what it has in force", "error", err)
-			deaf++
-		}
-		pause := probePause
-		if deaf >= probes {
-			if before {
-				return nil
-			}
-			pause = lag
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("interrupted while the gateway follows: %w", ctx.Err())
-		case <-time.After(pause):
-		}
-		if deaf >= probes {
-			return nil
-		}
-	}
-}
-
-// probe is the mark of what the gateway has in force; empty where nobody says.
-func (r route) probe(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.urlOf(ctx)+objects.ProbePath, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := r.users.RoundTrip(req)
-	if err != nil {
-		return "", err
-	}
-	_ = resp.Body.Close()
-	to, err := resp.Location()
-	if err != nil || !strings.HasSuffix(to.Hostname(), ".slipway.invalid") {
-		return "", fmt.Errorf("it answers %s", resp.Status)
-	}
-	return to.Hostname(), nil
 }
 
 // watched follows the route until its status is of the generation.

@@ -16,7 +16,7 @@ func (p Place) Adrift(route *unstructured.Unstructured, t Traffic) bool {
 	}
 	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
 	leads := false
-	for _, entry := range rules {
+	for _, entry := range unlooked(rules) {
 		rule, _ := entry.(map[string]any)
 		refs, own := p.replace(rule["backendRefs"], t)
 		if own && reflect.DeepEqual(any(refs), rule["backendRefs"]) {

@@ -22,6 +22,10 @@ type Traffic struct {
 	Share, BaselineShare deploy.Percent
 	// Admitted says that the candidate is ready for testers.
 	Admitted bool
+	// Standby was live before, and runs on until it is removed.
+	Standby string
+	// Key is what revisions are asked for by; see Keyed.
+	Key string
 }
 
 // The annotations of a Traffic, and the host name that was written last.
@@ -32,6 +36,8 @@ const (
 	annotationBaseline      = "slipway.dev/baseline"
 	annotationBaselineShare = "slipway.dev/baseline-share"
 	annotationTesters       = "slipway.dev/testers"
+	annotationStandby       = "slipway.dev/standby"
+	annotationKey           = "slipway.dev/key"
 	annotationHost          = "slipway.dev/host"
 )
 
@@ -39,6 +45,7 @@ const (
 func ReadTraffic(annotations map[string]string) (t Traffic, err error) {
 	t.Live, t.Candidate, t.Baseline = annotations[annotationLive], annotations[annotationCandidate], annotations[annotationBaseline]
 	t.Admitted = annotations[annotationTesters] == admitted
+	t.Standby, t.Key = annotations[annotationStandby], annotations[annotationKey]
 	if t.Share, err = readShare(annotations, annotationShare); err != nil {
 		return t, err
 	}
@@ -62,7 +69,7 @@ func readShare(annotations map[string]string, key string) (deploy.Percent, error
 const admitted = "admitted"
 
 // Annotate writes it into annotations, which may be nil, and gives them back. Of a
-// baseline and of testers they speak only while there are any.
+// baseline, of testers and of what stands by they speak only while there are any.
 func (t Traffic) Annotate(annotations map[string]string) map[string]string {
 	if annotations == nil {
 		annotations = map[string]string{}
@@ -71,6 +78,11 @@ func (t Traffic) Annotate(annotations map[string]string) map[string]string {
 	annotations[annotationShare] = writeShare(t.Share)
 	if annotations[annotationTesters] = admitted; !t.Admitted {
 		delete(annotations, annotationTesters)
+	}
+	for key, value := range map[string]string{annotationStandby: t.Standby, annotationKey: t.Key} {
+		if annotations[key] = value; value == "" {
+			delete(annotations, key)
+		}
 	}
 	if t.Baseline == "" {
 		delete(annotations, annotationBaseline)
@@ -111,8 +123,14 @@ func (t Traffic) Split(candidate string, share, baseline deploy.Percent) Traffic
 	return t
 }
 
-// Switch gives a revision all users. A baseline stays without any.
-func (t Traffic) Switch(id string) Traffic { return Traffic{Live: id, Baseline: t.Baseline} }
+// Switch gives a revision all users. A baseline stays without any, and what was
+// live stands by.
+func (t Traffic) Switch(id string) Traffic {
+	if t.Live != id {
+		t.Standby = t.Live
+	}
+	return Traffic{Live: id, Baseline: t.Baseline, Standby: t.Standby, Key: t.Key}
+}
 
 // Drop takes a revision out.
 func (t Traffic) Drop(id string) Traffic {
@@ -123,8 +141,39 @@ func (t Traffic) Drop(id string) Traffic {
 		t.Candidate, t.Share, t.BaselineShare, t.Admitted = "", 0, 0, false
 	case t.Baseline:
 		t.Baseline, t.BaselineShare = "", 0
+	case t.Standby:
+		t.Standby = ""
 	}
 	return t
+}
+
+// Adds reports whether this is what was before and one more revision at most:
+// nobody has left, and nobody has more users or fewer.
+func (t Traffic) Adds(before Traffic) bool {
+	if before.Candidate == "" {
+		before.Candidate = t.Candidate
+	}
+	if before.Baseline == "" {
+		before.Baseline = t.Baseline
+	}
+	before.Key = t.Key
+	return t == before
+}
+
+// Serving are the revisions that get any requests: of users, or of testers.
+func (t Traffic) Serving() []string {
+	var all []string
+	w := t.Weights()
+	if w.Live > 0 {
+		all = append(all, t.Live)
+	}
+	if w.Candidate > 0 || t.Admitted && t.Candidate != "" {
+		all = append(all, t.Candidate)
+	}
+	if w.Baseline > 0 {
+		all = append(all, t.Baseline)
+	}
+	return all
 }
 
 // weightScale is the sum of weights: shares are exact to a ten thousandth.
@@ -243,12 +292,15 @@ func (p Place) Mark(t Traffic) string {
 	if placing := p.placing(t); len(placing) > 0 {
 		what += fmt.Sprint(placing)
 	}
+	if looks := p.looks(t, ServicePort); len(looks) > 0 {
+		what += fmt.Sprint(looks)
+	}
 	return "t-" + sha(what) + ".slipway.invalid"
 }
 
-// remark follows the traffic in the rule that answers at ProbePath. Where somebody
-// has removed that rule, it stays away.
-func (p Place) remark(rules []any, t Traffic) {
+// remark follows the traffic in the rule that answers at ProbePath, and reports
+// whether there is one. Where somebody has removed that rule, it stays away.
+func (p Place) remark(rules []any, t Traffic) (marked bool) {
 	for _, entry := range rules {
 		rule, _ := entry.(map[string]any)
 		filters, _ := rule["filters"].([]any)
@@ -263,8 +315,10 @@ func (p Place) remark(rules []any, t Traffic) {
 		filter, _ := filters[0].(map[string]any)
 		if redirect, is := filter["requestRedirect"].(map[string]any); is {
 			redirect["hostname"] = p.Mark(t)
+			marked = true
 		}
 	}
+	return marked
 }
 
 // Redirect moves the users of a route: each rule that sends anybody to one of
@@ -286,7 +340,7 @@ func (p Place) lead(route *unstructured.Unstructured, t Traffic) error {
 	if err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
 	}
-	rules = p.unplaced(route, rules)
+	rules = p.unplaced(route, unlooked(rules))
 	moved := 0
 	for i := range rules {
 		rule, isMap := rules[i].(map[string]any)
@@ -302,9 +356,12 @@ func (p Place) lead(route *unstructured.Unstructured, t Traffic) error {
 		return deploy.Hinted(fmt.Errorf("no rule of the route %s/%s sends users to %s any more", route.GetNamespace(), route.GetName(), p.EntryName()),
 			"somebody has changed it: give one of its rules the backend %s, or remove the route, and it is made anew", p.EntryName())
 	}
-	p.remark(rules, t)
+	marked := p.remark(rules, t)
 	if rules, err = p.place(route, rules, t); err != nil {
 		return err
+	}
+	if marked {
+		rules = p.look(rules, t)
 	}
 	if err := unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"); err != nil {
 		return fmt.Errorf("route %s/%s: %w", route.GetNamespace(), route.GetName(), err)
