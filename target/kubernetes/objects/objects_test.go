@@ -296,6 +296,7 @@ func TestTrafficIsReadBack(t *testing.T) {
 		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 20, Baseline: "aaaaaaaaaaaa-baseline", BaselineShare: 20},
 		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Share: 66.7, Baseline: "aaaaaaaaaaaa-baseline", BaselineShare: 33.3},
 		{Live: "bbbbbbbbbbbb", Baseline: "aaaaaaaaaaaa-baseline"},
+		{Live: "bbbbbbbbbbbb", Standby: "aaaaaaaaaaaa", Key: "KEY"},
 		{Live: "aaaaaaaaaaaa", Candidate: "bbbbbbbbbbbb", Admitted: true},
 		{Live: "bbbbbbbbbbbb"},
 		{},
