@@ -76,12 +76,12 @@ func (r route) sees(ctx context.Context, t objects.Traffic, id string) error {
 		case err != nil:
 			r.log.Debug("ask the gateway for a version", "version", r.place.Name(id), "error", err)
 			deaf++
-		case markOf(answer) != "":
+		case answer.mark != "":
 			last = errors.New("the gateway does not follow the route")
-		case answer.StatusCode < http.StatusInternalServerError, r.saysItself(limited, id, answer.StatusCode):
+		case answer.status < http.StatusInternalServerError, r.saysItself(limited, id, answer.status):
 			return nil
 		default:
-			last = fmt.Errorf("the gateway answers %s", answer.Status)
+			last = fmt.Errorf("the gateway answers %d %s", answer.status, http.StatusText(answer.status))
 		}
 		select {
 		case <-limited.Done():
@@ -99,42 +99,44 @@ func (r route) saysItself(ctx context.Context, id string, status int) bool {
 		return false
 	}
 	answer, err := get(ctx, http.DefaultTransport, url+objects.ProbePath, "")
-	return err == nil && answer.StatusCode == status
+	return err == nil && answer.status == status
+}
+
+// answer is the head of one: its status, and the mark that it names, which is empty
+// where it is somebody else's.
+type answer struct {
+	status int
+	mark   string
 }
 
 // ask asks the gateway at objects.ProbePath as a user would: for a revision by its
 // LookValue, or else for what it has in force.
-func (r route) ask(ctx context.Context, look string) (*http.Response, error) {
+func (r route) ask(ctx context.Context, look string) (answer, error) {
 	return get(ctx, r.users, r.urlOf(ctx)+objects.ProbePath, look)
 }
 
-// get asks by a LookValue, which may be empty, and gives back the head of the
-// answer.
-func get(ctx context.Context, by http.RoundTripper, url, look string) (*http.Response, error) {
+// get asks by a LookValue, which may be empty.
+func get(ctx context.Context, by http.RoundTripper, url, look string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	if look != "" {
 		req.Header.Set(objects.LookHeader, look)
 	}
 	resp, err := by.RoundTrip(req)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
+	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, headroom) // so that the connection can be used again
-	return resp, resp.Body.Close()
-}
-
-// markOf is the mark that an answer names; empty where it is somebody else's.
-func markOf(answer *http.Response) string {
-	to, err := answer.Location()
-	if err != nil || !strings.HasSuffix(to.Hostname(), ".slipway.invalid") {
-		return ""
+	got := answer{status: resp.StatusCode}
+	if to, err := resp.Location(); err == nil && strings.HasSuffix(to.Hostname(), objects.MarkDomain) {
+		got.mark = to.Hostname()
 	}
-	return to.Hostname()
+	return got, nil
 }
 
 // hears asks the gateway until it has a mark in force. It gives false where nobody
@@ -165,10 +167,10 @@ func (r route) probe(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if mark := markOf(answer); mark != "" {
-		return mark, nil
+	if answer.mark == "" {
+		err = fmt.Errorf("it answers %d %s", answer.status, http.StatusText(answer.status))
 	}
-	return "", fmt.Errorf("it answers %s", answer.Status)
+	return answer.mark, err
 }
 
 // follows waits until the gateway has the traffic in force. Where this machine does

@@ -285,6 +285,9 @@ func (p Place) mark(t Traffic) map[string]any {
 	}
 }
 
+// MarkDomain is what each Mark ends with.
+const MarkDomain = ".slipway.invalid"
+
 // Mark is a host name that is nobody's and tells one traffic from another. It
 // does not tell what they are.
 func (p Place) Mark(t Traffic) string {
@@ -295,7 +298,7 @@ func (p Place) Mark(t Traffic) string {
 	if looks := p.looks(t, ServicePort); len(looks) > 0 {
 		what += fmt.Sprint(looks)
 	}
-	return "t-" + sha(what) + ".slipway.invalid"
+	return "t-" + sha(what) + MarkDomain
 }
 
 // remark follows the traffic in the rule that answers at ProbePath, and reports
