@@ -175,7 +175,7 @@ func TestFightForWeights(t *testing.T) {
 	var fight sync.WaitGroup
 	defer fight.Wait()
 	var begin sync.Once
-	writes := 0
+	writes, atOnce := 0, false
 	told := &diary{listen: func(e deploy.Event) {
 		switch {
 		case e.Kind == deploy.Observed && e.Stage == 2:
@@ -192,6 +192,7 @@ func TestFightForWeights(t *testing.T) {
 				})
 			})
 		case e.Kind == deploy.StagePassed && e.Stage == 2:
+			atOnce = strings.Contains(said.String(), "by="+somebody)
 			stop()
 			fight.Wait()
 		}
@@ -212,6 +213,9 @@ func TestFightForWeights(t *testing.T) {
 	}
 	if n := strings.Count(said.String(), "somebody else has changed which users"); n == 0 || n > ours || !strings.Contains(said.String(), "by="+somebody) {
 		t.Errorf("it is told %d times: %s", n, said.String())
+	}
+	if !atOnce {
+		t.Error("it is told at the next step, and not when it happens")
 	}
 }
 

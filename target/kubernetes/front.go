@@ -110,6 +110,9 @@ func (e entry) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	case missing:
 		return before, after, e.create(ctx, after)
 	}
+	if e.place.Cluster.Gateway == nil {
+		e.tellOfRivals(s, before)
+	}
 	return before, after, e.lay(ctx, s, before, after)
 }
 
@@ -141,6 +144,9 @@ func (e entry) lay(ctx context.Context, s *corev1.Service, before, after objects
 		return nil
 	}
 	_, err := e.kube.CoreV1().Services(e.place.Namespace).Update(ctx, s, update)
+	if err == nil && e.place.Cluster.Gateway == nil {
+		e.rivalry.over()
+	}
 	return err
 }
 

@@ -123,11 +123,15 @@ func (d *diary) Write(p []byte) (int, error) {
 	return d.text.Write(p)
 }
 
-func (d *diary) says(text string) bool {
+func (d *diary) all() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return strings.Contains(d.text.String(), text)
+	return d.text.String()
 }
+
+func (d *diary) says(text string) bool { return strings.Contains(d.all(), text) }
+
+func (d *diary) count(text string) int { return strings.Count(d.all(), text) }
 
 // blind is what is told of a gateway that does not reach a version.
 const blind = "the gateway is not seen to reach"
@@ -217,7 +221,7 @@ func TestGatewayThatIsBehind(t *testing.T) {
 	users.meets(t, "1.2.0")
 	users.unharmed(t)
 	if told.says(blind) {
-		t.Errorf("it reaches both, and is told not to: %s", told.text.String())
+		t.Errorf("it reaches both, and is told not to: %s", told.all())
 	}
 
 	// The way back is not kept waiting by what cannot be seen.
@@ -226,7 +230,7 @@ func TestGatewayThatIsBehind(t *testing.T) {
 	l.unseen(t, place, s.URL, a.ID)
 	act("switch back", func(ctx context.Context) error { return target.Switch(ctx, a) })
 	if !told.says(blind) || !told.says("Internal Server Error") && !told.says("Service Unavailable") {
-		t.Errorf("that it is not reached is not told: %s", told.text.String())
+		t.Errorf("that it is not reached is not told: %s", told.all())
 	}
 	port(a, objects.ServicePort)
 	act("stop", func(ctx context.Context) error { return target.Stop(ctx, c) })
@@ -261,7 +265,7 @@ func TestVersionThatAnswersWithErrors(t *testing.T) {
 		t.Errorf("users get %d %q, %v", status, body, err)
 	}
 	if told.says(blind) {
-		t.Errorf("it is told: %s", told.text.String())
+		t.Errorf("it is told: %s", told.all())
 	}
 }
 

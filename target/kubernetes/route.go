@@ -102,12 +102,7 @@ func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	if err := r.meet(ctx, o, before, after, met); err != nil {
 		return before, after, nil, err
 	}
-	if r.place.Adrift(o, before) {
-		// Once for each of our own writes: theirs is written over by that, and
-		// nobody fights for the time in between.
-		r.log.Warn("somebody else has changed which users the route sends where: it is written again",
-			"route", r.place.Namespace+"/"+o.GetName(), "by", objects.Rival(o), "expected", fmt.Sprintf("%s of the users on %s", before.Share, before.Candidate))
-	}
+	r.tellOfRivals(o, before)
 	changed := o.DeepCopy()
 	if err := r.place.Redirect(changed, after); err != nil {
 		return before, after, nil, err
@@ -115,7 +110,9 @@ func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	if same(o, changed) {
 		return before, after, o, nil
 	}
-	now, err = r.api().Update(ctx, changed, update)
+	if now, err = r.api().Update(ctx, changed, update); err == nil {
+		r.rivalry.over()
+	}
 	return before, after, now, err
 }
 

@@ -25,6 +25,7 @@ type Target struct {
 	// metrics are those that the cluster itself tells.
 	metrics []deploy.Metric
 	watched *watched
+	rivalry rivalry
 	// bundles are users' own manifests.
 	bundles *bundles
 	// tasks are those of the environment.

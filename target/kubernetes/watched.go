@@ -106,6 +106,9 @@ func (t *Target) look(ctx context.Context) (f facts, err error) {
 		if err == nil {
 			f.traffic, err = objects.ReadTraffic(o.GetAnnotations())
 		}
+		if err == nil {
+			t.tellOfRivals(all[0], f.traffic)
+		}
 		return err
 	})
 	group.Go(func() error {
