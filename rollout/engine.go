@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -298,8 +299,8 @@ func (e *Engine) retire(ctx context.Context, s site, r deploy.Revision) error {
 		func(ctx context.Context) error { return guard.Retire(ctx, r) })
 }
 
-// within bounds an act and names it in its errors. An error that a target made
-// for people, a *Doomed say, is passed on as it is.
+// within bounds an act and names it in its errors, once: most targets do so, too. An
+// error that a target made for people, a *Doomed say, is passed on as it is.
 func within(ctx context.Context, limit time.Duration, what string, act func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -311,7 +312,15 @@ func within(ctx context.Context, limit time.Duration, what string, act func(cont
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted while about to %s: %w", what, context.Cause(ctx))
 	case bounded.Err() != nil:
-		return fmt.Errorf("timed out after %s: %s: %w", limit, what, err)
+		return fmt.Errorf("timed out after %s: %w", limit, saying(what, err))
+	}
+	return saying(what, err)
+}
+
+// saying is an error that begins with what was done.
+func saying(what string, err error) error {
+	if strings.HasPrefix(err.Error(), what) {
+		return err
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

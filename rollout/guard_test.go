@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,4 +45,16 @@ func TestRollingWatchesWhoServesWhileABatchStarts(t *testing.T) {
 			t.Errorf("a start that takes its time: %s after %s: %s", r.Outcome, r.Took, r.Reason)
 		}
 	})
+}
+
+// An act is named once, whether or not the target names it, too.
+func TestAnActIsNamedOnce(t *testing.T) {
+	act := func(says string) error {
+		return within(t.Context(), time.Minute, "start a at b", func(context.Context) error { return errors.New(says) })
+	}
+	for _, says := range []string{"no room", "start a at b: no room"} {
+		if got := act(says).Error(); got != "start a at b: no room" {
+			t.Errorf("%q became %q", says, got)
+		}
+	}
 }

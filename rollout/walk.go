@@ -125,7 +125,7 @@ func (r *rollout) act(ctx context.Context, n int, s deploy.Stage) error {
 // split gives the candidate its share, and the baseline its own; what has none
 // need not be there.
 func (r *rollout) split(ctx context.Context, share, baseline deploy.Percent) error {
-	return within(ctx, r.moving(), fmt.Sprintf("send %s of the users of %s to %s", share, r.target, r.plan.Candidate),
+	return within(ctx, r.moving(), fmt.Sprintf("give %s of the users of %s to %s", share, r.target, r.plan.Candidate),
 		func(ctx context.Context) error {
 			if baseline > 0 {
 				beside := r.target.(deploy.Baseliner) // Supports has seen to it

@@ -83,7 +83,7 @@ func (w *Work) permitted(ctx context.Context, env deploy.Environment) error {
 	}
 	err := p.Permitted(ctx)
 	if err != nil && w.DryRun {
-		w.warn(ctx, env.Name, "a release with this login would be refused", err)
+		w.warn(ctx, env.Name, "a release would be refused", err)
 		return nil
 	}
 	return err

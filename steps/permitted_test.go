@@ -23,7 +23,7 @@ func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
 	}{
 		"all there":    {nil, false, "", ""},
 		"missing":      {fenced{}, false, "ci may not create deployments; ci may not create deployments", ""},
-		"only planned": {fenced{}, true, "", "warning staging: a release with this login would be refused: ci may not create deployments\nwarning production: a release with this login would be refused: ci may not create deployments"},
+		"only planned": {fenced{}, true, "", "warning staging: a release would be refused: ci may not create deployments\nwarning production: a release would be refused: ci may not create deployments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			heard := &story{}

@@ -12,7 +12,7 @@ import (
 // StartBaseline runs the live revision once more: as a Deployment with a Service
 // of its own, to which the route gives a weight.
 func (t *Target) StartBaseline(ctx context.Context, baseline deploy.Revision) error {
-	return t.ended(ctx, t.startBaseline(ctx, baseline), "start %s at %s", baseline, t)
+	return t.ended(ctx, t.startBaseline(ctx, baseline), "start the baseline %s at %s", baseline, t)
 }
 
 func (t *Target) startBaseline(ctx context.Context, b deploy.Revision) error {

@@ -11,8 +11,9 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 )
 
-// Permitted asks the cluster, with one or two requests, whether this login may do
-// all that an environment here needs. What it may not is said at once.
+// Permitted asks the cluster whether this login may do all that an environment here
+// needs. What it may not is said at once, and so is a gateway that would bring it no
+// users.
 func (t *Target) Permitted(ctx context.Context) error {
 	needs := t.needs()
 	if t.bundles.written != nil {
@@ -23,6 +24,9 @@ func (t *Target) Permitted(ctx context.Context) error {
 		needs = append(needs, more...)
 	}
 	if err := t.cluster.Require(ctx, needs); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	if err := t.gated(ctx); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
 	return t.moved(ctx)

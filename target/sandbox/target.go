@@ -53,7 +53,7 @@ func (t *Target) State(ctx context.Context) (deploy.State, error) {
 // Start runs the revision without traffic until it can serve. A secret without
 // value is one that the environment knows already.
 func (t *Target) Start(ctx context.Context, r deploy.Revision) error {
-	return t.act(ctx, wire.ActStart, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start %s in %s", r, t)
+	return t.act(ctx, wire.ActStart, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start %s at %s", r, t)
 }
 
 // Switch gives a started revision all users.
@@ -74,7 +74,7 @@ func (t *Target) Split(ctx context.Context, r deploy.Revision, share deploy.Perc
 // StartBaseline runs the live revision once more, without traffic, until it can
 // serve.
 func (t *Target) StartBaseline(ctx context.Context, r deploy.Revision) error {
-	return t.act(ctx, wire.ActBaseline, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start the baseline %s in %s", r, t)
+	return t.act(ctx, wire.ActBaseline, t.client.withLogin(ctx, wire.Request{}.WithRevision(r)), nil, "start the baseline %s at %s", r, t)
 }
 
 // SplitBeside gives the candidate a share of the users, and the baseline one.
