@@ -99,3 +99,6 @@ func notices(s *Story) string {
 	}
 	return strings.Join(parts, "\n")
 }
+
+// NothingToDo is a job summary for an event that is nobody's business.
+func NothingToDo(why string) string { return "**Nothing to do:** " + inline(why, 400) }

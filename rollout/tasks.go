@@ -21,9 +21,14 @@ func SupportsTasks(t deploy.Target, tasks deploy.Tasks) error {
 	if _, can := t.(deploy.Runner); can || tasks.IsZero() {
 		return nil
 	}
-	first := append(append([]deploy.Task(nil), tasks.Before...), tasks.After...)[0]
-	return deploy.Usage("remove tasks from this environment, or write tasks: {before: [], after: []} for it",
-		"%s cannot do one-off work such as the task %s", t, first.Name)
+	return unableToRun(t, slices.Concat(tasks.Before, tasks.After)[0])
+}
+
+// unableToRun is why a target refuses a task. Only a driver of Kubernetes has
+// somewhere to do one.
+func unableToRun(t deploy.Target, task deploy.Task) error {
+	return deploy.Usage("leave it out here by tasks: {before: [], after: []} in the environment; what has to be done all the same can be a command of checks. target: kubernetes does tasks as Jobs",
+		"%s does no one-off work such as the task %s", t, task.Name)
 }
 
 // DescribeTask says in one line what a task does and when, for plans.
@@ -125,7 +130,7 @@ func (r *rollout) do(ctx context.Context, when deploy.TaskTime, t deploy.Task) e
 func (r *rollout) runTask(ctx context.Context, t deploy.Task, line func(string)) error {
 	runner, can := r.target.(deploy.Runner)
 	if !can { // the file has changed since another run wrote the journal
-		return fmt.Errorf("%s cannot do one-off work such as the task %s", r.target, t.Name)
+		return unableToRun(r.target, t)
 	}
 	return within(ctx, t.Timeout+taskSlack, fmt.Sprintf("do the task %s at %s", t.Name, r.target), func(ctx context.Context) error {
 		return runner.Run(ctx, r.plan.Candidate, t, line)

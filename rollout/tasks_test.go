@@ -251,7 +251,7 @@ func TestTasksNeedATargetThatCanDoThem(t *testing.T) {
 	d := migrating(f, deploy.BlueGreen)
 	d.Target = &unable{site: f}
 	r := (&Engine{}).Deploy(t.Context(), d)
-	if r.Outcome != deploy.Failed || !deploy.IsUsage(r.Err) || !strings.Contains(r.Reason, "cannot do one-off work such as the task migrate") || r.Hint == "" {
+	if r.Outcome != deploy.Failed || !deploy.IsUsage(r.Err) || !strings.Contains(r.Reason, "does no one-off work such as the task migrate") || r.Hint == "" {
 		t.Errorf("%s: %s (%s)", r.Outcome, r.Reason, r.Hint)
 	}
 	if len(f.moving()) > 0 || f.state.Record.Version != 0 {

@@ -151,3 +151,12 @@ func digestImage(_ context.Context, w *Work) error {
 	w.Image = deploy.Image{Repository: w.App.Repository, Digest: digest.String(), Version: w.Version}
 	return nil
 }
+
+// tellImage is digestImage for a run that is about the image alone.
+func tellImage(ctx context.Context, w *Work) error {
+	if err := digestImage(ctx, w); err != nil || w.Made == nil {
+		return err
+	}
+	w.tell(ctx, deploy.Event{Kind: deploy.ImageReady, Image: &w.Image, Message: fmt.Sprintf("made %s, and pushed it nowhere", w.Image)})
+	return nil
+}

@@ -88,7 +88,7 @@ func Build(r Request, push, move bool) Pipeline {
 		}
 		return p
 	}
-	return append(p, Step{Name: "work out the digest", Run: digestImage})
+	return append(p, Step{Name: "work out the digest", Run: tellImage})
 }
 
 func deployments(r Request) Pipeline {

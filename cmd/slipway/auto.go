@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/action"
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/report"
 	"github.com/slipway-ci/slipway/steps"
 )
 
@@ -35,13 +37,21 @@ func (c *CLI) auto(ctx context.Context) error {
 		return err
 	}
 	if command.Skip != "" {
-		c.runner.Notice("Slipway", command.Skip)
-		return nil
+		return c.skipped(command.Skip)
 	}
 	if command.Note != "" {
 		c.runner.Notice("Slipway", command.Note)
 	}
 	return c.dispatch(ctx, command, chosen(in, command, event))
+}
+
+// skipped ends well where an event is nobody's business: whoever looks at the job,
+// or reads its outputs, is told so.
+func (c *CLI) skipped(why string) error {
+	c.runner.Notice("Slipway", why)
+	return errors.Join(
+		c.runner.Summary(report.NothingToDo(why)),
+		c.runner.SetOutput(action.OutputOutcome, string(deploy.Unchanged)))
 }
 
 // chosen are the options of a command that was chosen by an event.

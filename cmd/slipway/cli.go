@@ -24,7 +24,8 @@ type CLI struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
-	// Environ is the whole environment, for the commands that checks run.
+	// Environ is the whole environment; the commands that checks run get a part of
+	// it, see handedOn.
 	Environ []string
 	// Executable is the path of this program, which the sandbox starts again.
 	Executable func() (string, error)

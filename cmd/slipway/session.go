@@ -234,7 +234,7 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 }
 
 func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
-	asker := &checks.Runner{Dir: s.dir, Env: s.Environ, Scrub: s.masker.String}
+	asker := &checks.Runner{Dir: s.dir, Env: handedOn(s.Environ), Scrub: s.masker.String}
 	return &rollout.Engine{
 		Reporter: reporter, Log: s.log, Measure: s.measuring,
 		Check: func(ctx context.Context, url string, r deploy.Revision, list []deploy.Check, done func(deploy.CheckResult)) []deploy.CheckResult {
@@ -252,11 +252,11 @@ func (s *session) target(ctx context.Context, app string, env deploy.Environment
 		return s.clusterTarget(ctx, app, env)
 	}
 	if s.run.Operation == action.Drift {
-		return empty(env.Name), nil // nobody has to start it to be told that it does not drift
+		return empty{app, env.Name}, nil // nobody has to start it to be told that it does not drift
 	}
 	client, err := s.connect(ctx)
 	if errors.Is(err, sandbox.ErrDown) && s.unused() {
-		return empty(env.Name), nil
+		return empty{app, env.Name}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -359,10 +359,10 @@ func (c *CLI) sandboxConfig() (sandbox.Config, error) {
 	return sandbox.Config{Home: home, Executable: executable, Log: c.log}, nil
 }
 
-// empty is an environment that does not exist yet, for dry runs.
-type empty string
+// empty is an environment of a sandbox that does not exist yet, for dry runs.
+type empty struct{ app, environment string }
 
-func (e empty) String() string { return string(e) }
+func (e empty) String() string { return "sandbox " + e.app + "/" + e.environment }
 
 func (empty) State(context.Context) (deploy.State, error) { return deploy.State{}, nil }
 

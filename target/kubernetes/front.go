@@ -155,7 +155,7 @@ func (e entry) lay(ctx context.Context, s *corev1.Service, before, after objects
 func (e entry) point(ctx context.Context, s *corev1.Service, t objects.Traffic) error {
 	id := t.Pointed()
 	if id != "" || e.place.Front.Service == "" {
-		delete(s.Annotations, objects.AnnotationEarlier)
+		objects.Led(s)
 		s.Spec.Selector = e.place.Leads(t)
 		return nil
 	}

@@ -326,6 +326,7 @@ func TestManifests(t *testing.T) {
 	}
 	must(t, again.Remove(t.Context()))
 	s.gone(t)
+	s.waitBehind(t, "old")
 }
 
 // grant gives the lab's login what these manifests need besides.
@@ -389,6 +390,12 @@ func (s *site) gone(t *testing.T) {
 	for _, o := range services.Items {
 		if o.Name != "web" { // it was there before, and is another tool's as well
 			t.Errorf("the Service %s is left", o.Name)
+			continue
+		}
+		for name := range o.Annotations {
+			if strings.HasPrefix(name, "slipway.dev/") {
+				t.Errorf("the Service that was there before still has the annotation %s", name)
+			}
 		}
 	}
 	secrets, err := s.kube.CoreV1().Secrets(s.namespace).List(t.Context(), metav1.ListOptions{})

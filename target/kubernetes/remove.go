@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -96,7 +97,8 @@ func (t *Target) removeRevisions(ctx context.Context) error {
 	}
 	for i := range list.Items {
 		id := list.Items[i].Labels[objects.LabelRevision]
-		if err := t.takeDown(ctx, deploy.Revision{ID: id}); err != nil {
+		r := deploy.Revision{ID: id}
+		if err := errors.Join(t.takeDown(ctx, r), t.endTasks(ctx, r)); err != nil {
 			return err
 		}
 		t.forward.drop(t.place, id)

@@ -229,6 +229,11 @@ func (t *Target) removeApplied(ctx context.Context) error {
 	}
 	for _, left := range pruned.Left {
 		t.log.Warn("left", "object", left.Object.String(), "why", left.Why)
+		if left.Object.Kind == "Service" && left.Object.Name == t.place.Front.Service {
+			if err := t.returnService(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return unless(absent, api.Delete(ctx, options.Inventory, metav1.DeleteOptions{}))
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -30,6 +31,9 @@ func (t *Target) run(ctx context.Context, r deploy.Revision, task deploy.Task, l
 	}
 	job, err := t.taskJob(ctx, r, task)
 	if err != nil {
+		return err
+	}
+	if err := t.fenceTasks(ctx, r); err != nil {
 		return err
 	}
 	hidden, err := t.secrets(ctx, r)
@@ -127,5 +131,20 @@ func (t *Target) endTasks(ctx context.Context, r deploy.Revision) error {
 	if t.tasks.IsZero() {
 		return nil
 	}
-	return pods.EndJobs(ctx, t.kube, t.place.Namespace, t.place.SelectTasks(r.ID))
+	if err := pods.EndJobs(ctx, t.kube, t.place.Namespace, t.place.SelectTasks(r.ID)); err != nil || !t.place.Cluster.Isolated {
+		return err
+	}
+	api := t.kube.NetworkingV1().NetworkPolicies(t.place.Namespace)
+	return unless(absent, api.Delete(ctx, t.place.TaskFenceName(r.ID), metav1.DeleteOptions{}))
+}
+
+// fenceTasks lets nobody in to the pods of a revision's tasks, where nobody is let in
+// to its replicas.
+func (t *Target) fenceTasks(ctx context.Context, r deploy.Revision) error {
+	fence := t.place.TaskFence(r)
+	if fence == nil {
+		return nil
+	}
+	_, err := t.kube.NetworkingV1().NetworkPolicies(t.place.Namespace).Create(ctx, fence, creation)
+	return unless(apierrors.IsAlreadyExists, err)
 }

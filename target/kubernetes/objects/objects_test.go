@@ -51,7 +51,7 @@ func TestObjectsOfSlipwayYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	var docs []string
-	for _, o := range []any{p.ServiceAccount(), p.Settings(r), d, p.Service(r), p.Budget(r), p.Fence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), routeOf(t, p, objects.Traffic{Live: r.ID}).Object} {
+	for _, o := range []any{p.ServiceAccount(), p.Settings(r), d, p.Service(r), p.Budget(r), p.Fence(r), p.TaskFence(r), p.Autoscaler(r, 5, "uid"), p.Entry(r.ID), routeOf(t, p, objects.Traffic{Live: r.ID}).Object} {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -48,6 +49,27 @@ func (p Place) TaskName(revision string, t deploy.Task) string {
 func (p Place) SelectTasks(revision string) string {
 	return p.Select() + "," + labels.Set{LabelTaskOf: revision}.String()
 }
+
+// TaskFence is the NetworkPolicy that lets nobody in to the pods of a revision's
+// tasks, which listen to nobody; nil where the environment asks for none.
+func (p Place) TaskFence(r deploy.Revision) *networkingv1.NetworkPolicy {
+	if !p.Cluster.Isolated {
+		return nil
+	}
+	set := p.Labels()
+	set[LabelTaskOf] = r.ID
+	return &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: p.meta(p.TaskFenceName(r.ID), set),
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{LabelInstance: p.Base(), LabelTaskOf: r.ID}},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+		},
+	}
+}
+
+// TaskFenceName is the name of a TaskFence.
+func (p Place) TaskFenceName(revision string) string { return p.Name(revision) + "-tasks" }
 
 // Task is the Job that does a task: the revision's image with the same security,
 // resources, variables and secrets, tried once.
