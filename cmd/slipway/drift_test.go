@@ -17,9 +17,10 @@ import (
 	"github.com/slipway-ci/slipway/internal/clustertest"
 )
 
-// TestDrift finds what somebody has changed in a real cluster since a release, tells
+// TestKubernetesDrift finds what somebody has changed in a real cluster since a release, tells
 // it to people, programs and a runner, and puts it back.
-func TestDrift(t *testing.T) {
+func TestKubernetesDrift(t *testing.T) {
+	t.Parallel()
 	k := newInKubernetes(t)
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s

@@ -17,10 +17,11 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
-// TestFromAPod runs slipway where it has nothing but the account of its pod: the
+// TestKubernetesFromAPod runs slipway where it has nothing but the account of its pod: the
 // binary is packed by itself, and then sees and rolls back an app of its namespace,
 // with the least permissions and no kubeconfig.
-func TestFromAPod(t *testing.T) {
+func TestKubernetesFromAPod(t *testing.T) {
+	t.Parallel()
 	k := newInKubernetes(t)
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s

@@ -30,7 +30,7 @@ tasks:
   after: [{name: reindex, run: [/hello, reindex], env: {WORK: %q}}]
 environments:
   production:
-    target: {kubernetes: {pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
+    target: {kubernetes: {cpu: 10m, pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {blue-green: {keep: 0s}}
 `, clustertest.Registry(t), k.namespace, before, after, k.host))
 }
@@ -91,6 +91,7 @@ func (k *inKubernetes) haveJobs(t *testing.T, want ...string) {
 // TestKubernetesTasks releases versions whose migrations work, fail, and are
 // under way when the run is killed.
 func TestKubernetesTasks(t *testing.T) {
+	t.Parallel()
 	k := newInKubernetes(t)
 	gateway := clustertest.Gateway(t)
 	login := func(n access.Needs) {

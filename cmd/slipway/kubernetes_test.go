@@ -41,7 +41,7 @@ build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
 service: {port: 8080, health: /healthz, replicas: 2, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   production:
-    target: {kubernetes: {pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
+    target: {kubernetes: {cpu: 10m, pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {canary: {steps: [50%%, 100%%], hold: 10m}}
     judge:
       metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]
@@ -124,6 +124,7 @@ func (k *inKubernetes) environment(t *testing.T) (live, phase string, share floa
 // a good version, one that crashes, one that takes more and more memory, and one
 // whose run is killed while users are on both.
 func TestKubernetes(t *testing.T) {
+	t.Parallel()
 	k := newInKubernetes(t)
 	gateway := clustertest.Gateway(t)
 	lives := func(version string) {

@@ -69,6 +69,7 @@ func newLane(t *testing.T, f field, name string, s deploy.Strategy, perSecond in
 		},
 		Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: deploy.Cluster{
 			Namespace: f.namespace, PreStop: 2 * time.Second,
+			Pod:     deploy.Pod{CPU: "10m"}, // there is room for all environments at once
 			Gateway: &deploy.Gateway{Name: "gateway", Namespace: "default", Host: "{environment}." + f.namespace + ".localhost"},
 		}},
 	}}

@@ -26,6 +26,10 @@ type lab struct {
 	users http.RoundTripper
 }
 
+// little is what pods of many environments at once ask for, in CPUs: by the default,
+// forty of them fill a node of two processors, and the next one waits for room.
+const little = "10m"
+
 // newLab skips the test where there is no cluster.
 func newLab(t *testing.T) *lab {
 	t.Helper()

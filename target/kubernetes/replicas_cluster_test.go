@@ -81,6 +81,7 @@ func TestTargetWithoutGateway(t *testing.T) {
 		Repository: l.repository(),
 		Open: func(t *testing.T, app string, env deploy.Environment) deploy.Target {
 			env.Target = l.within()
+			env.Target.Cluster.Pod.CPU = little
 			if strings.Contains(t.Name(), "lost") {
 				env.Target.Cluster.PreStop = 0 // as users have it; the other cases save the time
 			}

@@ -21,6 +21,7 @@ func TestTarget(t *testing.T) {
 		Repository: l.repository(),
 		Open: func(t *testing.T, app string, env deploy.Environment) deploy.Target {
 			place := l.place()
+			place.Pod.CPU = little
 			if strings.Contains(t.Name(), "lost") {
 				place.PreStop = 0 // as users have it; the other cases save the time
 			}
