@@ -214,33 +214,6 @@ func (w *watch) replicas(running deploy.Running) error {
 	return w.crew.muster(w.plan.Candidate, running, w.wanted(running), cmp.Or(w.grace, unreadyGrace))
 }
 
-// crew is what a gate remembers of the replicas of one revision.
-type crew struct {
-	// restarts is their count at the first look.
-	restarts *int
-	// unready is since when, zero when all is well.
-	unready time.Time
-}
-
-// muster fails when replicas have died, or have been unready for too long.
-func (c *crew) muster(r deploy.Revision, running deploy.Running, want int, grace time.Duration) error {
-	restarts := running.Restarts()
-	if c.restarts == nil {
-		c.restarts = &restarts
-	}
-	switch ready := running.Ready(); {
-	case restarts > *c.restarts:
-		return fmt.Errorf("a replica of %s died while it was watched", r)
-	case ready >= want:
-		c.unready = time.Time{}
-	case c.unready.IsZero():
-		c.unready = time.Now()
-	case time.Since(c.unready) >= grace:
-		return fmt.Errorf("%d of %d replicas of %s have not been ready for %s", want-ready, want, r, grace)
-	}
-	return nil
-}
-
 // wanted is how many replicas of the candidate the stage runs.
 func (w *watch) wanted(running deploy.Running) int {
 	switch {
@@ -332,7 +305,7 @@ func (w *watch) pace() time.Duration {
 
 // calm reports whether everything can be seen and is ready.
 func (w *watch) calm() bool {
-	return w.blind.IsZero() && w.crew.unready.IsZero() && w.other.unready.IsZero()
+	return w.blind.IsZero() && w.crew.complete() && w.other.complete()
 }
 
 // pause waits, unless the run is interrupted.
