@@ -14,8 +14,8 @@ type crew struct {
 	restarts *int
 	// unready is since when, zero when all is well.
 	unready time.Time
-	// met is when each was seen first, by its name; zero of those that were there at
-	// the first look.
+	// met is when each was seen first that was starting then, by its name; zero of
+	// all others.
 	met map[string]time.Time
 	// relieved: some are not ready that took the place of others.
 	relieved bool
@@ -47,17 +47,17 @@ func (c *crew) muster(r deploy.Revision, running deploy.Running, want int, grace
 	return nil
 }
 
-// reliefs counts the replicas that came after the first look, and are within their
-// time to start.
+// reliefs counts the replicas that are starting, within their time for it. A gate
+// begins when all were ready, so that each of them has come since.
 func (c *crew) reliefs(r deploy.Revision, running deploy.Running) (n int) {
-	first, limit := c.met == nil, cmp.Or(r.Config.StartTimeout, deploy.DefaultStartTimeout)
-	if first {
+	if c.met == nil {
 		c.met = map[string]time.Time{}
 	}
+	limit := cmp.Or(r.Config.StartTimeout, deploy.DefaultStartTimeout)
 	for _, one := range running.Replicas {
 		at, known := c.met[one.Name]
 		if !known {
-			if !first {
+			if one.Status == deploy.ReplicaStarting {
 				at = time.Now()
 			}
 			c.met[one.Name] = at
@@ -67,4 +67,32 @@ func (c *crew) reliefs(r deploy.Revision, running deploy.Running) (n int) {
 		}
 	}
 	return n
+}
+
+// roster are names of replicas that have been ready.
+type roster map[string]bool
+
+// gone counts those of them that are there no more, and notes who is ready now: what
+// takes a replica away is not the version.
+func (r roster) gone(running deploy.Running) int {
+	there := map[string]bool{}
+	for _, one := range running.Replicas {
+		there[one.Name] = true
+		if one.Status == deploy.ReplicaReady {
+			r[one.Name] = true
+		}
+	}
+	n := 0
+	for name := range r {
+		if !there[name] {
+			n++
+		}
+	}
+	return n
+}
+
+// anew forgets those who are gone.
+func (r roster) anew(running deploy.Running) {
+	clear(r)
+	r.gone(running)
 }

@@ -8,8 +8,9 @@ import (
 
 // guard watches the replicas that have users already while a batch of a rolling
 // starts, which may take as long as a version has to start: users must not be left
-// that long with replicas that got sick. It is the act's error, or that of the
-// replicas, by which the act was ended.
+// that long with replicas that got sick. One that was taken away, with its node
+// perhaps, is replaced meanwhile, and borne while others serve. It is the act's error,
+// or that of the replicas, by which the act was ended.
 func (r *rollout) guard(ctx context.Context, n int, act func(context.Context) error) error {
 	serving := 0
 	if n > 1 {
@@ -23,6 +24,7 @@ func (r *rollout) guard(ctx context.Context, n int, act func(context.Context) er
 	done := make(chan error, 1)
 	go func() { done <- act(ctx) }()
 	var unready time.Time
+	known := roster{}
 	for {
 		select {
 		case err := <-done:
@@ -34,8 +36,11 @@ func (r *rollout) guard(ctx context.Context, n int, act func(context.Context) er
 			continue // the act itself says what is wrong with the target
 		}
 		running, _ := state.Find(r.plan.Candidate.ID)
-		switch ready := running.Ready(); {
+		switch ready, gone := running.Ready(), known.gone(running); {
 		case ready >= serving:
+			known.anew(running)
+			unready = time.Time{}
+		case ready > 0 && ready+gone >= serving:
 			unready = time.Time{}
 		case unready.IsZero():
 			unready = time.Now()
