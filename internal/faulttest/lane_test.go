@@ -57,9 +57,9 @@ type lane struct {
 	runs   int
 }
 
-// newLane opens an environment by a kubeconfig, brings the first version to it,
-// and lets users come.
-func newLane(t *testing.T, f field, name string, s deploy.Strategy, perSecond int) *lane {
+// newLane opens an environment by a kubeconfig, with what is changed in it, brings the
+// first version to it, and lets users come.
+func newLane(t *testing.T, f field, name string, s deploy.Strategy, perSecond int, changes ...func(*deploy.Environment)) *lane {
 	t.Helper()
 	l := &lane{field: f, way: clustertest.Users(t), env: deploy.Environment{
 		Name: name, Strategy: s.WithDefaults(),
@@ -73,6 +73,9 @@ func newLane(t *testing.T, f field, name string, s deploy.Strategy, perSecond in
 			Gateway: &deploy.Gateway{Name: "gateway", Namespace: "default", Host: "{environment}." + f.namespace + ".localhost"},
 		}},
 	}}
+	for _, change := range changes {
+		change(&l.env)
+	}
 	l.target = l.open(t, f.kubeconfig)
 	result := l.deploy(t, rollout.Engine{}, l.revision(t, first))
 	if result.Outcome != deploy.Promoted {
