@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gvr "k8s.io/apimachinery/pkg/runtime/schema"
@@ -95,6 +97,26 @@ func (k *inKubernetes) callers(t *testing.T) *workshop.Users {
 	return u
 }
 
+// commit makes a repository of the folder, with all that is in it.
+func (k *inKubernetes) commit(t *testing.T) {
+	t.Helper()
+	repo, err := git.PlainInit(k.dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := repo.Worktree()
+	if err == nil {
+		err = tree.AddGlob(".")
+	}
+	if err == nil {
+		who := &object.Signature{Name: "Tester", Email: "tester@example.com", When: time.Now()}
+		_, err = tree.Commit("change", &git.CommitOptions{Author: who, Committer: who})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestKubernetesByReplicas releases without a gateway as a user does, while somebody
 // in the cluster calls the Service all the time: a canary and a rolling, one that
 // fails, one that is taken back, a way back by hand, and a preview. No call is lost.
@@ -132,6 +154,7 @@ func TestKubernetesByReplicas(t *testing.T) {
 	lives("1.0.0")
 
 	k.use(t, "HELLO_1_1_0")
+	k.commit(t)
 	k.ends(t, 0, []string{"promoted: "}, "preview", "--pull-request", "12")
 	pods := func(environment string) int {
 		list, err := clustertest.Client(t).CoreV1().Pods(k.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "slipway.dev/environment=" + environment})
