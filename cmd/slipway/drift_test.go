@@ -25,7 +25,7 @@ func TestKubernetesDrift(t *testing.T) {
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 1, drain: 1s, env: {HOST: 0.0.0.0}}
+service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   local: {target: sandbox}
   production:

@@ -39,7 +39,7 @@ func newSceneInKubernetes(t *testing.T, strategy string) (s *scene, namespace st
 	s.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 2, drain: 1s, env: {HOST: 0.0.0.0}}
+service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 judge: {on-unknown: promote}
 environments:
   production:

@@ -24,7 +24,7 @@ func (k *inKubernetes) migrating(t *testing.T, before, after string) {
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 1, drain: 1s, env: {HOST: 0.0.0.0}, secrets: [DATABASE_URL]}
+service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}, secrets: [DATABASE_URL]}
 tasks:
   before: [{name: migrate, run: [/hello, migrate], env: {WORK: %q}}]
   after: [{name: reindex, run: [/hello, reindex], env: {WORK: %q}}]

@@ -38,7 +38,7 @@ func newInKubernetes(t *testing.T) *inKubernetes {
 	k.write(t, fmt.Sprintf(`app: hello
 image: %s/%s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 2, drain: 1s, env: {HOST: 0.0.0.0}}
+service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   production:
     target: {kubernetes: {cpu: 10m, pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}

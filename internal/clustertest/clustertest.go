@@ -42,7 +42,7 @@ const patience = 60 * time.Second
 
 // atOnce is how many tests of a cluster run at the same time: they mostly wait for
 // it, so that the number of processors says nothing of it.
-const atOnce = "8"
+const atOnce = "6"
 
 // Main runs the tests of a package that mostly wait for the cluster, more of them
 // at the same time than there are processors, unless -parallel says how many. It
