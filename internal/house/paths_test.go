@@ -2,6 +2,7 @@ package house
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,11 +12,18 @@ import (
 var machinePath = regexp.MustCompile(`(^|[^A-Za-z0-9_.$}-])/(` + strings.Join([]string{"work", "root", "Users"}, "|") + `)/` +
 	`|(^|[^A-Za-z0-9_.$}-])/work([^/A-Za-z0-9_-]|$)` + `|/home/[a-z]+/` + `|bash_` + `jobs`)
 
-// legitimate are paths of the same form that every machine has.
-var legitimate = regexp.MustCompile(`/home/runner/`)
+// telling is in each of these paths: what holds none of it need not be matched,
+// which takes seconds for all files.
+var telling = []string{"/" + "work", "/" + "root/", "/" + "Users/", "/home/", "bash_" + "jobs"}
+
+// legitimate is a path of the same form that every machine has.
+const legitimate = "/home/runner/"
 
 func machinePaths(text string) []string {
-	return machinePath.FindAllString(legitimate.ReplaceAllString(text, ""), -1)
+	if !slices.ContainsFunc(telling, func(part string) bool { return strings.Contains(text, part) }) {
+		return nil
+	}
+	return machinePath.FindAllString(strings.ReplaceAll(text, legitimate, ""), -1)
 }
 
 func TestNothingNamesAPathOfOneMachine(t *testing.T) {

@@ -66,9 +66,16 @@ func parse(t *testing.T, path, text string) source {
 	return source{path: path, ast: file, fset: fset}
 }
 
+// parsed are the sources once somebody has asked for them: to read a thousand files
+// takes longer than all that is asked of them.
+var parsed []source
+
 // sources are all Go files but those that tests read as data.
 func sources(t *testing.T) []source {
 	t.Helper()
+	if parsed != nil {
+		return parsed
+	}
 	var all []source
 	for _, path := range files(t) {
 		if strings.HasSuffix(path, ".go") && !strings.Contains("/"+path, "/testdata/") {
@@ -78,6 +85,7 @@ func sources(t *testing.T) []source {
 	if len(all) < 50 {
 		t.Fatalf("only %d Go files were found under %s", len(all), root)
 	}
+	parsed = all
 	return all
 }
 
