@@ -76,7 +76,7 @@ var knows = map[string][]string{
 	"internal/faulttest": nil,
 	"internal/workshop":  nil,
 	// It makes accounts with just the permissions that access says are needed.
-	"internal/clustertest": {"target/kubernetes/access"},
+	"internal/clustertest": {"target/kubernetes/access", "target/targettest"}, // and packs programs as targettest does
 	// What two rooms say of expressions.
 	"internal/complaint": nil,
 	"demo":               {"internal/workshop"},
@@ -112,7 +112,6 @@ var testsKnow = map[string][]string{
 	"target/kubernetes/pods":   {"internal/clustertest", "target/kubernetes/access", "target/targettest"},
 	"target/kubernetes/usage":  {"internal/clustertest", "target/targettest"},
 	"target/kubernetes/feed":   {"internal/clustertest", "target/kubernetes/access"},
-	"internal/clustertest":     {"target/targettest"},
 	"target/sandbox/daemon":    {"target/targettest", "target/targettest/testapp"},
 	"target/kubernetes":        {"internal/clustertest", "target/kubernetes/manifests", "target/targettest", "target/targettest/testapp"},
 }

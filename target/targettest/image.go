@@ -84,6 +84,16 @@ func Broken(t testing.TB) v1.Image {
 	return imageOf(t, layer, []string{"/missing", "--flag"})
 }
 
+// Packed is an image of one program, which is linked statically.
+func Packed(t testing.TB, program []byte) v1.Image {
+	t.Helper()
+	layer, err := layerOf(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imageOf(t, layer, []string{"/app"})
+}
+
 // imageOf is an image of one layer.
 func imageOf(t testing.TB, layer v1.Layer, entrypoint []string) v1.Image {
 	t.Helper()

@@ -28,7 +28,8 @@ type podMetrics struct {
 // fromAPI asks the metrics API for all pods of the namespace.
 func (s *Source) fromAPI(ctx context.Context) (map[container]need, error) {
 	path := "/apis/metrics.k8s.io/v1beta1/namespaces/" + s.o.Namespace + "/pods"
-	text, err := s.client.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+	// Without the header, metrics-server would answer in the client's own encoding.
+	text, err := s.client.CoreV1().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
 	if err != nil {
 		return nil, failed(path, err)
 	}

@@ -7,6 +7,7 @@
 //	GET /me            its name, and a word that no other process has
 //	GET /env?NAME      the value of an environment variable
 //	GET /slow?DURATION headers and name at once, the end of the body after that
+//	GET /burn?DURATION its name, after it has kept a processor busy for so long
 //	GET /say?LINES     its name, after it has printed so many lines of 100 bytes
 //	GET /fail          500
 //	GET /sick          from now on it is sick
@@ -167,6 +168,7 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("/me", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, me) })
 	mux.HandleFunc("/healthz", a.health)
 	mux.HandleFunc("/slow", a.slow)
+	mux.HandleFunc("/burn", a.burn)
 	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getenv(r.URL.RawQuery)) })
 	mux.HandleFunc("/say", a.prints)
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
@@ -193,6 +195,17 @@ func (a *app) health(w http.ResponseWriter, _ *http.Request) {
 	if a.sick.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+}
+
+func (a *app) burn(w http.ResponseWriter, r *http.Request) {
+	lasts, err := time.ParseDuration(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for end := time.Now().Add(lasts); time.Now().Before(end); { //nolint:revive // that is the work
+	}
+	fmt.Fprint(w, a.name)
 }
 
 // prints does not answer before all that it prints was taken.
