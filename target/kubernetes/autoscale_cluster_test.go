@@ -44,25 +44,33 @@ func (s scaled) revision(version string) deploy.Revision {
 	return deploy.NewRevision("hello", s.env, image, nil)
 }
 
-// bounds are the fewest and the most replicas of a revision's autoscaler, and how
-// many its Deployment has: "1-4: 3".
-func (s scaled) bounds(r deploy.Revision) string {
-	s.Helper()
-	name := "hello-peak-" + r.ID
-	d, err := s.kube.AppsV1().Deployments(s.namespace).Get(s.ctx, name, metav1.GetOptions{})
+// bounds are the fewest and the most replicas of the autoscaler of a Deployment, and
+// how many that has: "1-4: 3".
+func (l *lab) bounds(name string) string {
+	l.Helper()
+	d, err := l.kube.AppsV1().Deployments(l.namespace).Get(l.Context(), name, metav1.GetOptions{})
 	if err != nil {
-		s.Fatal(err)
+		l.Fatal(err)
 	}
-	a, err := s.kube.AutoscalingV2().HorizontalPodAutoscalers(s.namespace).Get(s.ctx, name, metav1.GetOptions{})
+	a, err := l.kube.AutoscalingV2().HorizontalPodAutoscalers(l.namespace).Get(l.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Sprintf("none: %d", *d.Spec.Replicas)
 	}
 	return fmt.Sprintf("%d-%d: %d", *a.Spec.MinReplicas, a.Spec.MaxReplicas, *d.Spec.Replicas)
 }
 
+// scale is what an autoscaler does to a Deployment.
+func (l *lab) scale(name string, replicas int32) {
+	l.Helper()
+	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: l.namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	if _, err := l.kube.AppsV1().Deployments(l.namespace).UpdateScale(l.Context(), name, to, metav1.UpdateOptions{FieldManager: "kube-controller-manager"}); err != nil {
+		l.Fatal(err)
+	}
+}
+
 func (s scaled) is(r deploy.Revision, want string) {
 	s.Helper()
-	if got := s.bounds(r); got != want {
+	if got := s.bounds("hello-peak-" + r.ID); got != want {
 		s.Errorf("the autoscaler of %s is %q, want %q", r, got, want)
 	}
 }
@@ -86,9 +94,7 @@ func TestReplicasThatFollowTheirLoad(t *testing.T) {
 	s.must(s.target.Switch(s.ctx, a))
 	s.is(a, "1-4: 1")
 
-	peak := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "hello-peak-" + a.ID, Namespace: s.namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: 3}}
-	_, err := s.kube.AppsV1().Deployments(s.namespace).UpdateScale(s.ctx, peak.Name, peak, metav1.UpdateOptions{FieldManager: "kube-controller-manager"})
-	s.must(err)
+	s.scale("hello-peak-"+a.ID, 3)
 	s.must(s.target.Start(s.ctx, b))
 	s.is(b, "none: 1")
 	s.must(s.target.Switch(s.ctx, b))
@@ -100,18 +106,23 @@ func TestReplicasThatFollowTheirLoad(t *testing.T) {
 		t.Errorf("%d replicas are ready", running.Ready())
 	}
 
+	// It is going back at a higher peak: what is gone back to gets as many.
+	s.scale("hello-peak-"+b.ID, 4)
+	s.must(s.target.Switch(s.ctx, a))
+	s.is(a, "4-4: 4")
+	s.must(s.target.Switch(s.ctx, b))
+	s.is(b, "3-4: 4")
+
 	if err := s.target.Retire(s.ctx, b); err == nil || !strings.Contains(err.Error(), "users are sent to") {
 		t.Errorf("what is live was to be retired: %v", err)
 	}
-	none := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "hello-peak-" + a.ID, Namespace: s.namespace}}
-	_, err = s.kube.AppsV1().Deployments(s.namespace).UpdateScale(s.ctx, none.Name, none, metav1.UpdateOptions{FieldManager: "somebody"})
-	s.must(err)
+	s.scale("hello-peak-"+a.ID, 0)
 	s.noneServe(a)
 	if err := s.target.Switch(s.ctx, a); err == nil || !strings.Contains(err.Error(), "no replica of") || deploy.HintOf(err) == "" {
 		t.Errorf("users were to go to nobody: %v", err)
 	}
 	s.must(s.target.Retire(s.ctx, a))
-	s.is(b, "1-4: 3")
+	s.is(b, "1-4: 4")
 }
 
 // noneServe waits until the Service of a revision leads nowhere.

@@ -316,7 +316,7 @@ func ofRevision(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.
 	if err != nil {
 		return nil, err
 	}
-	if d != nil && (!settled || scaled(d, r)) {
+	if d != nil && (!settled || scaled(d, r) || b != nil && b.Scaling() != nil) {
 		made.Spec.Replicas = nil
 	}
 	if fence := p.Fence(r); fence != nil {

@@ -330,9 +330,14 @@ func TestManifests(t *testing.T) {
 }
 
 // grant gives the lab's login what these manifests need besides.
-func (s *site) grant(t *testing.T) {
+func (s *site) grant(t *testing.T) { s.grantFor(t, access.Needs{Routes: true}) }
+
+// grantScaling is grant, with an autoscaler in the manifests.
+func (s *site) grantScaling(t *testing.T) { s.grantFor(t, access.Needs{Routes: true, Scaling: true}) }
+
+func (s *site) grantFor(t *testing.T, needs access.Needs) {
 	t.Helper()
-	may := access.Least(s.namespace, access.Needs{Routes: true})
+	may := access.Least(s.namespace, needs)
 	may = append(may, access.Gateway("default", "gateway"))
 	s.kubeconfig = clustertest.KubeconfigFor(t, s.namespace, may)
 }
@@ -340,14 +345,21 @@ func (s *site) grant(t *testing.T) {
 // before is what somebody has applied with kubectl.
 func (s *site) before(t *testing.T) {
 	t.Helper()
-	image := targettest.Push(t, targettest.Image(t, "-name", "old"), s.repository(), "old")
+	s.standing(t)
 	labels := map[string]string{"app": "web"}
 	_, err := s.kube.CoreV1().Services(s.namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: labels},
 		Spec:       corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Name: "http", Port: 8080, TargetPort: intstr.FromString("http")}}},
 	}, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"})
 	must(t, err)
-	_, err = s.kube.AppsV1().Deployments(s.namespace).Create(t.Context(), &appsv1.Deployment{
+}
+
+// standing is the Deployment of that.
+func (s *site) standing(t *testing.T) {
+	t.Helper()
+	image := targettest.Push(t, targettest.Image(t, "-name", "old"), s.repository(), "old")
+	labels := map[string]string{"app": "web"}
+	_, err := s.kube.AppsV1().Deployments(s.namespace).Create(t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: labels},
 		Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},

@@ -104,20 +104,20 @@ func unlike(step deploy.Percent, replicas int) string {
 	return text + fmt.Sprintf("; a gateway makes it %s", step)
 }
 
-// splitByReplicas is Split without a gateway.
-func (t *Target) splitByReplicas(ctx context.Context, r deploy.Revision, share deploy.Percent) error {
+// splitByReplicas is Split without a gateway, and gives back what the traffic was.
+func (t *Target) splitByReplicas(ctx context.Context, r deploy.Revision, share deploy.Percent) (objects.Traffic, error) {
 	f, err := t.front.read(ctx)
 	switch {
 	case err != nil:
-		return err
+		return f, err
 	case f.Live == "" || f.Live == r.ID || share == 0 || share == 100:
 		return t.move(ctx, r, candidacy(r, share, 0))
 	}
 	s, err := t.sides(ctx, f.Live, r.ID)
 	if err != nil {
-		return err
+		return f, err
 	}
-	return s.divide(ctx, nearest(share, ready(s.candidate), ready(s.live)))
+	return f, s.divide(ctx, nearest(share, ready(s.candidate), ready(s.live)))
 }
 
 // sides are the pods that users can be sent to.

@@ -112,23 +112,29 @@ func (t *Target) turn(ctx context.Context, r deploy.Revision, b deploy.Batch) (t
 			n.live, n.lives = &other, replicasOf(d)
 		}
 	}
-	return n.unscaled(), nil
+	return t.unscaled(ctx, n)
 }
 
 // unscaled leaves the number of replicas to what follows their load: the batch is
 // then a share of the users, and no more of either side is ended than of one that
 // has none.
-func (n turn) unscaled() turn {
-	live := n.live != nil && deploy.AutoscaleOf(n.live.Config) != nil
-	candidate := deploy.AutoscaleOf(n.candidate.Config)
-	if n.scaled = live || candidate != nil; live {
+func (t *Target) unscaled(ctx context.Context, n turn) (turn, error) {
+	var live *deploy.Autoscale
+	candidate, err := t.scaling(ctx, n.candidate)
+	if err == nil && n.live != nil {
+		live, err = t.scaling(ctx, *n.live)
+	}
+	if err != nil {
+		return n, err
+	}
+	if n.scaled = live != nil || candidate != nil; live != nil {
 		n.batch.Live = max(n.batch.Live, n.lives)
 	}
 	if candidate != nil && n.batch.Serving > 0 {
 		part := int(math.Ceil(n.batch.Share().Fraction() * float64(n.lives)))
 		n.batch.Candidate = max(n.batch.Candidate, n.candidates, candidate.Within(part))
 	}
-	return n
+	return n, nil
 }
 
 // rounding is more than what a share may have lost by being written down.

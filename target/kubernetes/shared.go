@@ -292,6 +292,9 @@ func (t *Target) provideSet(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	// First of all: what is refused has to change nothing.
+	if err := t.tryAutoscaler(ctx, r); err != nil {
+		return err
+	}
 	if err := t.bring(ctx, r); err != nil {
 		return err
 	}
@@ -308,25 +311,4 @@ func (t *Target) inNamespace(ctx context.Context) error {
 		return t.makeNamespace(ctx, err)
 	}
 	return err
-}
-
-// aim leads the autoscaler of a user's manifests, where they have one, to the
-// revision that has just got the users.
-func (t *Target) aim(ctx context.Context, r deploy.Revision) error {
-	b, err := t.bundle(ctx, r)
-	if err != nil || b == nil || b.App.Autoscaler == nil {
-		return err
-	}
-	all, options, err := t.Applied(ctx, r)
-	if err != nil {
-		return err
-	}
-	for _, o := range all {
-		if o.GroupVersionKind() == b.App.Autoscaler.GroupVersionKind() && o.GetName() == b.App.Autoscaler.GetName() {
-			if _, err := t.applier.Apply(ctx, []*unstructured.Unstructured{o}, options); err != nil {
-				return fmt.Errorf("lead the autoscaler %s to %s: %w", o.GetName(), r, err)
-			}
-		}
-	}
-	return nil
 }

@@ -155,11 +155,7 @@ var errNotStarted = errors.New("it is not started")
 
 // Switch gives a started revision all users in one write.
 func (t *Target) Switch(ctx context.Context, r deploy.Revision) error {
-	err := t.switchTo(ctx, r)
-	if err == nil {
-		err = t.aim(ctx, r)
-	}
-	return t.ended(ctx, err, "switch %s to %s", t, r)
+	return t.ended(ctx, t.switchTo(ctx, r), "switch %s to %s", t, r)
 }
 
 func (t *Target) switchTo(ctx context.Context, r deploy.Revision) error {
@@ -169,23 +165,26 @@ func (t *Target) switchTo(ctx context.Context, r deploy.Revision) error {
 	if err := t.manned(ctx, r.ID); err != nil {
 		return err
 	}
-	return t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
+	before, err := t.move(ctx, r, func(f objects.Traffic) (objects.Traffic, error) { return f.Switch(r.ID), nil })
+	if err != nil {
+		return err
+	}
+	return t.reinforce(ctx, r, before, r.ID)
 }
 
-// move changes the traffic of a revision that runs.
-func (t *Target) move(ctx context.Context, r deploy.Revision, f func(objects.Traffic) (objects.Traffic, error)) error {
+// move changes the traffic of a revision that runs, and gives back what it was.
+func (t *Target) move(ctx context.Context, r deploy.Revision, f func(objects.Traffic) (objects.Traffic, error)) (before objects.Traffic, err error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return before, context.Cause(ctx)
 	}
 	d, err := t.deployment(ctx, r.ID)
 	switch {
 	case err != nil:
-		return err
+		return before, err
 	case d == nil:
-		return errNotStarted
+		return before, errNotStarted
 	}
-	_, err = t.front.change(ctx, f)
-	return err
+	return t.front.change(ctx, f)
 }
 
 // Split gives the candidate a share of the users in one write, and returns when
@@ -211,10 +210,15 @@ func (t *Target) split(ctx context.Context, r deploy.Revision, share, baseline d
 			return err
 		}
 	}
+	divide := func() (objects.Traffic, error) { return t.move(ctx, r, candidacy(r, share, baseline)) }
 	if t.place.Cluster.Gateway == nil {
-		return t.splitByReplicas(ctx, r, share)
+		divide = func() (objects.Traffic, error) { return t.splitByReplicas(ctx, r, share) }
 	}
-	return t.move(ctx, r, candidacy(r, share, baseline))
+	before, err := divide()
+	if err != nil || share >= before.Share {
+		return err
+	}
+	return t.reinforce(ctx, r, before, before.Live)
 }
 
 // candidacy gives a candidate and its baseline their shares.

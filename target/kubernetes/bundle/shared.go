@@ -12,7 +12,8 @@ import (
 )
 
 // Applied are the objects that a set is applied as, with the users where they are:
-// all but the app's workload, which each revision has of its own. Containers with
+// all but the app's workload and its autoscaler, which each revision has of its own.
+// Containers with
 // an image of the app's repository, or of that which is written for the app's own
 // container, get that of the revision. What decides who has
 // the users is kept: the Service is without its selector, the route has the
@@ -39,9 +40,7 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic, 
 			}
 			o = led
 		case b.App.Autoscaler:
-			if err := aim(o, p, r, t); err != nil {
-				return nil, err
-			}
+			continue
 		}
 		all = append(all, o)
 	}
@@ -59,16 +58,6 @@ func keepPorts(service *unstructured.Unstructured, live *Bundle) error {
 		return err
 	}
 	return unstructured.SetNestedSlice(service.Object, ports, "spec", "ports")
-}
-
-// aim leads an autoscaler to the workload of the live revision, or to the first
-// one there ever is.
-func aim(o *unstructured.Unstructured, p objects.Place, r deploy.Revision, t objects.Traffic) error {
-	id := t.Live
-	if id == "" {
-		id = r.ID
-	}
-	return unstructured.SetNestedField(o.Object, p.Name(id), "spec", "scaleTargetRef", "name")
 }
 
 // Service is a revision's own, by which routes send users to it: with the ports of

@@ -4,11 +4,29 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
+
+// KindScaledObject is KEDA's kind of autoscaler, which keeps a
+// HorizontalPodAutoscaler by itself.
+const KindScaledObject = "ScaledObject"
+
+// FloorOf is the field in the specification of a kind of autoscaler that says below
+// how many replicas it does not go.
+func FloorOf(kind string) string {
+	if kind == KindScaledObject {
+		return "minReplicaCount"
+	}
+	return "minReplicas"
+}
+
+// OwnedBy has an object end with the Deployment of a revision, by the name and the
+// UID of that.
+func OwnedBy(name string, deployment types.UID) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: name, UID: deployment}}
+}
 
 // Autoscaler lets the number of a revision's pods follow their load, between floor
 // and what the revision asks for at most; a floor outside of its bounds is brought
@@ -20,9 +38,7 @@ func (p Place) Autoscaler(r deploy.Revision, floor int, deployment types.UID) *a
 		return nil
 	}
 	meta := p.meta(p.Name(r.ID), p.labelsOf(r))
-	meta.OwnerReferences = []metav1.OwnerReference{{
-		APIVersion: "apps/v1", Kind: "Deployment", Name: p.Name(r.ID), UID: deployment,
-	}}
+	meta.OwnerReferences = OwnedBy(p.Name(r.ID), deployment)
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"},
 		ObjectMeta: meta,
@@ -41,18 +57,4 @@ func (p Place) Autoscaler(r deploy.Revision, floor int, deployment types.UID) *a
 			}},
 		},
 	}
-}
-
-// Retarget points a HorizontalPodAutoscaler of somebody's own manifests from one
-// workload to another of the same kind, and changes nothing else in it. It reports
-// whether the autoscaler was about that workload; where it was not, it is left as
-// it is.
-func Retarget(autoscaler *unstructured.Unstructured, kind, from, to string) bool {
-	at := []string{"spec", "scaleTargetRef"}
-	ref, found, err := unstructured.NestedMap(autoscaler.Object, at...)
-	if err != nil || !found || ref["kind"] != kind || ref["name"] != from {
-		return false
-	}
-	ref["name"] = to
-	return unstructured.SetNestedMap(autoscaler.Object, ref, at...) == nil
 }

@@ -181,43 +181,6 @@ func TestAutoscalersStayWithinTheirBounds(t *testing.T) {
 	}
 }
 
-func TestRetargetChangesNothingElse(t *testing.T) {
-	const text = `
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: hello}
-spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: hello}
-  minReplicas: 2
-  maxReplicas: 9
-  behavior: {scaleDown: {stabilizationWindowSeconds: 60}}
-`
-	read := func() *unstructured.Unstructured {
-		o := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
-			t.Fatal(err)
-		}
-		return o
-	}
-	for _, other := range [][2]string{{"Deployment", "hell"}, {"StatefulSet", "hello"}} {
-		o := read()
-		if objects.Retarget(o, other[0], other[1], "new") || canonical(t, o.Object) != canonical(t, read().Object) {
-			t.Errorf("it was not about %v, and is %v", other, o.Object)
-		}
-	}
-	o := read()
-	if !objects.Retarget(o, "Deployment", "hello", "hello-new") {
-		t.Fatal("it is about another one")
-	}
-	want := strings.Replace(text, "kind: Deployment, name: hello", "kind: Deployment, name: hello-new", 1)
-	if diff := cmp.Diff(canonical(t, want), canonical(t, o.Object)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if objects.Retarget(&unstructured.Unstructured{Object: map[string]any{"spec": "none"}}, "Deployment", "hello", "new") {
-		t.Error("what is none was retargeted")
-	}
-}
-
 const othersRoute = `
 metadata: {name: hello-production, namespace: shop, annotations: {slipway.dev/host: old.example.com, mine: kept}}
 spec:
