@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -33,9 +32,9 @@ func (t *Target) mayScale(r deploy.Revision) bool {
 	return t.place.Cluster.Autoscale != nil || r.Config.Settings[deploy.SettingManifests] != ""
 }
 
-// scaling is between which numbers of replicas a revision's autoscaler goes; nil
+// bounds are between which numbers of replicas a revision's autoscaler goes; nil
 // where their number is fixed.
-func (t *Target) scaling(ctx context.Context, r deploy.Revision) (*deploy.Autoscale, error) {
+func (t *Target) bounds(ctx context.Context, r deploy.Revision) (*deploy.Autoscale, error) {
 	b, err := t.bundle(ctx, r)
 	if err != nil || b == nil {
 		return deploy.AutoscaleOf(r.Config), err
@@ -98,7 +97,7 @@ func (t *Target) bear(ctx context.Context, d *appsv1.Deployment, replicas int, b
 	if err != nil {
 		return err
 	}
-	a, err := t.scaling(ctx, r)
+	a, err := t.bounds(ctx, r)
 	if err != nil || a == nil {
 		return err
 	}
@@ -155,8 +154,7 @@ func (t *Target) autoscaler(ctx context.Context, r deploy.Revision, floor int, d
 	if a == nil {
 		return nil, nil //nolint:nilnil // none is an answer
 	}
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
-	return &unstructured.Unstructured{Object: fields}, err
+	return plain(a)
 }
 
 // tryAutoscaler has the cluster check the autoscaler of a user's manifests, which is
@@ -224,7 +222,7 @@ func (t *Target) reinforce(ctx context.Context, r deploy.Revision, before object
 	if err != nil {
 		return err
 	}
-	a, err := t.scaling(ctx, back)
+	a, err := t.bounds(ctx, back)
 	if err != nil || a == nil {
 		return err
 	}
@@ -265,7 +263,7 @@ func (t *Target) relax(ctx context.Context, gone deploy.Revision) error {
 	if err != nil {
 		return err
 	}
-	a, err := t.scaling(ctx, live)
+	a, err := t.bounds(ctx, live)
 	if err != nil || a == nil {
 		return err
 	}

@@ -24,7 +24,7 @@ spec:
 
 // With an autoscaler in a user's own manifests, what takes over has as many replicas
 // as what it takes over from, be that of Slipway or not, and what is gone back to has
-// what it had; each version has the autoscaler for itself, which drift leaves alone.
+// what it had; each version has the autoscaler for itself, of which drift tells what others change.
 func TestAutoscalerOfManifests(t *testing.T) {
 	t.Parallel()
 	s := newLab(t).site()
@@ -73,6 +73,13 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	must(t, err)
 	d.record(deploy.Record{Version: state.Record.Version, Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v2, Previous: v1})
 	d.target = s.later(t)
+	d.expects()
+	of := "shop-production-" + v2.ID
+	d.edit("Autoscaler", of, "kubectl-edit", `{"spec":{"maxReplicas":9}}`)
+	d.expects(`HorizontalPodAutoscaler ` + of + `: .spec.maxReplicas was changed by "kubectl-edit" (Update): 4 is now 9`)
+	_, err = d.repair(nil)
+	d.do(err)
+	s.bound(v2, "1-4: 4")
 	d.expects()
 }
 

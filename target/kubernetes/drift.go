@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	numbers "k8s.io/apimachinery/pkg/util/json" // keeps integers as such
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
@@ -364,7 +365,7 @@ func plain(o any) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("write down an object: %w", err)
 	}
 	u := &unstructured.Unstructured{}
-	if err := json.Unmarshal(text, &u.Object); err != nil {
+	if err := numbers.Unmarshal(text, &u.Object); err != nil {
 		return nil, fmt.Errorf("write down an object: %w", err)
 	}
 	bare(u.Object)

@@ -29,7 +29,11 @@ func (t *Target) scaling(ctx context.Context, l left, client *apply.Client) (fam
 // got users. It gives those whose Deployment is not there.
 func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.Difference, err error) {
 	for _, r := range l.revisions() {
-		if deploy.AutoscaleOf(r.Config) == nil {
+		a, err := t.bounds(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil {
 			continue
 		}
 		d, err := t.deployment(ctx, r.ID)
@@ -57,25 +61,28 @@ func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.D
 // for one that has not got any users yet. In the middle of a rollout it goes no lower
 // than what users were moved with, within what the revision asks for.
 func (t *Target) scaler(ctx context.Context, l left, r deploy.Revision, d *appsv1.Deployment) (*unstructured.Unstructured, error) {
-	now, err := t.kube.AutoscalingV2().HorizontalPodAutoscalers(t.place.Namespace).Get(ctx, t.place.Name(r.ID), metav1.GetOptions{})
-	if err != nil && !absent(err) {
-		return nil, err
-	}
-	missing, floor, uid := err != nil, r.Config.Replicas, types.UID("")
-	if missing && r.ID == l.traffic.Candidate && l.traffic.Share == 0 {
-		return nil, nil // it gets one with its users
-	}
+	uid := types.UID("")
 	if d != nil {
 		uid = d.UID
 	}
-	switch {
-	case l.settled, missing && d == nil:
-	case missing:
-		floor = replicasOf(d)
-	case now.Spec.MinReplicas != nil:
-		floor = int(*now.Spec.MinReplicas)
+	fewest, err := t.autoscaler(ctx, r, 0, uid)
+	if err != nil {
+		return nil, err
 	}
-	return plain(t.place.Autoscaler(r, floor, uid))
+	now, err := t.autoscalers(fewest).Get(ctx, fewest.GetName(), metav1.GetOptions{})
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	missing := err != nil
+	switch {
+	case missing && r.ID == l.traffic.Candidate && l.traffic.Share == 0:
+		return nil, nil // it gets one with its users
+	case l.settled, missing && d == nil:
+		return fewest, nil
+	case missing:
+		return t.autoscaler(ctx, r, replicasOf(d), uid)
+	}
+	return t.autoscaler(ctx, r, floorOf(now), uid)
 }
 
 // restoreScalers puts autoscalers back, once the Deployments are there with which

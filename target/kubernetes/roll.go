@@ -120,9 +120,9 @@ func (t *Target) turn(ctx context.Context, r deploy.Revision, b deploy.Batch) (t
 // has none.
 func (t *Target) unscaled(ctx context.Context, n turn) (turn, error) {
 	var live *deploy.Autoscale
-	candidate, err := t.scaling(ctx, n.candidate)
+	candidate, err := t.bounds(ctx, n.candidate)
 	if err == nil && n.live != nil {
-		live, err = t.scaling(ctx, *n.live)
+		live, err = t.bounds(ctx, *n.live)
 	}
 	if err != nil {
 		return n, err
