@@ -3,7 +3,6 @@ package kubernetes_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -138,7 +137,6 @@ func (s scaled) burn(rate int) *load {
 	ctx, stop := context.WithCancel(s.ctx)
 	l := &load{scaled: s, stop: stop}
 	s.Cleanup(stop)
-	client := &http.Client{Transport: s.users, Timeout: 30 * time.Second}
 	l.all.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
 		defer tick.Stop()
@@ -147,19 +145,21 @@ func (s scaled) burn(rate int) *load {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				l.all.Go(func() {
-					l.note(ask(context.WithoutCancel(ctx), client, "http://peak."+s.namespace+".localhost/burn?10ms"))
-				})
+				l.all.Go(l.request)
 			}
 		}
 	})
 	return l
 }
 
-func (l *load) note(err error) {
+// request is one of them, which is not broken off by the end.
+func (l *load) request() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), 30*time.Second)
+	defer cancel()
+	status, body, err := ask(ctx, l.users, "http://peak."+l.namespace+".localhost/burn?10ms", "")
 	l.asked.Add(1)
-	if err != nil && l.failed.Add(1) == 1 {
-		l.why.Store(err.Error())
+	if lost := err != nil || status != http.StatusOK; lost && l.failed.Add(1) == 1 {
+		l.why.Store(fmt.Sprintf("status %d, %q, %v", status, body, err))
 	}
 }
 
@@ -174,20 +174,4 @@ func (l *load) end() {
 	if l.asked.Load() < 100 {
 		l.Errorf("only %d requests were made", l.asked.Load())
 	}
-}
-
-func ask(ctx context.Context, client *http.Client, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d: %v", res.StatusCode, err)
-	}
-	return nil
 }
