@@ -203,11 +203,8 @@ func (t *Target) setFloor(ctx context.Context, autoscaler *unstructured.Unstruct
 // needed that they came from, where these had become more meanwhile. It is done
 // after users were moved, and nobody waits for it: going back is one write.
 func (t *Target) reinforce(ctx context.Context, r deploy.Revision, before objects.Traffic, to string) error {
-	from, share := before.Live, deploy.Percent(100)
-	if to == before.Live {
-		from, share = before.Candidate, before.Share
-	}
-	if !t.mayScale(r) || from == "" || to == "" || from == to || share <= 0 || to == before.Candidate {
+	from, share := leftBy(before, to)
+	if from == "" || !t.mayScale(r) {
 		return nil
 	}
 	left, err := t.deployment(ctx, from)
@@ -218,19 +215,39 @@ func (t *Target) reinforce(ctx context.Context, r deploy.Revision, before object
 	if err != nil || d == nil {
 		return err
 	}
-	back, err := objects.RevisionOf(d)
+	return t.raise(ctx, d, needed(replicasOf(left), share))
+}
+
+// leftBy is from which revision users go back to another one, and what share of
+// them it had; none where they do not go back.
+func leftBy(before objects.Traffic, to string) (from string, share deploy.Percent) {
+	switch {
+	case to == "" || to == before.Candidate:
+		return "", 0
+	case to != before.Live:
+		return before.Live, 100
+	case before.Share > 0:
+		return before.Candidate, before.Share
+	}
+	return "", 0
+}
+
+// raise brings a revision to so many replicas, within its own bounds, without
+// waiting for them.
+func (t *Target) raise(ctx context.Context, d *appsv1.Deployment, replicas int) error {
+	r, err := objects.RevisionOf(d)
 	if err != nil {
 		return err
 	}
-	a, err := t.bounds(ctx, back)
+	a, err := t.bounds(ctx, r)
 	if err != nil || a == nil {
 		return err
 	}
-	replicas := a.Within(needed(replicasOf(left), share))
+	replicas = a.Within(replicas)
 	if replicas <= replicasOf(d) {
 		return nil
 	}
-	if err := t.scale(ctx, to, replicas); err != nil {
+	if err := t.scale(ctx, r.ID, replicas); err != nil {
 		return err
 	}
 	return t.floor(ctx, d, replicas)
