@@ -17,6 +17,8 @@ import (
 	"github.com/slipway-ci/slipway/internal/clustertest"
 )
 
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
 // cluster is the real one that these tests work on, in a namespace of their own.
 type cluster struct {
 	*testing.T

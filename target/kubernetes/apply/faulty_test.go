@@ -101,6 +101,7 @@ func TestEveryPassingAnswerIsOutlasted(t *testing.T) {
 		{http.StatusGatewayTimeout, "Timeout"},
 	} {
 		t.Run(fmt.Sprint(fault.code), func(t *testing.T) {
+			t.Parallel()
 			c := open(t)
 			direct := c.client
 			once := &sometimes{seen: map[string]bool{}}

@@ -30,6 +30,8 @@ import (
 	"github.com/slipway-ci/slipway/target/targettest"
 )
 
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
 // patience bounds whatever a test waits for.
 const patience = 4 * time.Minute
 
