@@ -41,11 +41,7 @@ func (w *Work) openDrifters(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", env.Name, err)
 		}
-		_, is := target.(deploy.Drifter)
-		if !is && env.Target.Cluster.Rollout != "" {
-			return deploy.Usage("name others: slipway drift ENVIRONMENT", "%s is driven by Argo Rollouts, whose controller keeps it as its Rollout says: drift is not told there", env.Name)
-		}
-		if !is {
+		if _, is := target.(deploy.Drifter); !is {
 			unable = append(unable, env.Name)
 			continue
 		}

@@ -68,6 +68,9 @@ func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Envi
 	if err := s.bundled(ctx, t, env); err != nil {
 		return nil, err
 	}
+	if driven := t.Driven(); driven != nil {
+		return driven, nil
+	}
 	if s.placed == nil {
 		s.placed = map[string]*kubernetes.Target{}
 	}
@@ -84,8 +87,6 @@ func (s *session) bundled(ctx context.Context, t *kubernetes.Target, env deploy.
 		return nil
 	case b == nil:
 		return t.Recall(ctx)
-	case b.Rollout():
-		return deploy.Usage("make a Deployment of it", "%s/%s: a Rollout is not driven yet", b.App.Workload.GetKind(), b.App.Workload.GetName())
 	}
 	return t.Use(b)
 }

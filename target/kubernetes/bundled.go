@@ -106,8 +106,12 @@ func (t *Target) stand(f objects.Front) {
 // object: nobody could give users from one to the other in one write.
 func (t *Target) moved(ctx context.Context) error {
 	before, err := t.frontOf(ctx)
-	if err != nil || before.Service == t.place.Front.Service && before.Route == t.place.Front.Route {
+	now := t.place.Front
+	if err != nil || before.Service == now.Service && before.Route == now.Route && before.Rollout == now.Rollout {
 		return err
+	}
+	if before.Rollout != "" {
+		return t.movedFrom(ctx, before.Rollout)
 	}
 	old := &Target{Client: t.Client, place: t.place, bundles: t.bundles}
 	if old.place.Cluster.Gateway == t.place.Front.Gateway {
@@ -122,7 +126,20 @@ func (t *Target) moved(ctx context.Context) error {
 		"users come to %s by %s, and what is to be released brings them in by %s", t, named(old.place), named(t.place))
 }
 
+// movedFrom refuses to bring a version in beside one that a Rollout runs.
+func (t *Target) movedFrom(ctx context.Context, rollout string) error {
+	s, err := t.spoken(ctx)
+	if err != nil || s.Live == nil {
+		return err
+	}
+	return deploy.Usage("give the Rollout its old name; or remove it, and with it the environment's ConfigMap "+t.place.State()+", which ends it for its users",
+		"users come to %s by the Rollout %s, and what is to be released brings them in by %s", t, rollout, named(t.place))
+}
+
 func named(p objects.Place) string {
+	if p.Front.Rollout != "" {
+		return "the Rollout " + p.Front.Rollout
+	}
 	text := "the Service " + p.EntryName()
 	if p.Cluster.Gateway != nil {
 		text += " and the HTTPRoute " + p.RouteName()

@@ -43,9 +43,10 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// The resources of the Gateway API.
+// The resources of the Gateway API, and of Argo Rollouts.
 var (
 	routes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
 	gateways = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
 )
 

@@ -117,6 +117,11 @@ func (t *Target) undone(ctx context.Context, before []deploy.Difference) []deplo
 	if err != nil {
 		return nil
 	}
+	return without(before, after)
+}
+
+// without are those differences that are not among others.
+func without(before, after []deploy.Difference) []deploy.Difference {
 	return slices.DeleteFunc(before, func(d deploy.Difference) bool {
 		return slices.ContainsFunc(after, func(a deploy.Difference) bool { return a.Object == d.Object && a.Field == d.Field })
 	})

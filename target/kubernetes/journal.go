@@ -19,6 +19,8 @@ const (
 	keySignal  = "signal"
 	// keyFront is the objects.Front of the version that was brought in last.
 	keyFront = "front"
+	// keySpec is what a Rollout that others apply was released as.
+	keySpec = "rollout"
 )
 
 // historyLimit is how many settled records are kept, with the secrets that they
@@ -159,13 +161,33 @@ func (t *Target) forget(ctx context.Context) {
 	}
 }
 
+// spoken is the state by which it is decided what is in use. Of a Rollout the
+// journal alone says it: its controller keeps what it may go back to.
+func (t *Target) spoken(ctx context.Context) (deploy.State, error) {
+	if t.place.Front.Rollout == "" {
+		return t.state(ctx)
+	}
+	var s deploy.State
+	if err := t.Remember(ctx, &s); err != nil {
+		return s, err
+	}
+	live := s.Record.Previous
+	if s.Record.Outcome == deploy.Promoted {
+		live = s.Record.Candidate
+	}
+	if !live.IsZero() {
+		s.Live = &live
+	}
+	return s, nil
+}
+
 func (t *Target) forgetSecrets(ctx context.Context) error {
 	api := t.kube.CoreV1().Secrets(t.place.Namespace)
 	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: t.place.Select()})
 	if err != nil || len(list.Items) == 0 {
 		return err
 	}
-	s, err := t.state(ctx)
+	s, err := t.spoken(ctx)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,12 @@ func (t *Target) Applied(ctx context.Context, r deploy.Revision) ([]*unstructure
 	if err != nil || b == nil {
 		return nil, apply.Options{}, err
 	}
+	if b.Rollout() {
+		options := t.applying()
+		all, yield, err := driving{t}.conceded(ctx, b, r)
+		options.Yield = yield
+		return all, options, err
+	}
 	traffic, err := t.front.read(ctx)
 	if err != nil {
 		return nil, apply.Options{}, err
@@ -80,12 +86,7 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) err
 		return err
 	}
 	result, err := t.applier.Apply(ctx, all, options)
-	for _, warning := range result.Warnings {
-		t.log.Warn("the cluster warns of the manifests", "warning", warning)
-	}
-	for _, taken := range result.Taken {
-		t.log.Warn("taken over", "field", taken.String())
-	}
+	t.tell(result)
 	if err != nil {
 		return fmt.Errorf("apply the manifests: %w", err)
 	}

@@ -82,7 +82,7 @@ func Driven(namespace string) []Permission {
 		group, resource string
 		verbs           []string
 	}{
-		{"argoproj.io", "rollouts", []string{"get", "list", "watch", "patch"}},
+		{"argoproj.io", "rollouts", []string{"get", "list", "watch", "update", "patch"}},
 		{"argoproj.io", "rollouts/status", []string{"patch"}},
 		{"apps", "replicasets", []string{"get", "list", "watch"}},
 		{"", "pods", []string{"get", "list", "watch"}},
@@ -94,6 +94,20 @@ func Driven(namespace string) []Permission {
 	} {
 		for _, verb := range of.verbs {
 			all = append(all, Permission{Verb: verb, Group: of.group, Resource: of.resource, Namespace: namespace})
+		}
+	}
+	return all
+}
+
+// DrivenSet are the permissions to drive a Rollout that is a part of a user's own
+// manifests, and to keep these: besides those of each kind in them, see Applied.
+func DrivenSet(namespace string) []Permission {
+	all := Driven(namespace)
+	for _, p := range slices.Concat(
+		Applied("argoproj.io", "rollouts", namespace), Applied("", "configmaps", namespace), Applied("", "secrets", namespace),
+	) {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
 	return all

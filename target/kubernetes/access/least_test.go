@@ -48,6 +48,7 @@ func TestTheDocumentHasTheRole(t *testing.T) {
 	want := between(string(is), "role", documented())
 	want = between(want, "gateway", "```yaml\n"+role("slipway", "gateways", Rules([]Permission{Gateway("gateways", "public")})["gateways"])+"```\n")
 	want = between(want, "driven", "```yaml\n"+role("slipway", "shop", Rules(Driven("shop"))["shop"])+"```\n")
+	want = between(want, "driven-set", "```yaml\n"+role("slipway", "shop", Rules(DrivenSet("shop"))["shop"])+"```\n")
 	want = between(want, "previews", "```yaml\n"+role("slipway-previews", "", Rules(previews())[""])+"```\n")
 	if *update {
 		if err := os.WriteFile(document, []byte(want), 0o600); err != nil {

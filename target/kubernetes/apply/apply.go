@@ -141,7 +141,7 @@ func (r *run) contested(ctx context.Context, o *unstructured.Unstructured, refus
 		return nil, nil, fmt.Errorf("%s was removed while it was applied: %w", ref, refused)
 	}
 	held := holders(ref, live, conflictCauses(refused))
-	held = slices.DeleteFunc(held, func(h Held) bool { return h.Manager == Manager })
+	held = slices.DeleteFunc(held, func(h Held) bool { return h.Manager == Manager || r.options.Yield != nil && r.options.Yield(h) })
 	if len(held) > 0 && !r.options.Force {
 		return nil, nil, &Conflict{Fields: held}
 	}
@@ -189,15 +189,43 @@ func (r *run) act(ctx context.Context) (Result, error) {
 	if err := r.client.enlist(ctx, r.entries(), r.options); err != nil {
 		return Result{}, err
 	}
-	for s, objects := range staged(r.objects) {
-		if err := conflicts(r.each(ctx, objects, r.applyOne)); err != nil {
-			return r.sorted(), err
-		}
-		if err := r.wait(ctx, stage(s), objects); err != nil {
+	first, last := r.divided()
+	if err := r.applyStaged(ctx, first); err != nil {
+		return r.sorted(), err
+	}
+	if r.options.BeforeLast != nil {
+		if err := r.options.BeforeLast(ctx); err != nil {
 			return r.sorted(), err
 		}
 	}
+	if err := r.applyStaged(ctx, last); err != nil {
+		return r.sorted(), err
+	}
 	return r.sorted(), r.client.enlist(ctx, r.entries(), r.options)
+}
+
+// divided are the objects without those that come last, and these.
+func (r *run) divided() (first, last []*unstructured.Unstructured) {
+	for _, o := range r.objects {
+		if r.options.Last != nil && r.options.Last(ReferenceOf(o)) {
+			last = append(last, o)
+			continue
+		}
+		first = append(first, o)
+	}
+	return first, last
+}
+
+func (r *run) applyStaged(ctx context.Context, all []*unstructured.Unstructured) error {
+	for s, objects := range staged(all) {
+		if err := conflicts(r.each(ctx, objects, r.applyOne)); err != nil {
+			return err
+		}
+		if err := r.wait(ctx, stage(s), objects); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) sorted() Result {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -28,6 +29,13 @@ type Options struct {
 	// Manager and have labels of their own: no owner's label and no inventory is
 	// expected of them, and Repair writes each of them in the same way, once.
 	Bare bool
+	// Yield says which fields Apply takes although others own them, without Force:
+	// those that others own on our behalf. Nil yields none.
+	Yield func(Held) bool
+	// Last says which objects Apply brings in after all others, and BeforeLast is
+	// called before it does. Both nil treat all alike.
+	Last       func(Reference) bool
+	BeforeLast func(context.Context) error
 	// Keep says what Prune leaves although the set has it not, such as Secrets that
 	// an older revision refers to. Nil keeps nothing.
 	Keep func(Reference) bool

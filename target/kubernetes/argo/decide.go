@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/slipway-ci/slipway/deploy"
 )
 
@@ -20,17 +22,15 @@ func (t *Target) Decided(ctx context.Context, e deploy.Environment) (deploy.Envi
 	if err := t.notOurs(e); err != nil {
 		return e, nil, err
 	}
-	r, err := t.get(ctx)
+	r, made, err := t.decisive(ctx)
 	if err != nil {
 		return e, nil, t.ended(ctx, err, "read %s", t)
-	}
-	if err := t.foreign(r); err != nil {
-		return e, nil, err
 	}
 	s, notes, err := derive(r, e.Strategy)
 	if err != nil {
 		return e, nil, err
 	}
+	notes = append(made, notes...)
 	e.Strategy = s
 	// How many replicas run is the Rollout's, and an autoscaler's: they are no part
 	// of what a revision is, and the controller waits for all of them.
@@ -38,13 +38,42 @@ func (t *Target) Decided(ctx context.Context, e deploy.Environment) (deploy.Envi
 	return e, notes, nil
 }
 
-// notOurs refuses what the Rollout's own template says.
+// decisive is the Rollout whose strategy is followed: the one that is brought in,
+// else the one that is there. The notes say what becomes of it.
+func (t *Target) decisive(ctx context.Context) (r *rollout, notes []string, err error) {
+	now, err := t.get(ctx)
+	if t.o.Set == nil || t.o.Set.Written() == nil {
+		if err == nil {
+			err = t.foreign(now)
+		}
+		return now, nil, err
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		notes = append(notes, fmt.Sprintf("the Rollout %s is not there yet: it is made, and what comes first has no steps", t.o.Name))
+	case err != nil:
+		return nil, nil, err
+	default:
+		if err := t.foreign(now); err != nil {
+			return nil, nil, err
+		}
+		if !t.ours(now) {
+			notes = append(notes, fmt.Sprintf("the Rollout %s is there already: it becomes what the manifests say", t.o.Name))
+		}
+	}
+	r, err = read(t.o.Set.Written())
+	return r, notes, err
+}
+
+// notOurs refuses what the Rollout's own template says. What it says itself of
+// variables is added to, where it is a part of manifests.
 func (t *Target) notOurs(e deploy.Environment) error {
 	c := e.Target.Cluster
 	var said []string
 	for what, is := range map[string]bool{
-		"env": len(e.Service.Env) > 0, "secrets": len(e.Service.Secrets) > 0, "gateway": c.Gateway != nil,
+		"env": t.o.Set == nil && len(e.Service.Env) > 0, "secrets": t.o.Set == nil && len(e.Service.Secrets) > 0, "gateway": c.Gateway != nil,
 		"pre-stop": c.PreStop != 0, "isolated": c.Isolated, "cpu": c.Pod.CPU != "", "memory": c.Pod.Memory != "", "user": c.Pod.User != "",
+		"replicas": c.Manifests != nil && c.Manifests.Replicas > 0, "autoscale": c.Autoscale != nil,
 	} {
 		if is {
 			said = append(said, what)

@@ -3,17 +3,11 @@ package argo_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -26,7 +20,6 @@ import (
 	"github.com/slipway-ci/slipway/rollout"
 	"github.com/slipway-ci/slipway/target/kubernetes"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
-	"github.com/slipway-ci/slipway/target/kubernetes/argo"
 	"github.com/slipway-ci/slipway/target/targettest"
 )
 
@@ -44,103 +37,21 @@ type lab struct {
 }
 
 var (
-	rollouts    = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
-	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+	services = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 )
 
-// newLab skips the test where there is no cluster, or no controller: its folder is
-// named by ARGO_ROLLOUTS, with the program rollouts-controller and its definitions
-// in crds.
+// newLab skips the test where there is no cluster, or no controller.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	config := clustertest.Config(t)
-	folder := os.Getenv("ARGO_ROLLOUTS")
-	switch {
-	case folder != "":
-	case os.Getenv("SLIPWAY_REQUIRE_ARGO_ROLLOUTS") != "":
-		t.Fatal("ARGO_ROLLOUTS does not name the controller's folder")
-	default:
-		t.Skip("no controller of Argo Rollouts: ARGO_ROLLOUTS does not name its folder")
-	}
-	admin, err := dynamic.NewForConfig(config)
+	admin, err := dynamic.NewForConfig(clustertest.Config(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &lab{admin: admin, namespace: clustertest.Namespace(t)}
-	l.define(t, filepath.Join(folder, "crds"))
-	l.control(t, filepath.Join(folder, "rollouts-controller"))
+	clustertest.Rollouts(t, l.namespace)
 	l.kubeconfig = clustertest.KubeconfigFor(t, l.namespace, access.Driven(l.namespace))
 	return l
-}
-
-// define has the cluster know Rollouts. The definitions stay: they are the whole
-// cluster's, and other tests may be at work.
-func (l *lab) define(t *testing.T, folder string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no definitions in %s: %v", folder, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := object(t, string(text))
-		_, err = l.admin.Resource(definitions).Create(t.Context(), o, metav1.CreateOptions{})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			t.Fatal(err)
-		}
-	}
-	l.until(t, "the cluster knows Rollouts", func() string {
-		_, err := l.admin.Resource(rollouts).Namespace(l.namespace).List(t.Context(), metav1.ListOptions{})
-		return fmt.Sprint(err)
-	}, func(said string) bool { return said == "<nil>" })
-}
-
-// control runs the controller, for this namespace alone, until the test ends.
-func (l *lab) control(t *testing.T, program string) {
-	t.Helper()
-	config := clustertest.Config(t)
-	path := os.Getenv("KUBECONFIG")
-	log, err := os.Create(filepath.Join(t.TempDir(), "controller.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(program, "--kubeconfig", path, "--namespaced", "--namespace", l.namespace, "--leader-elect=false",
-		"--metricsport", port(t), "--healthzPort", port(t), "--loglevel", "warn")
-	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	ended := make(chan struct{})
-	go func() { // the thread that starts it has to stay, or Pdeathsig comes early
-		started <- c.Start()
-		_ = c.Wait()
-		close(ended)
-	}()
-	if err := <-started; err != nil {
-		t.Fatalf("start %s for %s: %v", program, config.Host, err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		<-ended
-		_ = log.Close()
-		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("the controller said:\n%s", text[max(0, len(text)-4000):])
-		}
-	})
-}
-
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, p, _ := net.SplitHostPort(l.Addr().String())
-	return p
 }
 
 func object(t *testing.T, text string) *unstructured.Unstructured {
@@ -237,7 +148,7 @@ func (b *bench) environment() deploy.Environment {
 }
 
 // target is the environment as a process of its own would have it.
-func (b *bench) target() *argo.Target {
+func (b *bench) target() *kubernetes.Rollout {
 	b.Helper()
 	open, err := access.Open(b.Context(), access.Options{Files: []string{b.kubeconfig}})
 	if err != nil {
@@ -255,7 +166,7 @@ func (b *bench) target() *argo.Target {
 }
 
 // decided is the environment as the Rollout has it.
-func (b *bench) decided(t *argo.Target) deploy.Environment {
+func (b *bench) decided(t *kubernetes.Rollout) deploy.Environment {
 	b.Helper()
 	e, _, err := t.Decided(b.Context(), b.environment())
 	if err != nil {
@@ -278,7 +189,7 @@ func (b *bench) release(image deploy.Image, checks ...deploy.Check) rollout.Resu
 }
 
 // engine tells what it sees to the bench.
-func (b *bench) engine(t *argo.Target) *rollout.Engine {
+func (b *bench) engine(t *kubernetes.Rollout) *rollout.Engine {
 	b.events.target = t
 	return &rollout.Engine{Reporter: b.events}
 }

@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,20 +26,21 @@ const (
 	rivals = 20
 )
 
-// container is the app's in a template.
+// container is the app's in a template, which one that a set has brought says itself.
 func (t *Target) container(template *corev1.PodTemplateSpec) (*corev1.Container, error) {
 	all := template.Spec.Containers
+	name := cmp.Or(template.Annotations[objects.AnnotationContainer], t.o.Container)
 	var names []string
 	for i := range all {
-		if all[i].Name == t.o.Container || t.o.Container == "" && len(all) == 1 {
+		if all[i].Name == name || name == "" && len(all) == 1 {
 			return &all[i], nil
 		}
 		names = append(names, all[i].Name)
 	}
-	if t.o.Container == "" {
+	if name == "" {
 		return nil, deploy.Usage("name the app's: target: {kubernetes: {container: …}}; there are "+strings.Join(names, ", "), "%s has %d containers", t, len(all))
 	}
-	return nil, deploy.Usage("it has "+strings.Join(names, ", "), "%s has no container %q", t, t.o.Container)
+	return nil, deploy.Usage("it has "+strings.Join(names, ", "), "%s has no container %q", t, name)
 }
 
 // written is the revision that a template was set to; false where somebody else
@@ -214,6 +216,9 @@ func (t *Target) set(ctx context.Context, r deploy.Revision) (*rollout, error) {
 		if err != nil || wanted.ID == r.ID {
 			return now, err
 		}
+		if t.o.Set != nil {
+			return now, t.rewrite(ctx, r, all)
+		}
 		m, err := t.markFor(r, all)
 		if err != nil {
 			return nil, err
@@ -243,11 +248,7 @@ func (t *Target) write(ctx context.Context, now *rollout, m mark) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range containers {
-		if fields, is := c.(map[string]any); is && (fields["name"] == t.o.Container || t.o.Container == "") {
-			fields["image"] = m.Image
-		}
-	}
+	t.imageIn(containers, m.Image)
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": now.ResourceVersion},
 		"spec": map[string]any{"template": map[string]any{

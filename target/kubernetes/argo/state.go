@@ -1,6 +1,7 @@
 package argo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -9,10 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
 
-// facts are what State reads.
+// facts are what State reads. There is no rollout where none was released yet.
 type facts struct {
 	rollout *rollout
 	sets    sets
@@ -41,12 +43,14 @@ func (t *Target) state(ctx context.Context) (deploy.State, error) {
 	if err := group.Wait(); err != nil {
 		return s, err
 	}
-	t.fill(&s, f)
+	if f.rollout != nil {
+		t.fill(&s, f)
+	}
 	return s, nil
 }
 
 func (t *Target) facts(ctx context.Context) (f facts, err error) {
-	if f.rollout, err = t.get(ctx); err != nil {
+	if f.rollout, err = t.find(ctx); err != nil || f.rollout == nil {
 		return f, err
 	}
 	if f.rollout.Spec.Selector == nil {
@@ -70,7 +74,7 @@ func (t *Target) facts(ctx context.Context) (f facts, err error) {
 // fill says who has the users and what runs.
 func (t *Target) fill(s *deploy.State, f facts) {
 	live := f.sets.by(f.rollout.live())
-	if live != nil && !live.serves() {
+	if live != nil && (!live.serves() || t.unborn(f.rollout, live, s.Record)) {
 		live = nil
 	}
 	wanted := t.wanted(f)
@@ -120,7 +124,7 @@ func (r *rollout) share(ready int, live bool) deploy.Percent {
 // running is what runs of one template. All that has ever been ready has to stay
 // so; what is being started is the Rollout's to wait for.
 func (t *Target) running(one *set, all []corev1.Pod) deploy.Running {
-	r := deploy.Running{Revision: t.seenBy(one, all), Replicas: pods.Replicas(of(one.hash, all), t.o.Container), URL: t.o.Ways.URL(one.revision.ID)}
+	r := deploy.Running{Revision: t.seenBy(one, all), Replicas: pods.Replicas(of(one.hash, all), t.containerOf(one)), URL: t.o.Ways.URL(one.revision.ID)}
 	r.Wanted = 0
 	for _, replica := range r.Replicas {
 		if replica.Status != deploy.ReplicaStarting {
@@ -131,6 +135,11 @@ func (t *Target) running(one *set, all []corev1.Pod) deploy.Running {
 	return r
 }
 
+// containerOf is the name of the app's container in the pods of one template.
+func (t *Target) containerOf(one *set) string {
+	return cmp.Or(one.Spec.Template.Annotations[objects.AnnotationContainer], t.o.Container)
+}
+
 // seenBy is the revision of a template. Of one that was brought in by a tag, the
 // pods say the digest.
 func (t *Target) seenBy(one *set, all []corev1.Pod) deploy.Revision {
@@ -138,7 +147,7 @@ func (t *Target) seenBy(one *set, all []corev1.Pod) deploy.Revision {
 	if r.Image.Digest != "" {
 		return r
 	}
-	for _, p := range pods.Digests(of(one.hash, all), t.o.Container) {
+	for _, p := range pods.Digests(of(one.hash, all), t.containerOf(one)) {
 		if p.Digest != "" {
 			r.Image.Digest = p.Digest
 			break

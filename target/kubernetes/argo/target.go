@@ -18,8 +18,12 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
-// rollouts is the resource that is driven.
-var rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+// rollouts is the resource that is driven, replicaSets are what comes of its
+// templates.
+var (
+	rollouts    = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+	replicaSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+)
 
 // Memory is what is remembered of an environment beside the Rollout.
 type Memory interface {
@@ -28,6 +32,8 @@ type Memory interface {
 	deploy.Signaller
 	// Remember fills in record, history, signal and lock.
 	Remember(ctx context.Context, s *deploy.State) error
+	// NoteSpec keeps what the Rollout was released as, in JSON.
+	NoteSpec(ctx context.Context, spec []byte) error
 }
 
 // Ways lead to the pods of single revisions, for checks.
@@ -51,6 +57,8 @@ type Options struct {
 	Cluster                    *access.Cluster
 	Memory                     Memory
 	Ways                       Ways
+	// Set is what the Rollout is a part of; nil where others apply it.
+	Set Set
 	// Log is told what does no harm; nil is fine.
 	Log *slog.Logger
 }
@@ -85,6 +93,9 @@ func (t *Target) String() string {
 	return fmt.Sprintf("Rollout %s in the namespace %s", t.o.Name, t.o.Namespace)
 }
 
+// Name is that of the Rollout.
+func (t *Target) Name() string { return t.o.Name }
+
 // Permitted asks the cluster whether this login may drive a Rollout there.
 func (t *Target) Permitted(ctx context.Context) error {
 	if err := t.o.Cluster.Require(ctx, access.Driven(t.o.Namespace)); err != nil {
@@ -96,6 +107,9 @@ func (t *Target) Permitted(ctx context.Context) error {
 // get reads the Rollout, and refuses what is not driven.
 func (t *Target) get(ctx context.Context) (*rollout, error) {
 	o, err := t.o.Dynamic.Resource(rollouts).Namespace(t.o.Namespace).Get(ctx, t.o.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && t.o.Set != nil {
+		return nil, deploy.Hinted(fmt.Errorf("%s is not there: %w", t, err), "release: that makes it")
+	}
 	if apierrors.IsNotFound(err) {
 		return nil, deploy.Hinted(fmt.Errorf("%s is not there: %w", t, err),
 			"apply it first, with kubectl or what you apply your manifests with; kubectl get rollouts -n %s lists those that are", t.o.Namespace)
@@ -125,17 +139,21 @@ func (t *Target) start(ctx context.Context, r deploy.Revision) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	now, err := t.set(ctx, r)
+	before, err := t.bring(ctx, r)
 	if err != nil {
 		return err
 	}
-	sets, err := t.sets(ctx, now)
+	served, err := t.served(ctx, before)
 	if err != nil {
 		return err
 	}
-	if live := sets.by(now.live()); live == nil || !live.serves() {
+	if !served {
 		// Nobody is there to be protected by steps.
 		return t.drive(ctx, journey{to: r, share: 100, promote: true, retry: true, first: true})
+	}
+	now, err := t.get(ctx) // a set may have brought other steps
+	if err != nil {
+		return err
 	}
 	first := deploy.Percent(100)
 	if all, err := now.stages(); err != nil {
@@ -144,6 +162,33 @@ func (t *Target) start(ctx context.Context, r deploy.Revision) error {
 		first = all[0].share
 	}
 	return t.drive(ctx, journey{to: r, share: first, retry: true})
+}
+
+// served reports whether users had anything in a Rollout; one that was not there is
+// nil.
+func (t *Target) served(ctx context.Context, r *rollout) (bool, error) {
+	if r == nil {
+		return false, nil
+	}
+	sets, err := t.sets(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	live := sets.by(r.live())
+	if live == nil || !live.serves() {
+		return false, nil
+	}
+	var s deploy.State
+	if err := t.Remember(ctx, &s); err != nil {
+		return false, err
+	}
+	return !t.unborn(r, live, s.Record), nil
+}
+
+// unborn reports whether what a Rollout calls stable was never ready: the first
+// template of a Rollout that a release has made counts as stable from the start.
+func (t *Target) unborn(r *rollout, live *set, record deploy.Record) bool {
+	return t.o.Set != nil && first(record, live.revision) && !r.promoted() && live.Status.ReadyReplicas == 0
 }
 
 // Split promotes the Rollout, stop by stop, until the candidate has at least the
@@ -199,13 +244,23 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	now, err := t.get(ctx)
-	if err != nil {
+	now, err := t.find(ctx)
+	if err != nil || now == nil {
+		t.o.Ways.Close(r.ID)
 		return err
 	}
 	set, sets, err := t.inspect(ctx, now)
 	if err != nil {
 		return err
+	}
+	if t.o.Set != nil && set.ID == r.ID {
+		if alone, err := t.unpreceded(ctx, r, sets); alone || err != nil {
+			if err == nil {
+				err = t.withdraw(ctx)
+			}
+			t.o.Ways.Close(r.ID)
+			return err
+		}
 	}
 	switch {
 	case set.ID != r.ID:
@@ -225,6 +280,22 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 		}
 	}
 	t.o.Ways.Close(r.ID)
+	return t.rest(ctx)
+}
+
+// rest brings in what a way back has left out of the manifests of what the Rollout
+// now runs, also where another process has gone that way.
+func (t *Target) rest(ctx context.Context) error {
+	if t.o.Set == nil {
+		return nil
+	}
+	now, err := t.get(ctx)
+	if err != nil {
+		return err
+	}
+	if r, ours := t.written(now.Spec.Template); ours && ofSet(r) {
+		return t.o.Set.Rest(ctx, r)
+	}
 	return nil
 }
 

@@ -33,11 +33,16 @@ func (b *Bundle) check() error {
 		return deploy.Usage("make a Deployment of it, or name another workload of the manifests as the app's: target: {kubernetes: {workload: …}}",
 			"%s is a %s: two versions of it cannot run side by side", title(b.App.Workload), kind)
 	}
+	if b.Rollout() {
+		if err := b.checkRollout(); err != nil {
+			return err
+		}
+	}
 	pod, err := b.pod()
 	if err != nil {
 		return err
 	}
-	if b.App.Route != nil {
+	if b.App.Route != nil && !b.Rollout() {
 		if kind := b.App.Route.GetKind(); kind != objects.RouteKind {
 			return deploy.Usage("lead users to the app by an HTTPRoute", "%s: users are moved by an HTTPRoute alone", title(b.App.Route))
 		}
@@ -217,7 +222,7 @@ func (b *Bundle) Fits(p objects.Place) error {
 		return deploy.Usage(fmt.Sprintf("write target: {kubernetes: {namespace: %s}}, or change it in the manifests", o.GetNamespace()),
 			"%s is in the namespace %s, and the environment %s is in %s", title(o), o.GetNamespace(), p.Environment, p.Namespace)
 	}
-	if b.App.Route == nil {
+	if b.App.Route == nil || b.Rollout() {
 		return nil
 	}
 	_, err := p.With(b.Front()).OwnRoute(b.App.Route, objects.Traffic{})
@@ -229,6 +234,9 @@ func (b *Bundle) Fits(p objects.Place) error {
 
 // Front is what of the manifests brings users in.
 func (b *Bundle) Front() objects.Front {
+	if b.Rollout() {
+		return objects.Front{Rollout: b.App.Workload.GetName(), Container: b.App.Container}
+	}
 	var f objects.Front
 	if b.App.Service != nil {
 		f.Service = b.App.Service.GetName()

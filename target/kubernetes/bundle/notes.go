@@ -22,6 +22,9 @@ func (b *Bundle) Notes() []string {
 	if len(hooks) > 0 {
 		notes = append(notes, "hooks of the chart are not run: "+strings.Join(hooks, "; "))
 	}
+	if b.Rollout() {
+		return notes
+	}
 	notes = append(notes, b.joint()...)
 	return append(notes, fmt.Sprintf("each version of %s runs as a Deployment of its own; one called %s that is there already stays, and may be removed afterwards",
 		title(b.App.Workload), b.App.Workload.GetName()))

@@ -85,14 +85,7 @@ func (b *Bundle) complete(pod *corev1.PodSpec, p objects.Place, r deploy.Revisio
 		return
 	}
 	c := &pod.Containers[i]
-	for _, v := range p.Variables(r) {
-		at := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == v.Name })
-		if at < 0 {
-			c.Env = append(c.Env, v)
-			continue
-		}
-		c.Env[at] = v
-	}
+	addVariables(c, p, r)
 	if c.Lifecycle == nil {
 		c.Lifecycle = &corev1.Lifecycle{}
 	}
@@ -106,4 +99,17 @@ func (b *Bundle) complete(pod *corev1.PodSpec, p objects.Place, r deploy.Revisio
 	grace += sleep
 	pod.TerminationGracePeriodSeconds = &grace
 	c.Lifecycle.PreStop = &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: sleep}}
+}
+
+// addVariables gives a container the variables and secrets of slipway.yaml, which go
+// over what the manifests have of the same name.
+func addVariables(c *corev1.Container, p objects.Place, r deploy.Revision) {
+	for _, v := range p.Variables(r) {
+		at := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == v.Name })
+		if at < 0 {
+			c.Env = append(c.Env, v)
+			continue
+		}
+		c.Env[at] = v
+	}
 }

@@ -24,7 +24,8 @@ type App struct {
 	// Container is the name of the app's container.
 	Container string
 	// Service selects the workload's pods; Route is an HTTPRoute or GRPCRoute that
-	// leads to it.
+	// leads to it. The one of a Rollout has all users, where its strategy names it,
+	// and no Route: its controller moves users.
 	Service, Route *unstructured.Unstructured
 	// Autoscaler is what changes the number of the workload's replicas: a
 	// HorizontalPodAutoscaler or a ScaledObject.
@@ -50,8 +51,13 @@ func Find(objects []*unstructured.Unstructured, names Names, image string) (App,
 	if app.Service, err = service(objects, app, names.Service); err != nil {
 		return App{}, err
 	}
-	if app.Route, err = route(objects, app.Service, names.Route); err != nil {
-		return App{}, err
+	if isRollout(app.Workload) && names.Route != "" {
+		return App{}, deploy.Usage("remove route", "route: %s moves its users itself, by its controller", title(app.Workload))
+	}
+	if !isRollout(app.Workload) {
+		if app.Route, err = route(objects, app.Service, names.Route); err != nil {
+			return App{}, err
+		}
 	}
 	app.Autoscaler = autoscaler(objects, app.Workload)
 	return app, nil
@@ -64,7 +70,20 @@ func is(o *unstructured.Unstructured, group string, kinds ...string) bool {
 }
 
 func isWorkload(o *unstructured.Unstructured) bool {
-	return is(o, "apps", "Deployment", "StatefulSet", "DaemonSet") || is(o, "argoproj.io", "Rollout")
+	return is(o, "apps", "Deployment", "StatefulSet", "DaemonSet") || isRollout(o)
+}
+
+func isRollout(o *unstructured.Unstructured) bool { return is(o, "argoproj.io", "Rollout") }
+
+// stable is the name of the Service by which all users of a Rollout come that have
+// no part in what it tries out; empty where its strategy names none.
+func stable(rollout *unstructured.Unstructured) string {
+	for _, at := range [][]string{{"blueGreen", "activeService"}, {"canary", "stableService"}} {
+		if name, _, _ := unstructured.NestedString(rollout.Object, append([]string{"spec", "strategy"}, at...)...); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 func workload(objects []*unstructured.Unstructured, name, image string) (*unstructured.Unstructured, error) {
@@ -132,6 +151,9 @@ func service(objects []*unstructured.Unstructured, app App, name string) (*unstr
 		}
 		return len(selector) > 0 && together(o, app.Workload)
 	})
+	if own := stable(app.Workload); len(fit) > 1 && isRollout(app.Workload) && own != "" {
+		fit = those(fit, func(o *unstructured.Unstructured) bool { return o.GetName() == own })
+	}
 	if len(fit) > 1 {
 		// A headless one is for the pods themselves, beside that for users.
 		fit = slices.DeleteFunc(fit, func(o *unstructured.Unstructured) bool {
@@ -201,7 +223,7 @@ func refersTo(rollout, deployment *unstructured.Unstructured) bool {
 // template is the object that has a workload's pods.
 func template(objects []*unstructured.Unstructured, workload *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	ref, ok, _ := unstructured.NestedMap(workload.Object, "spec", "workloadRef")
-	if !ok || workload.GetKind() != "Rollout" {
+	if !ok || !isRollout(workload) {
 		return workload, nil
 	}
 	for _, o := range objects {

@@ -47,6 +47,10 @@ type Front struct {
 	Route   string `json:"route,omitempty"`
 	// Gateway is the one that the Route is attached to; nil without a Route.
 	Gateway *deploy.Gateway `json:"gateway,omitempty"`
+	// Rollout is the name of one of Argo Rollouts that moves users itself, and
+	// Container the app's in its pods; both are empty where there is none.
+	Rollout   string `json:"rollout,omitempty"`
+	Container string `json:"container,omitempty"`
 }
 
 // With is the place with users' own objects in front. A gateway that slipway.yaml

@@ -1,0 +1,170 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+)
+
+// Drift compares the Rollout with what the last release has left, and all else of
+// its manifests where it is a part of some.
+func (r *Rollout) Drift(ctx context.Context) ([]deploy.Difference, error) {
+	c, err := r.comparison(ctx)
+	if err != nil {
+		return nil, r.own.ended(ctx, err, "compare %s", r)
+	}
+	return c.told(), nil
+}
+
+// Repair undoes what Drift finds, and waits until the Rollout has come to rest again.
+func (r *Rollout) Repair(ctx context.Context, secret func(name string) string) ([]deploy.Difference, error) {
+	c, err := r.comparison(ctx)
+	if err != nil || len(c.told()) == 0 {
+		return nil, r.own.ended(ctx, err, "compare %s", r)
+	}
+	err = r.own.restoreSecrets(ctx, c, secret)
+	if missing := c.missing(); missing && !r.whole() {
+		err = errors.Join(err, deploy.Hinted(errors.New("the Rollout is not there"), "apply it with what applies it, and release again"))
+	} else {
+		err = errors.Join(err, c.restore(ctx))
+	}
+	if err == nil {
+		err = r.inPlace(ctx, c)
+	}
+	if err != nil {
+		return r.undone(ctx, c.told()), r.own.ended(ctx, err, "repair %s", r)
+	}
+	return c.told(), nil
+}
+
+// missing reports whether the Rollout is not there.
+func (c comparison) missing() bool {
+	return slices.ContainsFunc(c.set.found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Change == apply.Missing })
+}
+
+// undone are those of the differences that are there no more.
+func (r *Rollout) undone(ctx context.Context, before []deploy.Difference) []deploy.Difference {
+	after, err := r.Drift(ctx)
+	if err != nil {
+		return nil
+	}
+	return without(before, after)
+}
+
+func (r *Rollout) comparison(ctx context.Context) (comparison, error) {
+	var c comparison
+	var err error
+	if c.left, err = r.own.remains(ctx); err != nil || c.left.live.IsZero() {
+		return c, err
+	}
+	if c.client, err = apply.New(r.own.cluster.Config); err != nil {
+		return c, err
+	}
+	if r.whole() {
+		err = r.expectSet(ctx, &c)
+	} else {
+		err = r.expectAlone(ctx, &c)
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := c.own.compare(ctx, c.client); err != nil {
+		return c, err
+	}
+	if err := c.set.compare(ctx, c.client); err != nil {
+		return c, err
+	}
+	c.secrets, err = r.own.lost(ctx, c.left)
+	return c, err
+}
+
+// expectSet expects the manifests that were brought in last, and the settings that
+// each version reads.
+func (r *Rollout) expectSet(ctx context.Context, c *comparison) error {
+	c.own.options = apply.Options{Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true}
+	for _, rev := range append([]deploy.Revision{c.left.live}, c.left.others...) {
+		b, err := r.own.bundle(ctx, rev)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			continue
+		}
+		copies, err := b.Copies(r.own.place)
+		if err != nil {
+			return err
+		}
+		for _, o := range copies {
+			if !slices.ContainsFunc(c.own.expected, func(other *unstructured.Unstructured) bool { return title(other) == title(o) }) {
+				c.own.expected = append(c.own.expected, o)
+			}
+		}
+	}
+	var err error
+	c.set.expected, c.set.options, err = r.own.Applied(ctx, c.left.brought)
+	c.set.options.Ignore = r.restless
+	return err
+}
+
+// expectAlone expects the Rollout as it was released, whoever applies it.
+func (r *Rollout) expectAlone(ctx context.Context, c *comparison) error {
+	m, err := r.own.readState(ctx)
+	if err != nil || m == nil {
+		return err
+	}
+	if m.Data[keySpec] == "" {
+		return deploy.Hinted(fmt.Errorf("what %s was released as is not known: that release was by an older version of Slipway", r),
+			"release again: the next release keeps it")
+	}
+	o, err := r.Released([]byte(m.Data[keySpec]), c.left.brought)
+	if err != nil {
+		return err
+	}
+	c.set.expected = []*unstructured.Unstructured{o}
+	c.set.options = apply.Options{
+		Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true, Ignore: r.restless,
+	}
+	return nil
+}
+
+// restless are differences of the Rollout that are nobody's mistake: replicas that an
+// autoscaler has the say of, or the controller where nobody else has, and restarts.
+func (r *Rollout) restless(d apply.Difference) bool {
+	if d.Object.Kind != bundle.KindRollout || d.Object.Name != r.Name() {
+		return false
+	}
+	switch d.Field {
+	case ".spec.restartAt":
+		return d.Change == apply.Added
+	case fieldReplicas:
+		return d.Change == apply.Added || d.Subresource == scale && strings.HasPrefix(d.Manager, "kube-")
+	}
+	return false
+}
+
+// inPlace waits until what was put back is in force.
+func (r *Rollout) inPlace(ctx context.Context, c comparison) error {
+	if err := r.own.others(ctx, c.left.brought, c.set.drifted()); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(c.set.found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Object.Name == r.Name() }) {
+		return nil
+	}
+	var s deploy.State
+	if err := r.own.Remember(ctx, &s); err != nil {
+		return err
+	}
+	share := deploy.Percent(100)
+	if s.Record.Held() {
+		share = s.Record.Share
+	}
+	return r.Settle(ctx, c.left.brought, share)
+}
