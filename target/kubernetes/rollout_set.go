@@ -84,7 +84,7 @@ func (d driving) applyDriven(ctx context.Context, b *bundle.Bundle, r deploy.Rev
 	if done {
 		return nil
 	}
-	options.Last = func(o apply.Reference) bool { return o.Kind == bundle.KindRollout && o.Name == b.App.Workload.GetName() }
+	options.Last = d.isRollout
 	for n := 1; ; n++ {
 		all, yield, err := d.conceded(ctx, b, r)
 		if err != nil {
@@ -178,14 +178,13 @@ func (d driving) liveRollout(ctx context.Context) (*unstructured.Unstructured, e
 // where another workload is taken back.
 func (d driving) Withdraw(ctx context.Context) error {
 	options := d.applying()
-	own := d.place.Front.Rollout
-	options.Keep = func(o apply.Reference) bool { return o.Kind != bundle.KindRollout || o.Name != own }
+	options.Keep = func(o apply.Reference) bool { return !d.isRollout(o) }
 	pruned, err := d.applier.Prune(ctx, nil, options)
 	if err != nil {
 		return err
 	}
 	for _, left := range pruned.Left {
-		if left.Object.Kind == bundle.KindRollout && left.Object.Name == own {
+		if d.isRollout(left.Object) {
 			return deploy.Hinted(fmt.Errorf("%s stays: %s", left.Object, left.Why), "remove it by hand, or release a version that starts")
 		}
 	}
@@ -193,6 +192,11 @@ func (d driving) Withdraw(ctx context.Context) error {
 	defer d.bundles.mu.Unlock()
 	d.bundles.applied = ""
 	return nil
+}
+
+// isRollout reports whether an object is the Rollout that is driven.
+func (d driving) isRollout(o apply.Reference) bool {
+	return o.Kind == bundle.KindRollout && o.Name == d.place.Front.Rollout
 }
 
 // revisionIn is the revision that a Rollout's template names; a zero one where

@@ -83,6 +83,9 @@ func (t *Target) rewrite(ctx context.Context, r deploy.Revision, all sets) error
 // unpreceded reports whether a revision is the first that there is, so that nothing
 // is left when it is taken back.
 func (t *Target) unpreceded(ctx context.Context, r deploy.Revision, all sets) (bool, error) {
+	if t.o.Set == nil {
+		return false, nil
+	}
 	for i := range all {
 		if all[i].revision.ID != r.ID {
 			return false, nil

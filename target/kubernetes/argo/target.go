@@ -245,43 +245,52 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 		return context.Cause(ctx)
 	}
 	now, err := t.find(ctx)
-	if err != nil || now == nil {
-		t.o.Ways.Close(r.ID)
+	if err != nil {
 		return err
 	}
+	if now != nil { // or else nothing was begun
+		err = t.takeBack(ctx, now, r)
+	}
+	if err == nil {
+		t.o.Ways.Close(r.ID)
+	}
+	return err
+}
+
+func (t *Target) takeBack(ctx context.Context, now *rollout, r deploy.Revision) error {
 	set, sets, err := t.inspect(ctx, now)
 	if err != nil {
 		return err
 	}
-	if t.o.Set != nil && set.ID == r.ID {
-		if alone, err := t.unpreceded(ctx, r, sets); alone || err != nil {
-			if err == nil {
-				err = t.withdraw(ctx)
-			}
-			t.o.Ways.Close(r.ID)
-			return err
-		}
-	}
-	switch {
-	case set.ID != r.ID:
+	if set.ID != r.ID {
 		// Not what the Rollout shall run: its controller ends it by itself. Of what is
 		// live, that goes on while another version comes in.
 		if live := sets.by(now.live()); live != nil && live.revision.ID == r.ID {
-			return errors.New("it is live: users would have nothing")
+			return errServes
 		}
-	case now.promoted():
-		return errors.New("it is live: users would have nothing")
-	case sets.by(now.Status.StableRS) == nil && !t.ours(now):
-		// What the Rollout was applied with, and is not ready yet: the next version
-		// takes its place.
-	default:
+		return t.rest(ctx)
+	}
+	if alone, err := t.unpreceded(ctx, r, sets); alone || err != nil {
+		if err != nil {
+			return err
+		}
+		return t.withdraw(ctx)
+	}
+	if now.promoted() {
+		return errServes
+	}
+	// What the Rollout was applied with by others, and is not ready yet, stays: the
+	// next version takes its place.
+	if sets.by(now.Status.StableRS) != nil || t.ours(now) {
 		if err := t.restore(ctx, now, sets); err != nil {
 			return err
 		}
 	}
-	t.o.Ways.Close(r.ID)
 	return t.rest(ctx)
 }
+
+// errServes is for what is not stopped because users have it.
+var errServes = errors.New("it is live: users would have nothing")
 
 // rest brings in what a way back has left out of the manifests of what the Rollout
 // now runs, also where another process has gone that way.

@@ -38,11 +38,19 @@ func (b *Bundle) check() error {
 			return err
 		}
 	}
+	if err := b.checkRoute(); err != nil {
+		return err
+	}
 	pod, err := b.pod()
 	if err != nil {
 		return err
 	}
-	if b.App.Route != nil && !b.Rollout() {
+	return b.findPort(pod)
+}
+
+// checkRoute refuses routes by which users could not be moved.
+func (b *Bundle) checkRoute() error {
+	if b.App.Route != nil {
 		if kind := b.App.Route.GetKind(); kind != objects.RouteKind {
 			return deploy.Usage("lead users to the app by an HTTPRoute", "%s: users are moved by an HTTPRoute alone", title(b.App.Route))
 		}
@@ -50,6 +58,12 @@ func (b *Bundle) check() error {
 			return deploy.Usage("add the Service that the route leads to", "%s is there, and no Service that selects the pods of %s", title(b.App.Route), title(b.App.Workload))
 		}
 	}
+	return nil
+}
+
+// findPort finds the port that the app listens on: that of the Service by which
+// users come, else the first of the container.
+func (b *Bundle) findPort(pod *corev1.PodTemplateSpec) error {
 	ports, err := b.ports()
 	if err != nil {
 		return err
@@ -222,7 +236,7 @@ func (b *Bundle) Fits(p objects.Place) error {
 		return deploy.Usage(fmt.Sprintf("write target: {kubernetes: {namespace: %s}}, or change it in the manifests", o.GetNamespace()),
 			"%s is in the namespace %s, and the environment %s is in %s", title(o), o.GetNamespace(), p.Environment, p.Namespace)
 	}
-	if b.App.Route == nil || b.Rollout() {
+	if b.App.Route == nil {
 		return nil
 	}
 	_, err := p.With(b.Front()).OwnRoute(b.App.Route, objects.Traffic{})
