@@ -42,6 +42,7 @@ func (c *Client) Pack(ctx context.Context, spec Spec) (*Packed, error) {
 	own, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, abort)()
 	p := &Packed{root: root, abort: abort}
+	p.layered = p
 	err = c.fill(own, p, spec, platform)
 	if ctx.Err() != nil { // what has ended in spite of it may be aborted any moment
 		err = interruption(ctx)

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sync/errgroup"
@@ -92,6 +91,7 @@ func readSaved(ctx context.Context, blobs store) (*savedImage, error) {
 		return nil, severalSaved(list)
 	}
 	img := &savedImage{}
+	img.layered = img
 	if img.config, err = readSmall(blobs, list[0].Config); err != nil {
 		return nil, fmt.Errorf("its configuration: %w", err)
 	}
@@ -123,29 +123,13 @@ func severalSaved(list []savedEntry) error {
 // savedImage is an image of docker save in OCI's form. Its configuration stays
 // as it is, byte for byte, unless it is restamped.
 type savedImage struct {
-	config      []byte
-	diffIDs     []v1.Hash
-	layers      []*savedLayer
-	annotations map[string]string
+	assembled
 
-	once     sync.Once
-	manifest []byte
-	err      error
+	diffIDs []v1.Hash
+	layers  []*savedLayer
 }
 
 var _ v1.Image = (*savedImage)(nil)
-
-// MediaType implements v1.Image; so do those below.
-func (i *savedImage) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
-
-// RawConfigFile is the configuration as it is stored.
-func (i *savedImage) RawConfigFile() ([]byte, error) { return i.config, nil }
-
-// ConfigFile is the configuration.
-func (i *savedImage) ConfigFile() (*v1.ConfigFile, error) { return partial.ConfigFile(i) }
-
-// ConfigName is the digest of the configuration; nothing is compressed for it.
-func (i *savedImage) ConfigName() (v1.Hash, error) { return partial.ConfigName(i) }
 
 // Layers are the layers, lowest first.
 func (i *savedImage) Layers() ([]v1.Layer, error) {
@@ -156,48 +140,8 @@ func (i *savedImage) Layers() ([]v1.Layer, error) {
 	return layers, nil
 }
 
-// RawManifest is the manifest as it is stored.
-func (i *savedImage) RawManifest() ([]byte, error) {
-	i.once.Do(func() { i.manifest, i.err = i.makeManifest() })
-	return i.manifest, i.err
-}
-
-// Manifest is the manifest.
-func (i *savedImage) Manifest() (*v1.Manifest, error) { return partial.Manifest(i) }
-
-// Digest is that of the manifest.
-func (i *savedImage) Digest() (v1.Hash, error) { return partial.Digest(i) }
-
-// Size is that of the manifest, in bytes.
-func (i *savedImage) Size() (int64, error) { return partial.Size(i) }
-
-// LayerByDigest finds a layer, or the configuration, by its compressed hash.
-func (i *savedImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
-	if name, err := i.ConfigName(); err == nil && name == h {
-		return partial.ConfigLayer(i)
-	}
-	return i.find(h, (*savedLayer).Digest)
-}
-
-// LayerByDiffID finds a layer by its uncompressed hash.
-func (i *savedImage) LayerByDiffID(h v1.Hash) (v1.Layer, error) {
-	return i.find(h, (*savedLayer).DiffID)
-}
-
-func (i *savedImage) find(h v1.Hash, hash func(*savedLayer) (v1.Hash, error)) (v1.Layer, error) {
-	for _, l := range i.layers {
-		have, err := hash(l)
-		if err != nil {
-			return nil, err
-		}
-		if have == h {
-			return l, nil
-		}
-	}
-	return nil, fmt.Errorf("the image has no layer %s", h)
-}
-
-func (i *savedImage) makeManifest() ([]byte, error) {
+// stored is what is stored of each layer.
+func (i *savedImage) stored() ([]v1.Descriptor, error) {
 	err := i.each(func(_ int, l *savedLayer) error {
 		_, err := l.Digest()
 		return err
@@ -205,21 +149,11 @@ func (i *savedImage) makeManifest() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := i.ConfigName()
-	if err != nil {
-		return nil, err
-	}
-	m := v1.Manifest{
-		SchemaVersion: 2,
-		MediaType:     types.OCIManifestSchema1,
-		Config:        v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(i.config)), Digest: config},
-		Layers:        []v1.Descriptor{},
-		Annotations:   i.annotations,
-	}
+	all := []v1.Descriptor{}
 	for _, l := range i.layers {
-		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.OCILayer, Size: l.blob.size, Digest: l.blob.digest})
+		all = append(all, v1.Descriptor{MediaType: types.OCILayer, Size: l.blob.size, Digest: l.blob.digest})
 	}
-	return json.Marshal(m)
+	return all, nil
 }
 
 // each does something with every layer, a few at a time.
