@@ -73,7 +73,7 @@ func (r route) change(ctx context.Context, f func(objects.Traffic) (objects.Traf
 	if nobody(before) && nobody(after) || before != after && after.Adds(before) {
 		return before, nil // there is nothing to follow
 	}
-	return before, r.inForce(ctx, written, after)
+	return before, r.inForce(ctx, written, after, before != after && r.place.SameWays(before, after))
 }
 
 // nobody reports whether no revision has users, nor testers.
@@ -136,11 +136,13 @@ func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traf
 }
 
 // inForce waits until the gateway has taken a route in as it stands, and sends
-// requests by it.
-func (r route) inForce(ctx context.Context, o *unstructured.Unstructured, t objects.Traffic) error {
+// requests by it. Where users go the same ways as before, it need not say that it has
+// read it.
+func (r route) inForce(ctx context.Context, o *unstructured.Unstructured, t objects.Traffic, same bool) error {
 	limited, cancel := context.WithTimeout(ctx, takeIn)
 	defer cancel()
 	seen, err := r.seen(o, o.GetGeneration())
+	seen = seen || same
 	if err == nil && !seen {
 		err = r.watched(limited, o.GetGeneration())
 	}

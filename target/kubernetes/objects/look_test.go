@@ -64,6 +64,26 @@ func TestRevisionsAreAskedFor(t *testing.T) {
 	}
 }
 
+// Who stands by and who is asked for changes no user's way.
+func TestWaysOfUsers(t *testing.T) {
+	p := place()
+	live := objects.Traffic{Live: liveID}
+	for _, c := range []struct {
+		traffic objects.Traffic
+		same    bool
+	}{
+		{live, true},
+		{live.Begin(newID).Keyed(), true},
+		{objects.Traffic{Live: liveID, Standby: newID, Key: lookKey}, true},
+		{live.Begin(newID).Split(newID, 1, 0), false},
+		{live.Switch(newID), false},
+	} {
+		if p.SameWays(live, c.traffic) != c.same || (p.Mark(live) == p.Mark(c.traffic)) != (c.traffic == live) {
+			t.Errorf("%+v sends users alike: %t", c.traffic, !c.same)
+		}
+	}
+}
+
 // A rule by which a revision with all users is asked for is not what sends them.
 func TestAskingIsNotSending(t *testing.T) {
 	p := place()

@@ -291,15 +291,24 @@ const MarkDomain = ".slipway.invalid"
 // Mark is a host name that is nobody's and tells one traffic from another. It
 // does not tell what they are.
 func (p Place) Mark(t Traffic) string {
-	what := fmt.Sprint(p.backends(t, ServicePort))
-	if placing := p.placing(t); len(placing) > 0 {
-		what += fmt.Sprint(placing)
-	}
+	what := p.ways(t)
 	if looks := p.looks(t, ServicePort); len(looks) > 0 {
 		what += fmt.Sprint(looks)
 	}
 	return "t-" + sha(what) + MarkDomain
 }
+
+// ways tell by which rules users are sent to whom.
+func (p Place) ways(t Traffic) string {
+	what := fmt.Sprint(p.backends(t, ServicePort))
+	if placing := p.placing(t); len(placing) > 0 {
+		what += fmt.Sprint(placing)
+	}
+	return what
+}
+
+// SameWays reports whether two traffics send all users alike.
+func (p Place) SameWays(a, b Traffic) bool { return p.ways(a) == p.ways(b) }
 
 // remark follows the traffic in the rule that answers at ProbePath, and reports
 // whether there is one. Where somebody has removed that rule, it stays away.
