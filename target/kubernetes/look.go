@@ -64,7 +64,7 @@ func (r route) sees(ctx context.Context, t objects.Traffic, id string) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if nobody(t) { // nobody has followed the route yet
-		heard, err := r.hears(limited, r.place.Mark(t))
+		heard, err := r.hears(limited, func(mark string) bool { return mark == r.place.Mark(t) })
 		if err != nil || !heard {
 			return err
 		}
@@ -139,15 +139,15 @@ func get(ctx context.Context, by http.RoundTripper, url, look string) (answer, e
 	return got, nil
 }
 
-// hears asks the gateway until it has a mark in force. It gives false where nobody
-// can be asked.
-func (r route) hears(ctx context.Context, mark string) (bool, error) {
+// hears asks the gateway until it has a mark in force that is wanted. It gives false
+// where nobody can be asked.
+func (r route) hears(ctx context.Context, wanted func(mark string) bool) (bool, error) {
 	for deaf := 0; ; {
 		now, err := r.probe(ctx)
-		switch now {
-		case mark:
+		switch {
+		case wanted(now):
 			return true, nil
-		case "":
+		case now == "":
 			r.log.Debug("ask the gateway what it has in force", "error", err)
 			if deaf++; deaf >= probes {
 				return false, nil
@@ -173,11 +173,16 @@ func (r route) probe(ctx context.Context) (string, error) {
 	return answer.mark, err
 }
 
+// obeys reports whether the gateway sends users as a traffic says.
+func (r route) obeys(t objects.Traffic) func(mark string) bool {
+	return func(mark string) bool { return r.place.MarksWays(mark, t) }
+}
+
 // follows waits until the gateway has the traffic in force. Where this machine does
 // not reach it, or the route has no rule that answers, that cannot be known: then
 // it is given a moment, unless it had the route before.
 func (r route) follows(ctx context.Context, t objects.Traffic, before bool) error {
-	heard, err := r.hears(ctx, r.place.Mark(t))
+	heard, err := r.hears(ctx, r.obeys(t))
 	if err != nil || heard || before {
 		return err
 	}

@@ -81,6 +81,9 @@ func TestWaysOfUsers(t *testing.T) {
 		if p.SameWays(live, c.traffic) != c.same || (p.Mark(live) == p.Mark(c.traffic)) != (c.traffic == live) {
 			t.Errorf("%+v sends users alike: %t", c.traffic, !c.same)
 		}
+		if p.MarksWays(p.Mark(c.traffic), live) != c.same || p.MarksWays("", c.traffic) || p.MarksWays("t-0123.slipway.invalid", c.traffic) {
+			t.Errorf("the mark of %+v is taken for another", c.traffic)
+		}
 	}
 }
 

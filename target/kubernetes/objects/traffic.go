@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -291,12 +292,21 @@ const MarkDomain = ".slipway.invalid"
 // Mark is a host name that is nobody's and tells one traffic from another. It
 // does not tell what they are.
 func (p Place) Mark(t Traffic) string {
-	what := p.ways(t)
+	mark := p.markOfWays(t)
 	if looks := p.looks(t, ServicePort); len(looks) > 0 {
-		what += fmt.Sprint(looks)
+		mark += "-" + sha(fmt.Sprint(looks))
 	}
-	return "t-" + sha(what) + MarkDomain
+	return mark + MarkDomain
 }
+
+// MarksWays reports whether a Mark is of a traffic that sends all users as this one
+// does, whoever may be asked for besides.
+func (p Place) MarksWays(mark string, t Traffic) bool {
+	rest, ours := strings.CutPrefix(mark, p.markOfWays(t))
+	return ours && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "-"))
+}
+
+func (p Place) markOfWays(t Traffic) string { return "t-" + sha(p.ways(t)) }
 
 // ways tell by which rules users are sent to whom.
 func (p Place) ways(t Traffic) string {
