@@ -26,11 +26,13 @@ func TestRivalsAreToldAtOnce(t *testing.T) {
 		told     string
 	}{
 		"route": {
-			newLab, (*lab).place, schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+			newLab, (*lab).place,
+			schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 			`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/name","value":"shop-production"}]`, "which users the route sends where",
 		},
 		"service": {
-			newLabInside, func(l *lab) deploy.Cluster { return l.within().Cluster }, schema.GroupVersionResource{Version: "v1", Resource: "services"},
+			newLabInside, func(l *lab) deploy.Cluster { return l.within().Cluster },
+			schema.GroupVersionResource{Version: "v1", Resource: "services"},
 			`[{"op":"replace","path":"/spec/selector","value":{"app":"theirs"}}]`, "whom the Service leads to",
 		},
 	} {
