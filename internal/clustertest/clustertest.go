@@ -46,7 +46,9 @@ const atOnce = "6"
 
 // Main runs the tests of a package that mostly wait for the cluster, more of them
 // at the same time than there are processors, unless -parallel says how many. It
-// is for TestMain, and does not return.
+// is for TestMain, and does not return. Pods of many environments at once should ask
+// for little CPU: forty that ask for what Slipway asks for by default fill a node of
+// two processors.
 func Main(m *testing.M) {
 	flag.Parse()
 	given := false
