@@ -4,14 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
@@ -61,6 +62,9 @@ func (b *bundles) ofRevision(id string) *bundle.Bundle {
 // Use has the target bring in what a user's manifests say. It asks nobody.
 func (t *Target) Use(b *bundle.Bundle) error {
 	if err := b.Fits(t.place); err != nil {
+		return err
+	}
+	if _, err := parted(b); err != nil {
 		return err
 	}
 	t.bundles.written = b
@@ -189,26 +193,37 @@ func (t *Target) setName(digest string, part int) string {
 	return name
 }
 
+// parted is a Bundle as it is kept, in parts that a Secret can hold.
+func parted(b *bundle.Bundle) ([][]byte, error) {
+	data, err := b.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > mostParts*partSize {
+		return nil, deploy.Usage("take large files out of ConfigMaps and Secrets, or divide the app",
+			"the manifests are %s when they are compressed, more than the %s that the cluster can keep of them", mebibytes(len(data)), mebibytes(mostParts*partSize))
+	}
+	return slices.Collect(slices.Chunk(data, partSize)), nil
+}
+
+func mebibytes(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
 // keep puts a Bundle into the cluster, so that its revisions can come back from
 // there. One that is there stays.
 func (t *Target) keep(ctx context.Context, b *bundle.Bundle) error {
-	data, err := b.Encode()
+	parts, err := parted(b)
 	if err != nil {
 		return err
 	}
-	parts := (len(data) + partSize - 1) / partSize
-	if parts > mostParts {
-		return deploy.Usage("divide the app", "the manifests are %d bytes when they are compressed, more than the %d that are kept", len(data), mostParts*partSize)
-	}
 	api, immutable := t.kube.CoreV1().Secrets(t.place.Namespace), true
-	for i := range parts {
+	for i, part := range parts {
 		_, err := api.Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: t.setName(b.Digest, i), Namespace: t.place.Namespace, Labels: t.place.Labels(),
-				Annotations: map[string]string{annotationSet: b.Digest, annotationParts: fmt.Sprint(parts)},
+				Annotations: map[string]string{annotationSet: b.Digest, annotationParts: fmt.Sprint(len(parts))},
 			},
 			Type: setType, Immutable: &immutable,
-			Data: map[string][]byte{setKey: data[i*partSize : min(len(data), (i+1)*partSize)]},
+			Data: map[string][]byte{setKey: part},
 		}, creation)
 		if err := unless(apierrors.IsAlreadyExists, err); err != nil {
 			return fmt.Errorf("keep the manifests: %w", err)
@@ -284,11 +299,10 @@ func (t *Target) copies(ctx context.Context, b *bundle.Bundle) error {
 
 // forgetSets removes the kept manifests, and the copies of their settings, that
 // are of no digest that is in use.
-func (t *Target) forgetSets(ctx context.Context, used map[string]bool) error {
-	o := metav1.ListOptions{LabelSelector: t.place.Select()}
+func (t *Target) forgetSets(ctx context.Context, client metadata.Interface, used map[string]bool) error {
 	for _, resource := range copied {
-		api := t.dynamic.Resource(resource).Namespace(t.place.Namespace)
-		list, err := api.List(ctx, o)
+		api := client.Resource(resource).Namespace(t.place.Namespace)
+		list, err := api.List(ctx, metav1.ListOptions{LabelSelector: t.place.Select()})
 		if err != nil {
 			return err
 		}
@@ -297,7 +311,7 @@ func (t *Target) forgetSets(ctx context.Context, used map[string]bool) error {
 			if digest == "" || used[digest] {
 				continue
 			}
-			if err := unless(absent, api.Delete(ctx, list.Items[i].GetName(), metav1.DeleteOptions{})); err != nil {
+			if err := unless(absent, api.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{})); err != nil {
 				return err
 			}
 		}
@@ -306,7 +320,7 @@ func (t *Target) forgetSets(ctx context.Context, used map[string]bool) error {
 }
 
 // digestIn is of which manifests an object is kept; empty for others.
-func digestIn(o *unstructured.Unstructured) string {
+func digestIn(o metav1.Object) string {
 	annotations := o.GetAnnotations()
 	if digest := annotations[annotationSet]; digest != "" {
 		return digest

@@ -29,7 +29,10 @@ func (t *Target) Permitted(ctx context.Context) error {
 	if err := t.gated(ctx); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	return t.moved(ctx)
+	if err := t.moved(ctx); err != nil {
+		return err
+	}
+	return t.checked(ctx)
 }
 
 // needsOf are the permissions that the objects of a user's manifests need.

@@ -23,6 +23,7 @@ func (t *Target) applying() apply.Options {
 	m := t.place.Cluster.Manifests
 	return apply.Options{
 		Owner: t.place.Base(), Namespace: t.place.Namespace, Inventory: t.place.Base() + "-applied", Force: m != nil && m.Force,
+		Confined: t.place.Preview(),
 	}
 }
 
@@ -39,18 +40,22 @@ func (t *Target) Applied(ctx context.Context, r deploy.Revision) ([]*unstructure
 		options.Yield = yield
 		return all, options, err
 	}
+	all, err := t.appliedOf(ctx, b, r)
+	return all, t.applying(), err
+}
+
+func (t *Target) appliedOf(ctx context.Context, b *bundle.Bundle, r deploy.Revision) ([]*unstructured.Unstructured, error) {
 	traffic, err := t.front.read(ctx)
 	if err != nil {
-		return nil, apply.Options{}, err
+		return nil, err
 	}
 	var live *bundle.Bundle
 	if traffic.Live != "" && traffic.Live != r.ID {
 		if live, err = t.bundleOfLive(ctx, traffic.Live); err != nil {
-			return nil, apply.Options{}, err
+			return nil, err
 		}
 	}
-	all, err := b.Applied(t.place, r, traffic, live)
-	return all, t.applying(), err
+	return b.Applied(t.place, r, traffic, live)
 }
 
 // bundleOfLive is that of a revision that runs.

@@ -28,21 +28,33 @@ import (
 // nothing was changed. An error later on comes with the Result so far, and
 // Apply may be repeated.
 func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Result, error) {
-	if err := o.validate(); err != nil {
-		return Result{}, err
-	}
-	run := &run{client: c, options: o, places: c.placesOf(objects), began: time.Now()}
-	var err error
-	if run.objects, err = run.places.settle(ctx, objects, o); err != nil {
-		return Result{}, err
-	}
-	if run.inventory, err = c.readInventory(ctx, o); err != nil {
-		return Result{}, err
-	}
-	if err := run.ask(ctx); err != nil {
+	run, err := c.prepare(ctx, objects, o)
+	if err != nil {
 		return Result{}, err
 	}
 	return run.act(ctx)
+}
+
+// prepare has everything asked that can be asked without a change.
+func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructured, o Options) (*run, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	objects, err := c.Brought(ctx, objects, o)
+	if err != nil {
+		return nil, err
+	}
+	run := &run{client: c, options: o, places: c.placesOf(objects), began: time.Now()}
+	if run.objects, err = run.places.settle(ctx, objects, o); err != nil {
+		return nil, err
+	}
+	if err := run.confined(); err != nil {
+		return nil, err
+	}
+	if run.inventory, err = c.readInventory(ctx, o); err != nil {
+		return nil, err
+	}
+	return run, run.ask(ctx)
 }
 
 // run is one Apply under way.
@@ -99,6 +111,9 @@ func each[T any](ctx context.Context, parallel int, items []T, do func(context.C
 
 func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	ref := ReferenceOf(o)
+	if err := r.foreign(ctx, o); err != nil {
+		return err
+	}
 	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true}, r)
 	var a answer
 	switch held := conflictCauses(err); {
@@ -176,7 +191,7 @@ func (r *run) comesLater(o *unstructured.Unstructured, err error) bool {
 	if !apierrors.IsNotFound(err) {
 		return false
 	}
-	if _, ok := r.places.coming[o.GroupVersionKind()]; ok {
+	if _, ok := r.places.coming[o.GroupVersionKind()]; ok || r.options.Unmade && o.GetNamespace() == r.options.Namespace {
 		return true
 	}
 	return slices.ContainsFunc(r.objects, func(other *unstructured.Unstructured) bool {

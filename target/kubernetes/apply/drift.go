@@ -38,8 +38,11 @@ func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	objects, err := c.Brought(ctx, objects, o)
+	if err != nil {
+		return nil, err
+	}
 	r := &run{client: c, options: o, places: c.placesOf(objects)}
-	var err error
 	if r.objects, err = r.places.settle(ctx, objects, o); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,14 @@ type Options struct {
 	// Force takes fields that others own; Result.Taken says which. Without it they
 	// are a *Conflict.
 	Force bool
+	// Unmade is that Namespace is not there yet, and is made before Apply: Check
+	// leaves out what is in it.
+	Unmade bool
+	// Confined is for an environment that comes and goes, such as a preview. Its set
+	// has nothing in other namespaces; Namespaces in it are passed over, and so are
+	// definitions that are there. Other objects of the whole cluster are applied if
+	// they are new or its own, and Prune removes them.
+	Confined bool
 	// Bare is for objects that were made by Create and Update under the name of
 	// Manager and have labels of their own: no owner's label and no inventory is
 	// expected of them, and Repair writes each of them in the same way, once.

@@ -126,9 +126,9 @@ func spared(e entry, o Options) string {
 	switch {
 	case shared(e.Kind):
 		return "a " + e.Kind + " is never removed by pruning: with it would go all that is in it"
-	case e.Namespace == "":
+	case e.Namespace == "" && !o.Confined:
 		return "it belongs to the whole cluster"
-	case e.Namespace != o.Namespace:
+	case e.Namespace != "" && e.Namespace != o.Namespace:
 		return "it is in another namespace than " + o.Namespace
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -26,7 +27,9 @@ type Bundle struct {
 	Digest string
 
 	content []byte
-	port    int
+	// packed compresses the content, once.
+	packed func() ([]byte, error)
+	port   int
 }
 
 // New finds the app in a set and refuses what cannot be run by revisions. Image
@@ -44,6 +47,7 @@ func New(set manifests.Set, names manifests.Names, image string) (*Bundle, error
 		return nil, err
 	}
 	b.Digest = digestOf(b.content)
+	b.packed = sync.OnceValues(b.pack)
 	return b, nil
 }
 
@@ -92,7 +96,9 @@ func (b *Bundle) encode() ([]byte, error) {
 }
 
 // Encode is the Bundle as it is kept, compressed.
-func (b *Bundle) Encode() ([]byte, error) {
+func (b *Bundle) Encode() ([]byte, error) { return b.packed() }
+
+func (b *Bundle) pack() ([]byte, error) {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err == nil {
@@ -128,6 +134,7 @@ func Decode(data []byte, digest string) (*Bundle, error) {
 		return nil, fmt.Errorf("read kept manifests: %w", err)
 	}
 	b := &Bundle{Digest: digest, content: content}
+	b.packed = sync.OnceValues(b.pack)
 	for _, o := range s.Objects {
 		b.Set.Objects = append(b.Set.Objects, &unstructured.Unstructured{Object: o})
 	}

@@ -236,6 +236,9 @@ func (b *Bundle) Fits(p objects.Place) error {
 		return deploy.Usage(fmt.Sprintf("write target: {kubernetes: {namespace: %s}}, or change it in the manifests", o.GetNamespace()),
 			"%s is in the namespace %s, and the environment %s is in %s", title(o), o.GetNamespace(), p.Environment, p.Namespace)
 	}
+	if err := b.ownHosts(p); err != nil {
+		return err
+	}
 	if b.App.Route == nil {
 		return nil
 	}

@@ -35,6 +35,9 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic, 
 			}
 		case b.App.Route:
 			led, err := p.OwnRoute(written, t)
+			if err == nil {
+				err = rehost(led, p)
+			}
 			if err != nil {
 				return nil, err
 			}

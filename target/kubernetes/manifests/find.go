@@ -335,6 +335,19 @@ func ImageOf(app App) string {
 	return ""
 }
 
+// unbuilt is a digest that no image has.
+const unbuilt = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+// Unbuilt stands for an image of the same repository as another one, before it is
+// built. An image that cannot be read is itself.
+func Unbuilt(image string) deploy.Image {
+	name, err := repository(image)
+	if err != nil {
+		return deploy.Image{Repository: image}
+	}
+	return deploy.Image{Repository: name, Digest: unbuilt}
+}
+
 // podSpecs are where kinds have their pods.
 var podSpecs = map[string][]string{
 	"Pod": {"spec"}, "CronJob": {"spec", "jobTemplate", "spec", "template", "spec"},

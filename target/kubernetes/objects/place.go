@@ -63,6 +63,19 @@ func (p Place) With(f Front) Place {
 	return p
 }
 
+// Preview reports whether the environment is that of a pull request, which comes and
+// goes.
+func (p Place) Preview() bool {
+	_, is := deploy.PullRequestOf(p.Environment)
+	return is
+}
+
+// HostWritten reports whether slipway.yaml itself names the host by which users come.
+func (p Place) HostWritten() bool {
+	g := p.Cluster.Gateway
+	return g != nil && g != p.Front.Gateway && g.Host != ""
+}
+
 // EntryName is the name of the Service for callers in the cluster.
 func (p Place) EntryName() string { return cmp.Or(p.Front.Service, p.Base()) }
 

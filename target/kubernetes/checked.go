@@ -1,0 +1,53 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/manifests"
+)
+
+// unbuilt is the ID of a revision of which the image is not there yet.
+const unbuilt = "000000000000"
+
+// checked refuses manifests that the cluster would refuse, by a dry run, before
+// anything is built: a field that somebody else owns, an object of another owner, a
+// mistake. What is there by then is looked at once more before it is applied.
+func (t *Target) checked(ctx context.Context) error {
+	b := t.bundles.written
+	if b == nil || b.Rollout() { // a Rollout's driver looks for itself
+		return nil
+	}
+	options := t.applying()
+	_, err := t.kube.CoreV1().Namespaces().Get(ctx, t.place.Namespace, metav1.GetOptions{})
+	if err := unless(absent, err); err != nil {
+		return err
+	}
+	options.Unmade = err != nil
+	all, err := t.appliedOf(ctx, b, deploy.Revision{ID: unbuilt, Image: manifests.Unbuilt(manifests.ImageOf(b.App))})
+	if err != nil {
+		return err
+	}
+	if _, err = t.applier.Check(ctx, all, options); err == nil || ofItsImage(err) {
+		return nil
+	}
+	return fmt.Errorf("the manifests cannot be applied to %s; nothing was changed:\n%w", t, err)
+}
+
+// ofItsImage reports whether what refuses objects may do so for the image in them,
+// which is not the one that they get.
+func ofItsImage(err error) bool {
+	var conflict *apply.Conflict
+	var owned *apply.Owned
+	if errors.As(err, &conflict) || errors.As(err, &owned) || deploy.IsUsage(err) {
+		return false
+	}
+	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "admission webhook")
+}
