@@ -136,7 +136,7 @@ type kubernetes struct {
 	Manifests     *localPath   `yaml:"manifests" jsonschema_description:"A file of YAML, or a folder of them, that says what runs, in place of what Slipway makes."`
 	Kustomization *localPath   `yaml:"kustomization" jsonschema_description:"The folder of a kustomization.yaml that says what runs."`
 	Chart         *localPath   `yaml:"chart" jsonschema_description:"A Helm chart that says what runs: its folder, or a packed one (.tgz)."`
-	Release       *label       `yaml:"release" jsonschema_description:"What the chart's templates know as .Release.Name. Left out: the app's name."`
+	Release       *releaseName `yaml:"release" jsonschema_description:"What the chart's templates know as .Release.Name, in which {environment} stands for the environment's name. Left out: the app's name."`
 	Values        []localPath  `yaml:"values" jsonschema_description:"Files of values for the chart; a later one goes over an earlier."`
 	Set           []chartValue `yaml:"set" jsonschema_description:"Single values for the chart, such as replicas=3, which go over all files. {environment} stands for the environment's name."`
 	Workload      *objectName  `yaml:"workload" jsonschema_description:"Which Deployment or Rollout of the manifests is the app's, such as web, or Deployment/web. Left out: the only one that runs the app's image."`

@@ -20,6 +20,7 @@ type (
 	podUser     string
 	objectName  string
 	chartValue  string
+	releaseName string
 )
 
 // environmentPlace is deploy.EnvironmentPlace in a pattern.
@@ -38,6 +39,8 @@ var (
 		"the name of an object, such as web or Deployment/web", "write its name as the manifests have it")
 	chartValueForm = newForm(`^[^=\s][^=\n]*=`,
 		"a value as KEY=VALUE", "write one such as replicas=3")
+	releaseForm = newForm(placeNameForm.pattern.String(),
+		"the name of a chart's release, such as shop", "write a-z, 0-9 and -; {environment} in it stands for the name of the environment")
 	podUserForm = newForm(`^(image|[1-9][0-9]{0,8})$`,
 		"a user's number above 0, or image", "write one such as 1000: nothing runs as root")
 )
@@ -48,6 +51,7 @@ func (v *placeHost) read(r *reader, p place) bool   { return readText(r, p, v, p
 func (v *quantity) read(r *reader, p place) bool    { return readScalar(r, p, v, quantityForm) }
 func (v *objectName) read(r *reader, p place) bool  { return readText(r, p, v, objectNameForm) }
 func (v *chartValue) read(r *reader, p place) bool  { return readText(r, p, v, chartValueForm) }
+func (v *releaseName) read(r *reader, p place) bool { return readText(r, p, v, releaseForm) }
 func (v *podUser) read(r *reader, p place) bool     { return readScalar(r, p, v, podUserForm) }
 
 // readScalar reads a text that may be written as a number.
@@ -63,6 +67,8 @@ func readScalar[T ~string](r *reader, p place, into *T, f form) bool {
 func (contextName) JSONSchema() *jsonschema.Schema { return contextForm.schema() }
 func (placeName) JSONSchema() *jsonschema.Schema   { return placeNameForm.schema() }
 func (placeHost) JSONSchema() *jsonschema.Schema   { return placeHostForm.schema() }
+
+func (releaseName) JSONSchema() *jsonschema.Schema { return releaseForm.schema() }
 
 func (objectName) JSONSchema() *jsonschema.Schema { return objectNameForm.schema() }
 func (chartValue) JSONSchema() *jsonschema.Schema { return chartValueForm.schema() }
@@ -108,6 +114,20 @@ func (r *reader) ownHost(k *kubernetes) {
 		Message: fmt.Sprintf("host: previews cannot share %s: each pull request has its own", k.Gateway.Host),
 		Hint:    fmt.Sprintf("write one such as %s.%s", deploy.EnvironmentPlace, k.Gateway.Host),
 	})
+}
+
+// ownObjects refuses previews with manifests of the user's own that would share a
+// namespace: the objects have the same names in all of them.
+func (r *reader) ownObjects(k *kubernetes) {
+	if k == nil || k.Namespace != nil && strings.Contains(string(*k.Namespace), deploy.EnvironmentPlace) {
+		return
+	}
+	for _, p := range r.given(r.at(&k.Manifests), r.at(&k.Kustomization), r.at(&k.Chart)) {
+		r.add(p.keyMark(), Error{
+			Message: fmt.Sprintf("%s: previews cannot share a namespace: their objects have the same names", p.name),
+			Hint:    fmt.Sprintf("write a namespace such as hello-%s", deploy.EnvironmentPlace),
+		})
+	}
 }
 
 // ownQuota refuses a quota for a namespace that others may be in.

@@ -36,6 +36,7 @@ func (r *reader) preview(e *named, pattern deploy.Environment) *deploy.Preview {
 		})
 	}
 	r.ownHost(e.Target.cluster)
+	r.ownObjects(e.Target.cluster)
 	if k := e.Target.cluster; k != nil && k.Rollout != nil {
 		r.add(r.at(&k.Rollout).keyMark(), Error{
 			Message: "rollout: previews cannot share one that is there already",

@@ -95,6 +95,7 @@ var beyondSchema = map[string]string{
 	"approve-order":               otherKeys,
 	"secret-and-variable":         otherKeys,
 	"secret-before-variable":      otherKeys,
+	"kubernetes-preview":          otherKeys,
 	"key-is-nothing":              yamlAlone,
 	"steps-order":                 otherKeys,
 	"tasks-names":                 otherKeys,

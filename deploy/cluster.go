@@ -47,8 +47,8 @@ type Manifests struct {
 	// kustomization.yaml, Chart a Helm chart, packed or not.
 	Files, Kustomization, Chart string
 	// Release is what a chart's templates know as the release's name; empty is
-	// the app's. Values are files of values, Set single ones, which may hold
-	// EnvironmentPlace.
+	// the app's. Values are files of values, Set single ones; Release and Set may
+	// hold EnvironmentPlace.
 	Release     string
 	Values, Set []string
 	// Workload, Container, Service and Route name what is the app's: empty, a

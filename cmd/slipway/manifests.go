@@ -45,7 +45,7 @@ func (s *session) render(ctx context.Context, env deploy.Environment) (*bundle.B
 	m := env.Target.Cluster.Manifests
 	source := manifests.Source{
 		Files: s.inDir(m.Files), Kustomization: s.inDir(m.Kustomization), Chart: s.inDir(m.Chart),
-		Release: cmp.Or(m.Release, s.file.App.Name),
+		Release: deploy.In(env.Name, cmp.Or(m.Release, s.file.App.Name)),
 	}
 	for _, file := range m.Values {
 		source.Values = append(source.Values, s.inDir(file))

@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/metadata"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
@@ -299,9 +298,9 @@ func (t *Target) copies(ctx context.Context, b *bundle.Bundle) error {
 
 // forgetSets removes the kept manifests, and the copies of their settings, that
 // are of no digest that is in use.
-func (t *Target) forgetSets(ctx context.Context, client metadata.Interface, used map[string]bool) error {
+func (t *Target) forgetSets(ctx context.Context, used map[string]bool) error {
 	for _, resource := range copied {
-		api := client.Resource(resource).Namespace(t.place.Namespace)
+		api := t.heads.Resource(resource).Namespace(t.place.Namespace)
 		list, err := api.List(ctx, metav1.ListOptions{LabelSelector: t.place.Select()})
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
-	"github.com/slipway-ci/slipway/target/kubernetes/manifests"
 )
 
 // unbuilt is the ID of a revision of which the image is not there yet.
@@ -31,7 +30,7 @@ func (t *Target) checked(ctx context.Context) error {
 		return err
 	}
 	options.Unmade = err != nil
-	all, err := t.appliedOf(ctx, b, deploy.Revision{ID: unbuilt, Image: manifests.Unbuilt(manifests.ImageOf(b.App))})
+	all, err := t.appliedOf(ctx, b, deploy.Revision{ID: unbuilt, Image: b.Unbuilt()})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	client "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -26,6 +27,8 @@ type Client struct {
 	cluster *access.Cluster
 	kube    client.Interface
 	dynamic dynamic.Interface
+	// heads lists objects without what they hold.
+	heads   metadata.Interface
 	forward *forwards
 	watches *watches
 	// users reaches gateways as users do.
@@ -65,6 +68,10 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 	if err != nil {
 		return nil, c.Explain(err)
 	}
+	heads, err := metadata.NewForConfig(c.Config)
+	if err != nil {
+		return nil, c.Explain(err)
+	}
 	applier, err := apply.New(c.Config)
 	if err != nil {
 		return nil, c.Explain(err)
@@ -76,7 +83,7 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 		o.Users = asBrowsers()
 	}
 	return &Client{
-		cluster: c, kube: kube, dynamic: dyn, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,
+		cluster: c, kube: kube, dynamic: dyn, heads: heads, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,
 		watches: &watches{ctx: ctx},
 	}, nil
 }

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/metadata"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
@@ -184,11 +183,7 @@ func (t *Target) spoken(ctx context.Context) (deploy.State, error) {
 
 func (t *Target) forgetSecrets(ctx context.Context) error {
 	// What they hold is not read: of kept manifests it is much.
-	client, err := metadata.NewForConfig(t.cluster.Config)
-	if err != nil {
-		return err
-	}
-	api := client.Resource(copied["Secret"]).Namespace(t.place.Namespace)
+	api := t.heads.Resource(copied["Secret"]).Namespace(t.place.Namespace)
 	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: t.place.Select()})
 	if err != nil || len(list.Items) == 0 {
 		return err
@@ -222,5 +217,5 @@ func (t *Target) forgetSecrets(ctx context.Context) error {
 		}
 	}
 	t.prune(ctx, s.Live)
-	return t.forgetSets(ctx, client, sets)
+	return t.forgetSets(ctx, sets)
 }

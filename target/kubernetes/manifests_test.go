@@ -261,7 +261,7 @@ func TestManifests(t *testing.T) {
 	s.before(t)
 	s.waitBehind(t, "old")
 
-	target, v1 := s.version(t, "v1", s.bundle(t, "one", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n---"))
+	target, v1 := s.version(t, "v1", s.bundle(t, "one", large("extra")+large("another")))
 	must(t, target.Start(t.Context(), v1))
 	s.waitBehind(t, "old") // a candidate has the labels by which the Service selects
 	must(t, target.Switch(t.Context(), v1))
@@ -273,6 +273,9 @@ func TestManifests(t *testing.T) {
 		t.Errorf("the app has %q of slipway.yaml", body)
 	}
 	must(t, target.Write(t.Context(), deploy.Record{Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v1}))
+	if n := s.parts(t); n != 2 {
+		t.Errorf("a large set is kept in %d parts", n)
+	}
 
 	// A candidate with other settings gets half of the users, and goes again.
 	target, v2 := s.version(t, "v2", s.bundle(t, "two", ""))

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 )
 
@@ -37,18 +41,46 @@ func (t *Target) Permitted(ctx context.Context) error {
 
 // needsOf are the permissions that the objects of a user's manifests need.
 func (t *Target) needsOf(ctx context.Context, b *bundle.Bundle) ([]access.Permission, error) {
-	kinds, err := t.applier.Kinds(ctx, b.Set.Objects, t.applying())
+	options := t.applying()
+	kinds, err := t.applier.Kinds(ctx, b.Set.Objects, options)
+	if err != nil {
+		return nil, err
+	}
+	brings, err := t.bringsDefinitions(ctx, b, options)
 	if err != nil {
 		return nil, err
 	}
 	var all []access.Permission
 	for _, k := range kinds {
-		all = append(all, access.Applied(k.Group, k.Resource, k.Namespace)...)
-		if k.Group == "apps" {
-			all = append(all, access.Permission{Verb: "watch", Group: k.Group, Resource: k.Resource, Namespace: k.Namespace})
-		}
+		all = append(all, needsOfKind(k, options.Confined, brings)...)
 	}
 	return all, nil
+}
+
+// bringsDefinitions reports whether the set has a definition that it applies. That
+// this login may not look at them is left to who asks for its permissions.
+func (t *Target) bringsDefinitions(ctx context.Context, b *bundle.Bundle, o apply.Options) (bool, error) {
+	brought, err := t.applier.Brought(ctx, b.Set.Objects, o)
+	if apierrors.IsForbidden(err) {
+		return false, nil
+	}
+	return slices.ContainsFunc(brought, func(o *unstructured.Unstructured) bool { return o.GetKind() == "CustomResourceDefinition" }), err
+}
+
+// needsOfKind are the permissions to apply objects of a kind. Of the whole cluster,
+// nothing is removed again but by an environment that is confined.
+func needsOfKind(k apply.Kind, confined, definitions bool) []access.Permission {
+	switch {
+	case k.Group == "" && k.Resource == "namespaces" && confined:
+		return nil // they are passed over
+	case k.Resource == "customresourcedefinitions" && confined && !definitions:
+		return []access.Permission{{Verb: "get", Group: k.Group, Resource: k.Resource, Wide: true}}
+	case k.Namespace == "" && !confined, k.Resource == "customresourcedefinitions":
+		return access.Lasting(k.Group, k.Resource)
+	case k.Group == "apps":
+		return append(access.Applied(k.Group, k.Resource, k.Namespace), access.Permission{Verb: "watch", Group: k.Group, Resource: k.Resource, Namespace: k.Namespace})
+	}
+	return access.Applied(k.Group, k.Resource, k.Namespace)
 }
 
 // needs are the permissions that the environment needs, by what is written of it.

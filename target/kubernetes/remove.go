@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
@@ -22,6 +23,9 @@ func (t *Target) Remove(ctx context.Context) error {
 
 func (t *Target) remove(ctx context.Context) error {
 	if t.ownNamespace() {
+		if err := t.removeWide(ctx); err != nil {
+			return err
+		}
 		removed, err := t.removeNamespace(ctx)
 		if removed || err != nil {
 			return err
@@ -46,6 +50,16 @@ func (t *Target) remove(ctx context.Context) error {
 		return err
 	}
 	return t.removeShared(ctx)
+}
+
+// removeWide removes what the manifests have brought outside of a namespace that is
+// about to go, and tells what of it stays.
+func (t *Target) removeWide(ctx context.Context) error {
+	options := t.applying()
+	options.Keep = func(r apply.Reference) bool { return r.Namespace == t.place.Namespace }
+	pruned, err := t.applier.Prune(ctx, nil, options)
+	t.tellLeft(pruned)
+	return err
 }
 
 // removeNamespace removes a namespace with the environment's labels, and waits

@@ -233,6 +233,12 @@ func (t *Target) removeApplied(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.tellLeft(pruned)
+	return unless(absent, api.Delete(ctx, options.Inventory, metav1.DeleteOptions{}))
+}
+
+// tellLeft says what stays although its environment goes.
+func (t *Target) tellLeft(pruned apply.Pruned) {
 	for _, left := range pruned.Left {
 		t.log.Warn("left", "object", left.Object.String(), "why", left.Why)
 		if left.Object.Kind == "Service" && left.Object.Name == t.place.Front.Service {
@@ -241,7 +247,6 @@ func (t *Target) removeApplied(ctx context.Context) error {
 			}
 		}
 	}
-	return unless(absent, api.Delete(ctx, options.Inventory, metav1.DeleteOptions{}))
 }
 
 // byHash are labels that tell the pods of one version of a workload from those of
@@ -297,7 +302,10 @@ func (t *Target) provideSet(ctx context.Context, r deploy.Revision) error {
 	if err := t.inNamespace(ctx); err != nil {
 		return err
 	}
-	// First of all: what is refused has to change nothing.
+	if err := t.bound(ctx, r); err != nil { // the set has pods of its own
+		return err
+	}
+	// Before all that is kept: what is refused has to change nothing.
 	if err := t.tryAutoscaler(ctx, r); err != nil {
 		return err
 	}

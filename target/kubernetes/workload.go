@@ -32,15 +32,12 @@ func (t *Target) provide(ctx context.Context, r deploy.Revision) error {
 	if err != nil {
 		return err
 	}
-	if r.Config.Settings[deploy.SettingManifests] == "" {
-		err = t.account(ctx)
-	} else {
+	if r.Config.Settings[deploy.SettingManifests] != "" {
 		err = t.provideSet(ctx, r)
+	} else if err = t.account(ctx); err == nil {
+		err = t.bound(ctx, r)
 	}
 	if err != nil {
-		return err
-	}
-	if err := t.bound(ctx, r); err != nil {
 		return err
 	}
 	core, policies := t.kube.CoreV1(), t.kube.PolicyV1().PodDisruptionBudgets(t.place.Namespace)

@@ -1,7 +1,5 @@
 package access
 
-import "slices"
-
 // Needs say which parts of Slipway an environment uses, besides those that every
 // one does.
 type Needs struct {
@@ -154,12 +152,19 @@ func Quota(namespace string) []Permission {
 // kind, as a user's own manifests may have. The resource is in the plural; an empty
 // namespace means a kind that is in none.
 func Applied(group, resource, namespace string) []Permission {
-	all := make([]Permission, 0, len(written))
-	for _, v := range written {
-		if v == "update" || v == "watch" {
-			continue
-		}
+	return on([]string{"get", "create", "patch", "delete"}, group, resource, namespace)
+}
+
+// Lasting are the permissions to apply objects of a kind that Slipway never removes,
+// and to wait until they are there.
+func Lasting(group, resource string) []Permission {
+	return on([]string{"get", "watch", "create", "patch"}, group, resource, "")
+}
+
+func on(verbs []string, group, resource, namespace string) []Permission {
+	all := make([]Permission, 0, len(verbs))
+	for _, v := range verbs {
 		all = append(all, Permission{Verb: v, Group: group, Resource: resource, Namespace: namespace, Wide: namespace == ""})
 	}
-	return slices.Clip(all)
+	return all
 }

@@ -54,7 +54,10 @@ func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructur
 	if run.inventory, err = c.readInventory(ctx, o); err != nil {
 		return nil, err
 	}
-	return run, run.ask(ctx)
+	if err := run.ask(ctx); err != nil {
+		return nil, err
+	}
+	return run, nil
 }
 
 // run is one Apply under way.

@@ -43,7 +43,10 @@ func (c *Client) there(ctx context.Context, object *unstructured.Unstructured, o
 		return false, fmt.Errorf("%s: %w", ReferenceOf(object), err)
 	}
 	live, err := c.live(ctx, at, ReferenceOf(object), o)
-	return live != nil, told(err)
+	if err != nil {
+		return false, told(err)
+	}
+	return live != nil, nil
 }
 
 // confined refuses what leaves the namespace of a set that has to stay in it.

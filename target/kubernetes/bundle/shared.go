@@ -52,6 +52,9 @@ func (b *Bundle) Applied(p objects.Place, r deploy.Revision, t objects.Traffic, 
 	return all, nil
 }
 
+// Unbuilt stands for the app's image before it is built.
+func (b *Bundle) Unbuilt() deploy.Image { return manifests.Unbuilt(manifests.ImageOf(b.App)) }
+
 func keepPorts(service *unstructured.Unstructured, live *Bundle) error {
 	if live == nil || live.App.Service == nil {
 		return nil
