@@ -234,6 +234,13 @@ func (t *Target) removeApplied(ctx context.Context) error {
 		return err
 	}
 	t.tellLeft(pruned)
+	for _, left := range pruned.Left {
+		if left.Object.Kind == "Service" && left.Object.Name == t.place.Front.Service {
+			if err := t.returnService(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	return unless(absent, api.Delete(ctx, options.Inventory, metav1.DeleteOptions{}))
 }
 
@@ -241,11 +248,6 @@ func (t *Target) removeApplied(ctx context.Context) error {
 func (t *Target) tellLeft(pruned apply.Pruned) {
 	for _, left := range pruned.Left {
 		t.log.Warn("left", "object", left.Object.String(), "why", left.Why)
-		if left.Object.Kind == "Service" && left.Object.Name == t.place.Front.Service {
-			if err := t.returnService(ctx); err != nil {
-				return err
-			}
-		}
 	}
 }
 
