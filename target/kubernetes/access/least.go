@@ -1,5 +1,7 @@
 package access
 
+import "slices"
+
 // Needs say which parts of Slipway an environment uses, besides those that every
 // one does.
 type Needs struct {
@@ -152,7 +154,7 @@ func Quota(namespace string) []Permission {
 // kind, as a user's own manifests may have. The resource is in the plural; an empty
 // namespace means a kind that is in none.
 func Applied(group, resource, namespace string) []Permission {
-	return on([]string{"get", "create", "patch", "delete"}, group, resource, namespace)
+	return on([]string{"get", "list", "create", "patch", "delete"}, group, resource, namespace)
 }
 
 // Lasting are the permissions to apply objects of a kind that Slipway never removes,
