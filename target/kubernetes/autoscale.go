@@ -66,8 +66,11 @@ func (t *Target) carry(ctx context.Context, r deploy.Revision, share deploy.Perc
 		return t.bear(ctx, d, standing, false)
 	}
 	live, err := t.deployment(ctx, f.Live)
-	if err != nil || live == nil {
+	switch {
+	case err != nil:
 		return err
+	case live == nil: // somebody has removed it
+		return t.bear(ctx, d, 0, false)
 	}
 	lives := replicasOf(live)
 	if err := t.floor(ctx, live, lives); err != nil {
