@@ -166,6 +166,10 @@ const (
 	SettingAutoscaleCPU = "autoscale-cpu"
 	// SettingManifests is the Digest of Manifests.
 	SettingManifests = "manifests"
+	// SettingGateway is the Gateway that slipway.yaml names, as "namespace/name", and
+	// SettingHost its host: users come by them, so that another one is a new version.
+	SettingGateway = "gateway"
+	SettingHost    = "host"
 )
 
 // AutoscaleOf is what a revision's configuration asks for; nil where that is a
@@ -192,6 +196,9 @@ func (c Cluster) settings() map[string]string {
 	}
 	if c.Manifests != nil {
 		values[SettingManifests] = c.Manifests.Digest
+	}
+	if c.Gateway != nil {
+		values[SettingGateway], values[SettingHost] = c.Gateway.Namespace+"/"+c.Gateway.Name, c.Gateway.Host
 	}
 	var all map[string]string
 	for key, value := range values {

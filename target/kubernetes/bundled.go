@@ -110,7 +110,9 @@ func (t *Target) stand(f objects.Front) {
 func (t *Target) moved(ctx context.Context) error {
 	before, err := t.frontOf(ctx)
 	now := t.place.Front
-	if err != nil || before.Service == now.Service && before.Route == now.Route && before.Rollout == now.Rollout {
+	// A route that is new to a Service begins with whom that leads to.
+	route := before.Route == now.Route || before.Route == "" && before.Service != ""
+	if err != nil || before.Service == now.Service && route && before.Rollout == now.Rollout {
 		return err
 	}
 	if before.Rollout != "" {

@@ -21,7 +21,7 @@ import (
 // else's already. Without a gateway there is nothing to ask.
 func (t *Target) gated(ctx context.Context) error {
 	if t.place.Cluster.Gateway == nil {
-		return nil
+		return t.ungated(ctx)
 	}
 	g, err := t.gateway(ctx)
 	if err != nil {
@@ -32,6 +32,25 @@ func (t *Target) gated(ctx context.Context) error {
 			"the Gateway %s in %s would not let users of %s in: %s", g.GetName(), g.GetNamespace(), t.place.Host(), strings.Join(why, "; "))
 	}
 	return t.free(ctx)
+}
+
+// ungated refuses to go on without a gateway while a route of Slipway's own still
+// leads users of one to the live version, which ends with the next. A login that may
+// not read routes has none there.
+func (t *Target) ungated(ctx context.Context) error {
+	o, err := route{t}.api().Get(ctx, t.place.Base(), metav1.GetOptions{})
+	if absent(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	if err != nil {
+		return t.ended(ctx, err, "look for a route of %s", t)
+	}
+	if t.mine(o) != nil {
+		return nil
+	}
+	hosts, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "hostnames")
+	return deploy.Usage("name the gateway again; or, when nobody comes by it any more: kubectl delete httproute -n "+o.GetNamespace()+" "+o.GetName(),
+		"the HTTPRoute %s leads users of %s here, and slipway.yaml names no gateway any more", o.GetName(), strings.Join(hosts, ", "))
 }
 
 // gateway is the one that slipway.yaml or the user's own route names.

@@ -46,12 +46,29 @@ func (r route) api() dynamic.ResourceInterface {
 func (r route) read(ctx context.Context) (objects.Traffic, error) {
 	o, err := r.api().Get(ctx, r.place.RouteName(), metav1.GetOptions{})
 	if absent(err) {
-		return objects.Traffic{}, nil
+		return r.inherited(ctx)
 	}
 	if err != nil {
 		return objects.Traffic{}, err
 	}
-	return objects.ReadTraffic(o.GetAnnotations())
+	return r.in(ctx, o)
+}
+
+// in is the traffic that a route tells. A user's own that was not the app's before
+// tells none.
+func (r route) in(ctx context.Context, o *unstructured.Unstructured) (objects.Traffic, error) {
+	t, err := objects.ReadTraffic(o.GetAnnotations())
+	if err == nil && t == (objects.Traffic{}) && r.place.Front.Route != "" {
+		return r.inherited(ctx)
+	}
+	return t, err
+}
+
+// inherited is the traffic where there is no route, because the gateway is new to
+// the environment, or somebody has removed it: what the Service leads to is live.
+func (r route) inherited(ctx context.Context) (objects.Traffic, error) {
+	t, err := entry(r).read(ctx)
+	return objects.Traffic{Live: t.Live}, err
 }
 
 // change moves users by the route first, and points callers inside the cluster
@@ -92,7 +109,7 @@ func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 	if err := r.mine(o); err != nil {
 		return before, after, nil, err
 	}
-	if before, err = objects.ReadTraffic(o.GetAnnotations()); err != nil {
+	if before, err = r.in(ctx, o); err != nil {
 		return before, after, nil, err
 	}
 	if after, err = f(before); err != nil {
@@ -117,6 +134,9 @@ func (r route) write(ctx context.Context, f func(objects.Traffic) (objects.Traff
 }
 
 func (r route) create(ctx context.Context, f func(objects.Traffic) (objects.Traffic, error)) (before, after objects.Traffic, now *unstructured.Unstructured, err error) {
+	if before, err = r.inherited(ctx); err != nil {
+		return before, after, nil, err
+	}
 	if after, err = f(before); err != nil || after == before {
 		return before, after, nil, err
 	}

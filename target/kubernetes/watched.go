@@ -97,18 +97,8 @@ func (t *Target) look(ctx context.Context) (f facts, err error) {
 	w := t.watched
 	w.made.Do(t.watch)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		all, err := w.front.Look(ctx)
-		if err != nil || len(all) == 0 {
-			return err
-		}
-		o, err := meta.Accessor(all[0])
-		if err == nil {
-			f.traffic, err = objects.ReadTraffic(o.GetAnnotations())
-		}
-		if err == nil {
-			t.tellOfRivals(all[0], f.traffic)
-		}
+	group.Go(func() (err error) {
+		f.traffic, err = t.lookAtFront(ctx)
 		return err
 	})
 	group.Go(func() error {
@@ -142,6 +132,31 @@ func (t *Target) look(ctx context.Context) (f facts, err error) {
 		return t.mine(f.lease)
 	})
 	return f, group.Wait()
+}
+
+// lookAtFront is who has the users, by the watch of the object that sends them. Where
+// that tells nothing yet, read knows what to make of it.
+func (t *Target) lookAtFront(ctx context.Context) (traffic objects.Traffic, err error) {
+	all, err := t.watched.front.Look(ctx)
+	if err != nil {
+		return traffic, err
+	}
+	if len(all) > 0 {
+		o, err := meta.Accessor(all[0])
+		if err != nil {
+			return traffic, err
+		}
+		if traffic, err = objects.ReadTraffic(o.GetAnnotations()); err != nil {
+			return traffic, err
+		}
+	}
+	if traffic == (objects.Traffic{}) && t.place.Cluster.Gateway != nil {
+		return t.front.read(ctx)
+	}
+	if len(all) > 0 {
+		t.tellOfRivals(all[0], traffic)
+	}
+	return traffic, nil
 }
 
 // watches are the goroutines that watch for targets. They end with ctx.

@@ -133,3 +133,30 @@ func TestAnotherNamespaceIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+const shopRoute = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: public}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`
+
+// What kustomize makes of a route when it gives names a prefix is told, and not that
+// users come by the Service alone.
+func TestARouteToANameBeforeAPrefixIsRefused(t *testing.T) {
+	prefixed := strings.Replace(shop, "kind: Service\nmetadata: {name: web}", "kind: Service\nmetadata: {name: prod-web}", 1)
+	_, err := read(t, prefixed+shopRoute)
+	if err == nil || !deploy.IsUsage(err) || !strings.Contains(err.Error(), "HTTPRoute/web leads to the Service web, which is called prod-web") ||
+		!strings.Contains(deploy.HintOf(err), "nameReference") {
+		t.Errorf("got %v (%s)", err, deploy.HintOf(err))
+	}
+	for name, text := range map[string]string{
+		"the name it has": shop + shopRoute,
+		"another Service": prefixed + shopRoute + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: other}, ports: [{port: 80}]}\n",
+		"one elsewhere":   prefixed + strings.Replace(shopRoute, "backendRefs: [{name: web", "backendRefs: [{name: blog", 1),
+	} {
+		if _, err := read(t, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

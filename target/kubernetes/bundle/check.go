@@ -58,7 +58,7 @@ func (b *Bundle) checkRoute() error {
 			return deploy.Usage("add the Service that the route leads to", "%s is there, and no Service that selects the pods of %s", title(b.App.Route), title(b.App.Workload))
 		}
 	}
-	return nil
+	return b.misnamed()
 }
 
 // findPort finds the port that the app listens on: that of the Service by which

@@ -40,6 +40,7 @@ const (
 	annotationStandby       = "slipway.dev/standby"
 	annotationKey           = "slipway.dev/key"
 	annotationHost          = "slipway.dev/host"
+	annotationGateway       = "slipway.dev/gateway"
 )
 
 // ReadTraffic takes it from annotations.
@@ -243,16 +244,11 @@ func backend(name string, port, weight int64) map[string]any {
 
 // Route is the environment's route while nobody has touched it.
 func (p Place) Route(t Traffic) (*unstructured.Unstructured, error) {
-	g := p.Cluster.Gateway
-	parent := map[string]any{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": g.Name}
-	if g.Namespace != "" {
-		parent["namespace"] = g.Namespace
-	}
 	route := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": RouteVersion,
 		"kind":       RouteKind,
 		"spec": map[string]any{
-			"parentRefs": []any{parent},
+			"parentRefs": []any{parentOf(*p.Cluster.Gateway)},
 			"hostnames":  []any{p.Host()},
 			"rules": []any{
 				map[string]any{
@@ -266,7 +262,7 @@ func (p Place) Route(t Traffic) (*unstructured.Unstructured, error) {
 	route.SetName(p.Base())
 	route.SetNamespace(p.Namespace)
 	route.SetLabels(p.Labels())
-	route.SetAnnotations(map[string]string{annotationHost: p.Host()})
+	route.SetAnnotations(map[string]string{annotationHost: p.Host(), annotationGateway: p.gatewayName()})
 	return route, p.Redirect(route, t)
 }
 
@@ -353,6 +349,7 @@ func (p Place) Redirect(route *unstructured.Unstructured, t Traffic) error {
 		return err
 	}
 	p.rehost(route)
+	p.attach(route)
 	route.SetAnnotations(t.Annotate(route.GetAnnotations()))
 	return nil
 }
