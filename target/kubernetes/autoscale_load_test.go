@@ -107,14 +107,13 @@ func (s scaled) measured(live, candidate deploy.Revision) {
 	for _, m := range []deploy.Metric{{Name: "cpu", Kubernetes: deploy.NeedCPU}, {Name: "memory", Kubernetes: deploy.NeedMemory}} {
 		source := s.target.Usage(m, live, candidate)
 		for {
-			r, err := source.Measure(s.ctx)
-			s.must(err)
-			if len(r.Gauges) == 1 && r.Gauges[0].Live > 0 && r.Gauges[0].Candidate > 0 {
+			r, err := source.Measure(s.ctx) // a cluster under load may refuse one now and then
+			if err == nil && len(r.Gauges) == 1 && r.Gauges[0].Live > 0 && r.Gauges[0].Candidate > 0 {
 				break // NaN is not known yet
 			}
 			select {
 			case <-s.ctx.Done():
-				s.Fatalf("%s is %v", m.Name, r)
+				s.Fatalf("%s is %v: %v", m.Name, r, err)
 			case <-time.After(500 * time.Millisecond):
 			}
 		}
