@@ -171,7 +171,7 @@ func (k *withRollout) drifts(t *testing.T) {
 		{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "127.0.0.1:1/other:1"},
 		{"op": "remove", "path": "/spec/strategy/canary/steps/3"},
 		{"op": "add", "path": "/spec/paused", "value": true}]`)
-	k.ends(t, 4, []string{"/web: .spec.template.spec.containers[0].image was changed by \"somebody\"", ".spec.strategy.canary.steps was changed", ".spec.paused was added", "3 differences"}, "drift")
+	k.ends(t, 4, []string{"/web: .spec.template.spec.containers[0].image was changed", ".spec.strategy.canary.steps was changed", ".spec.paused was added", "3 differences"}, "drift")
 	k.ends(t, 0, []string{"3 differences put back"}, "drift", "--repair")
 	k.lives(t, "1.1.0", "good day")
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -82,8 +84,30 @@ func (r *Rollout) comparison(ctx context.Context) (comparison, error) {
 	if err := c.set.compare(ctx, c.client); err != nil {
 		return c, err
 	}
+	if err := r.unname(ctx, c.set.found); err != nil {
+		return c, err
+	}
 	c.secrets, err = r.own.lost(ctx, c.left)
 	return c, err
+}
+
+// unname takes the controller for nobody: it writes the Rollout as a whole, so that
+// lists which somebody has changed become its own, too.
+func (r *Rollout) unname(ctx context.Context, found []apply.Difference) error {
+	if len(found) == 0 {
+		return nil
+	}
+	live, err := r.own.dynamic.Resource(rollouts).Namespace(r.own.place.Namespace).Get(ctx, r.Name(), metav1.GetOptions{})
+	if err != nil {
+		return unless(absent, err)
+	}
+	controller := controllerOf(live)
+	for i := range found {
+		if d := &found[i]; d.Object.Kind == bundle.KindRollout && d.Manager == controller {
+			d.Manager, d.Operation, d.Subresource, d.At = "", "", "", time.Time{}
+		}
+	}
+	return nil
 }
 
 // expectSet expects the manifests that were brought in last, and the settings that

@@ -272,7 +272,7 @@ func (b *bench) image1() string {
 func (b *bench) somebody(patch string, subresource ...string) {
 	b.Helper()
 	_, err := b.admin.Resource(rollouts).Namespace(b.namespace).
-		Patch(context.WithoutCancel(b.Context()), b.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, subresource...)
+		Patch(context.WithoutCancel(b.Context()), b.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"}, subresource...)
 	if err != nil {
 		b.Fatal(err)
 	}

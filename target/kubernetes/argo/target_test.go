@@ -28,6 +28,7 @@ func TestRollouts(t *testing.T) {
 	for name, c := range map[string]func(t *testing.T, l *lab, first deploy.Image){
 		"canary": canaryWalks, "blue": blueGreenSwitches, "doomed": doomedIsTold, "aborted": abortedByAnother,
 		"retried": retriedAfterAbort, "killed": killedIsSettled, "fresh": firstOfAll, "others": othersAreLeft,
+		"drifted": driftIsTold,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,6 +203,52 @@ func othersAreLeft(t *testing.T, l *lab, first deploy.Image) {
 	if _, _, err := b.target().Decided(t.Context(), b.environment()); err == nil || !strings.Contains(err.Error(), "somebody else is bringing in another version") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// driftIsTold: of a Rollout that others apply, too, it is known what it was released
+// as.
+func driftIsTold(t *testing.T, l *lab, first deploy.Image) {
+	b := l.onBench(t, 1, first.Reference(), two)
+	b.runs(first)
+	b.strategy = deploy.Strategy{Kind: deploy.Canary, Hold: 200 * time.Millisecond, Written: deploy.Written{Kind: true}}.WithDefaults()
+	b.strategy.Judging.OnUnknown = deploy.OnUnknownPromote
+	next := b.image("1.0.0")
+	b.ends(b.release(next), deploy.Promoted)
+	differs := func(want ...string) {
+		t.Helper()
+		found, err := b.target().Drift(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields []string
+		for _, d := range found {
+			fields = append(fields, d.Field+" "+string(d.Change)+" by "+d.Manager)
+		}
+		if !slices.Equal(fields, want) {
+			t.Errorf("it differs in %q, want %q", fields, want)
+		}
+	}
+	differs()
+	b.somebody(`{"spec":{"replicas":2}}`, "scale") // which is somebody's right
+	differs()
+
+	b.somebody(`{"spec":{"strategy":{"canary":{"steps":[{"setWeight":10}]}},"template":{"spec":{"containers":[{"name":"web","image":"` + first.Reference() +
+		`","args":["-port","8080"],"ports":[{"containerPort":8080}],"readinessProbe":{"periodSeconds":1,"httpGet":{"path":"/healthz","port":8080}}}]}}}}`)
+	b.until(t, "it is healthy with what somebody has set", func() string { return b.is("status", "phase") + " " + b.image1() },
+		func(said string) bool { return said == "Healthy "+first.Reference() })
+	// Of containers the controller becomes an owner, too, which says nothing of who
+	// has changed the image.
+	differs(".spec.strategy.canary.steps changed by somebody", ".spec.template.spec.containers[0].image changed by ")
+	target := b.target()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if undone, err := target.Repair(ctx, func(string) string { return "" }); err != nil || len(undone) != 2 {
+		t.Errorf("put back are %v: %v", undone, err)
+	}
+	b.runs(next)
+	differs()
+	b.somebody(`{"spec":{"restartAt":"2026-01-01T00:00:00Z"}}`) // the same; it takes the controller a while
+	differs()
 }
 
 func writtenSteps(steps ...deploy.Percent) deploy.Strategy {
