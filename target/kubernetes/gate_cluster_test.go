@@ -32,6 +32,10 @@ func refusal(t *testing.T, l *lab, c deploy.Cluster, says, hint string) {
 	t.Helper()
 	env := deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: c}}
 	err := l.target(t, "shop", env).Permitted(t.Context())
+	for deadline := time.Now().Add(time.Minute); err != nil && strings.Contains(err.Error(), " may not ") && time.Now().Before(deadline); {
+		time.Sleep(100 * time.Millisecond) // a grant is in force a moment after it is made
+		err = l.target(t, "shop", env).Permitted(t.Context())
+	}
 	if err == nil || !deploy.IsUsage(err) || !strings.Contains(err.Error(), says) || !strings.Contains(deploy.HintOf(err), hint) {
 		t.Errorf("got %v (hint %q), want %q (hint %q)", err, deploy.HintOf(err), says, hint)
 	}
