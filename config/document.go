@@ -139,6 +139,8 @@ type kubernetes struct {
 	Release       *releaseName `yaml:"release" jsonschema_description:"What the chart's templates know as .Release.Name, in which {environment} stands for the environment's name. Left out: the app's name."`
 	Values        []localPath  `yaml:"values" jsonschema_description:"Files of values for the chart; a later one goes over an earlier."`
 	Set           []chartValue `yaml:"set" jsonschema_description:"Single values for the chart, such as replicas=3, which go over all files. {environment} stands for the environment's name."`
+	Hooks         *truth       `yaml:"hooks" jsonschema_description:"Whether the chart's hooks are run. Left out: true."`
+	HookTimeout   *limit       `yaml:"hook-timeout" jsonschema_description:"The longest time for each Job or Pod of a hook. Left out: 5m."`
 	Workload      *objectName  `yaml:"workload" jsonschema_description:"Which Deployment or Rollout of the manifests is the app's, such as web, or Deployment/web. Left out: the only one that runs the app's image."`
 	Container     *label       `yaml:"container" jsonschema_description:"Which of its containers is the app's, or which of the Rollout's. Left out: the only one, or the only one with the app's image."`
 	Service       *objectName  `yaml:"service" jsonschema_description:"Which Service of the manifests brings users to the app. Left out: the only one that selects its pods."`

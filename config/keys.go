@@ -144,6 +144,8 @@ var examples = map[string]string{ //nolint:gosec // secrets are named here, not 
 	"release":       "release: hello",
 	"values":        "values: [deploy/values.yaml]",
 	"set":           "set: [replicas=3]",
+	"hooks":         "hooks: false",
+	"hook-timeout":  "hook-timeout: 15m",
 	"workload":      "workload: web",
 	"container":     "container: app",
 	"route":         "route: web",

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
 )
@@ -17,7 +18,7 @@ func (k *kubernetes) manifests() *deploy.Manifests {
 		Release:  string(or(k.Release, "")),
 		Workload: string(or(k.Workload, "")), Container: string(or(k.Container, "")),
 		Service: string(or(k.Service, "")), Route: string(or(k.Route, "")),
-		Force: bool(or(k.Force, false)),
+		Force: bool(or(k.Force, false)), NoHooks: !bool(or(k.Hooks, true)), HookTimeout: time.Duration(or(k.HookTimeout, 0)),
 	}
 	for _, file := range k.Values {
 		m.Values = append(m.Values, string(file))
@@ -49,7 +50,7 @@ func (r *reader) manifested(e *named) {
 		})
 	}
 	if r.at(&k.Chart).value == nil {
-		r.pointless(r.given(r.at(&k.Release), r.at(&k.Values), r.at(&k.Set)), "is for a chart, and none is named", "name a chart, or remove it")
+		r.pointless(r.given(r.at(&k.Release), r.at(&k.Values), r.at(&k.Set), r.at(&k.Hooks), r.at(&k.HookTimeout)), "is for a chart, and none is named", "name a chart, or remove it")
 	}
 	if len(sources) == 0 || r.at(&k.Rollout).value != nil {
 		return

@@ -59,6 +59,10 @@ type Manifests struct {
 	Replicas int
 	// Force takes over fields that another tool owns.
 	Force bool
+	// NoHooks leaves a chart's hooks out. HookTimeout bounds each of them, its
+	// image's pull included; zero is DefaultTaskTimeout.
+	NoHooks     bool
+	HookTimeout time.Duration
 	// Digest is of what they come to, "sha256:…"; empty until somebody has read
 	// them.
 	Digest string

@@ -8,7 +8,7 @@ import (
 
 // Task is one-off work before or after a deployment.
 type Task struct {
-	// Name is that of slipway.yaml.
+	// Name is that of slipway.yaml, or of a hook, such as Job/migrate.
 	Name string `json:"name"`
 	// When it was done: before or after.
 	When deploy.TaskTime `json:"when"`

@@ -41,8 +41,11 @@ func (t *Target) Permitted(ctx context.Context) error {
 
 // needsOf are the permissions that the objects of a user's manifests need.
 func (t *Target) needsOf(ctx context.Context, b *bundle.Bundle) ([]access.Permission, error) {
-	options := t.applying()
-	kinds, err := t.applier.Kinds(ctx, b.Set.Objects, options)
+	options, applied := t.applying(), b.Set.Objects
+	if !t.withoutHooks() && !b.Rollout() {
+		applied = slices.Concat(applied, b.HookObjects())
+	}
+	kinds, err := t.applier.Kinds(ctx, applied, options)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +53,18 @@ func (t *Target) needsOf(ctx context.Context, b *bundle.Bundle) ([]access.Permis
 	if err != nil {
 		return nil, err
 	}
-	var all []access.Permission
+	var needs []access.Permission
 	for _, k := range kinds {
-		all = append(all, needsOfKind(k, options.Confined, brings)...)
+		needs = append(needs, needsOfKind(k, options.Confined, brings)...)
 	}
-	return all, nil
+	return needs, nil
+}
+
+// worksHere reports whether there is one-off work around a deployment, of slipway.yaml
+// or of what is brought in.
+func (t *Target) worksHere() bool {
+	b := t.bundles.written
+	return !t.tasks.IsZero() || b != nil && b.HasWork() && !t.withoutHooks()
 }
 
 // bringsDefinitions reports whether the set has a definition that it applies. That
@@ -89,7 +99,7 @@ func (t *Target) needs() []access.Permission {
 	byKubelets := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubelets })
 	byAPI := slices.ContainsFunc(t.metrics, func(m deploy.Metric) bool { return m.Kubernetes != deploy.NeedRestarts && !m.Kubelets })
 	all := access.Least(t.place.Namespace, access.Needs{
-		Routes: gateway != nil, Policies: t.place.Cluster.Isolated, Usage: byAPI, Hooks: !t.tasks.IsZero(), Scaling: t.place.Cluster.Autoscale != nil,
+		Routes: gateway != nil, Policies: t.place.Cluster.Isolated, Usage: byAPI, Hooks: t.worksHere(), Scaling: t.place.Cluster.Autoscale != nil,
 		Shares: gateway == nil && (t.kind == deploy.Canary || t.kind == deploy.Rolling),
 	})
 	if byKubelets {

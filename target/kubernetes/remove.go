@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
@@ -22,34 +23,51 @@ func (t *Target) Remove(ctx context.Context) error {
 }
 
 func (t *Target) remove(ctx context.Context) error {
-	if t.ownNamespace() {
-		if err := t.removeWide(ctx); err != nil {
+	f, err := t.farewell(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.say(ctx, bundle.EventPreDelete); err != nil {
+		return err
+	}
+	if f.silent(bundle.EventPostDelete) {
+		if gone, err := t.removePlace(ctx); gone || err != nil {
 			return err
 		}
-		removed, err := t.removeNamespace(ctx)
-		if removed || err != nil {
+	}
+	if err := t.removeParts(ctx, f); err != nil {
+		return err
+	}
+	_, err = t.removePlace(ctx)
+	return err
+}
+
+// removeParts removes one after the other what is in the environment.
+func (t *Target) removeParts(ctx context.Context, f farewell) error {
+	for _, part := range []func(context.Context) error{
+		t.removeRoute, t.removeApplied, t.removeRevisions, t.removeSettings,
+		func(ctx context.Context) error { return f.say(ctx, bundle.EventPostDelete) },
+		f.endTasks, t.removeHooks,
+		func(ctx context.Context) error { return t.forgetSets(ctx, nil) },
+		t.unbound, t.removeShared,
+	} {
+		if err := part(ctx); err != nil {
 			return err
 		}
 	}
-	if err := t.removeRoute(ctx); err != nil {
-		return err
+	return nil
+}
+
+// removePlace removes the namespace with all that is in it, where it is the
+// environment's alone.
+func (t *Target) removePlace(ctx context.Context) (gone bool, err error) {
+	if !t.ownNamespace() {
+		return false, nil
 	}
-	if err := t.removeApplied(ctx); err != nil {
-		return err
+	if err := t.removeWide(ctx); err != nil {
+		return false, err
 	}
-	if err := t.removeRevisions(ctx); err != nil {
-		return err
-	}
-	if err := t.removeSettings(ctx); err != nil {
-		return err
-	}
-	if err := t.forgetSets(ctx, nil); err != nil {
-		return err
-	}
-	if err := t.unbound(ctx); err != nil {
-		return err
-	}
-	return t.removeShared(ctx)
+	return t.removeNamespace(ctx)
 }
 
 // removeWide removes what the manifests have brought outside of a namespace that is

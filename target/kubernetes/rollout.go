@@ -89,7 +89,7 @@ func (r *Rollout) Permitted(ctx context.Context) error {
 // Advise says what people should know of the manifests.
 func (r *Rollout) Advise(deploy.Strategy) ([]string, error) {
 	if b := r.own.bundles.written; b != nil {
-		return b.Notes(), nil
+		return b.Notes(false), nil
 	}
 	return nil, nil
 }

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -206,7 +207,13 @@ func (t *Target) prune(ctx context.Context, live *deploy.Revision) {
 		}
 		return
 	}
-	pruned, err := t.applier.Prune(ctx, all, options)
+	b, err := t.bundle(ctx, *live)
+	if err != nil {
+		t.log.Warn("look at what is to be pruned", "target", t.String(), "error", err)
+		return
+	}
+	// What has become a hook is not gone.
+	pruned, err := t.applier.Prune(ctx, slices.Concat(all, b.HookObjects()), options)
 	for _, o := range pruned.Removed {
 		t.log.Info("pruned", "object", o.String())
 	}
@@ -218,9 +225,16 @@ func (t *Target) prune(ctx context.Context, live *deploy.Revision) {
 	}
 }
 
-// removeApplied removes all that was applied of manifests.
+// removeApplied removes all that was applied of manifests, removeHooks what hooks
+// were.
 func (t *Target) removeApplied(ctx context.Context) error {
-	options := t.applying()
+	return t.removeInventory(ctx, t.applying())
+}
+
+func (t *Target) removeHooks(ctx context.Context) error { return t.removeInventory(ctx, t.hooking()) }
+
+// removeInventory removes what an inventory has, and then itself.
+func (t *Target) removeInventory(ctx context.Context, options apply.Options) error {
 	api := t.kube.CoreV1().ConfigMaps(t.place.Namespace)
 	_, err := api.Get(ctx, options.Inventory, metav1.GetOptions{})
 	if absent(err) {

@@ -59,7 +59,7 @@ const Unplaced = "the gateway places each request anew: a user of the canary may
 func (t *Target) Advise(s deploy.Strategy) ([]string, error) {
 	notes, err := t.advise(s)
 	if b := t.bundles.written; b != nil && err == nil {
-		notes = append(notes, b.Notes()...)
+		notes = append(notes, b.Notes(!t.withoutHooks())...)
 	}
 	return notes, err
 }
@@ -145,9 +145,13 @@ func (t *Target) ready(ctx context.Context, r deploy.Revision, replicas int) err
 }
 
 func (t *Target) options(r deploy.Revision) pods.Options {
-	return pods.Options{
+	o := pods.Options{
 		Revision: r, Workload: pods.Workload{Kind: "Deployment", Name: t.place.Name(r.ID)}, Log: t.log,
 	}
+	if b := t.bundles.ofRevision(r.ID); b != nil {
+		o.Hide = b.Confidential()
+	}
+	return o
 }
 
 // errNotStarted is for a revision that is to get users and does not run.

@@ -29,6 +29,9 @@ func (t *Target) run(ctx context.Context, r deploy.Revision, task deploy.Task, l
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if task.Hook != "" {
+		return t.runHook(ctx, r, task, log)
+	}
 	job, err := t.taskJob(ctx, r, task)
 	if err != nil {
 		return err
@@ -39,6 +42,9 @@ func (t *Target) run(ctx context.Context, r deploy.Revision, task deploy.Task, l
 	hidden, err := t.secrets(ctx, r)
 	if err != nil {
 		return err
+	}
+	if b := t.bundles.ofRevision(r.ID); b != nil {
+		hidden = append(hidden, b.Confidential()...)
 	}
 	o := pods.JobOptions{Task: task.Name, Line: log}
 	o.Options = pods.Options{Revision: r, Hide: hidden, Timeout: task.Timeout, Log: t.log}
@@ -125,10 +131,10 @@ func (t *Target) secrets(ctx context.Context, r deploy.Revision) ([]string, erro
 }
 
 // endTasks ends what is at work of a revision's tasks, and forgets the others.
-// Where the environment has no tasks, nobody asks: an environment without them
-// needs no permission for Jobs.
+// Where there are none, nobody asks: an environment without them needs no permission
+// for Jobs.
 func (t *Target) endTasks(ctx context.Context, r deploy.Revision) error {
-	if t.tasks.IsZero() {
+	if r.IsBaseline() || t.tasks.IsZero() && !t.hasWork(ctx, r) {
 		return nil
 	}
 	if err := pods.EndJobs(ctx, t.kube, t.place.Namespace, t.place.SelectTasks(r.ID)); err != nil || !t.place.Cluster.Isolated {
@@ -147,4 +153,14 @@ func (t *Target) fenceTasks(ctx context.Context, r deploy.Revision) error {
 	}
 	_, err := t.kube.NetworkingV1().NetworkPolicies(t.place.Namespace).Create(ctx, fence, creation)
 	return unless(apierrors.IsAlreadyExists, err)
+}
+
+// hasWork reports whether a revision brings one-off work. One whose set nobody has
+// any more has left none: with a set go the Jobs of its hooks.
+func (t *Target) hasWork(ctx context.Context, r deploy.Revision) bool {
+	b, err := t.hooked(ctx, r)
+	if err != nil {
+		t.log.Warn("look for hooks", "revision", r.String(), "error", err)
+	}
+	return b != nil && b.HasWork()
 }

@@ -28,8 +28,9 @@ type Left struct {
 
 // Prune removes what the inventory has and the objects have not. It removes
 // nothing outside of Options.Namespace, nothing that Options.Keep names, no
-// Namespace and no definition, and nothing whose live object says that it is
-// another's: by its label, by its UID, or, where it was there before Slipway, by
+// Namespace and no definition, nothing whose live object is to be kept by its
+// helm.sh/resource-policy, and nothing whose live object says that it is another's:
+// by its label, by its UID, or, where it was there before Slipway, by
 // fields that another manager owns. It returns when the server has begun to
 // remove; Kubernetes ends pods within their own time.
 func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Pruned, error) {
@@ -134,8 +135,17 @@ func spared(e entry, o Options) string {
 	return ""
 }
 
+// annotationPolicy is by which a Helm chart says that an object is to stay.
+const (
+	annotationPolicy = "helm.sh/resource-policy"
+	policyKeep       = "keep"
+)
+
 // others says why a live object is not ours to remove; empty if it is.
 func others(live *unstructured.Unstructured, e entry, o Options) string {
+	if live.GetAnnotations()[annotationPolicy] == policyKeep {
+		return "its annotation " + annotationPolicy + " says " + policyKeep
+	}
 	switch owner := live.GetLabels()[OwnerLabel]; {
 	case owner == "":
 		return "its label " + OwnerLabel + " was taken off"

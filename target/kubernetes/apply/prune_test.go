@@ -99,3 +99,18 @@ func TestPruneKnowsAnInventoryThatIsNotOurs(t *testing.T) {
 		t.Errorf("said %v", err)
 	}
 }
+
+// What its chart says is to be kept is left, and told.
+func TestPruneLeavesWhatIsToBeKept(t *testing.T) {
+	c := open(t)
+	o := c.options()
+	kept := named(t, "kept")
+	kept.SetAnnotations(map[string]string{annotationPolicy: policyKeep})
+	c.apply(o, kept)
+	if p := c.prune(o); len(p.Removed) != 0 || len(p.Left) != 1 || !strings.Contains(p.Left[0].Why, "keep") {
+		t.Errorf("pruned: %+v", p)
+	}
+	if c.get("ConfigMap", "kept") == nil {
+		t.Error("it is gone")
+	}
+}

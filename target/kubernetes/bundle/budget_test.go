@@ -24,7 +24,7 @@ func TestBudgetsThatCountBothVersions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if notes := strings.Join(b.Notes(), "\n"); strings.Contains(notes, "PodDisruptionBudget/keep counts the pods of both versions") != c.told {
+			if notes := strings.Join(b.Notes(true), "\n"); strings.Contains(notes, "PodDisruptionBudget/keep counts the pods of both versions") != c.told {
 				t.Errorf("it is told: %s", notes)
 			}
 		})

@@ -33,6 +33,9 @@ func (b *Bundle) check() error {
 		return deploy.Usage("make a Deployment of it, or name another workload of the manifests as the app's: target: {kubernetes: {workload: …}}",
 			"%s is a %s: two versions of it cannot run side by side", title(b.App.Workload), kind)
 	}
+	if err := b.checkHooks(); err != nil {
+		return err
+	}
 	if b.Rollout() {
 		if err := b.checkRollout(); err != nil {
 			return err
@@ -237,6 +240,9 @@ func (b *Bundle) Fits(p objects.Place) error {
 			"%s is in the namespace %s, and the environment %s is in %s", title(o), o.GetNamespace(), p.Environment, p.Namespace)
 	}
 	if err := b.ownHosts(p); err != nil {
+		return err
+	}
+	if err := b.hooksFit(p); err != nil {
 		return err
 	}
 	if b.App.Route == nil {

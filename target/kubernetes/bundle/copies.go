@@ -1,6 +1,9 @@
 package bundle
 
 import (
+	"encoding/base64"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,7 +36,7 @@ func (b *Bundle) copyName(name string) string {
 	return name + b.suffix()
 }
 
-// Copies are the ConfigMaps and Secrets of the set that the app's pods read, under
+// Copies are the ConfigMaps and Secrets of the set that the app's pods and hooks read, under
 // names of this set alone, and immutable: they do not change under a version that
 // runs, and an old version finds its own again.
 func (b *Bundle) Copies(p objects.Place) ([]*unstructured.Unstructured, error) {
@@ -42,7 +45,18 @@ func (b *Bundle) Copies(p objects.Place) ([]*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	read := map[string]bool{}
-	eachRead(&pod.Spec, func(kind string, name *string) { read[kind+"/"+*name] = true })
+	note := func(kind string, name *string) { read[kind+"/"+*name] = true }
+	eachRead(&pod.Spec, note)
+	for _, h := range b.hooks() {
+		if !h.Works() {
+			continue
+		}
+		job, err := h.job()
+		if err != nil {
+			return nil, err
+		}
+		eachRead(&job.Spec.Template.Spec, note)
+	}
 	var all []*unstructured.Unstructured
 	for _, o := range b.Set.Objects {
 		if !settings(o) || !read[title(o)] || !b.together(o) {
@@ -137,4 +151,27 @@ func eachOfContainer(c *corev1.Container, do func(kind string, name *string)) {
 			do(kindSecret, &from.SecretKeyRef.Name)
 		}
 	}
+}
+
+// Confidential are the values of all Secrets of the set, which no log is to show.
+func (b *Bundle) Confidential() []string {
+	all := slices.Clone(b.Set.Objects)
+	for _, h := range b.Set.Hooks {
+		all = append(all, h.Object)
+	}
+	var values []string
+	for _, o := range all {
+		if !settings(o) || o.GetKind() != kindSecret {
+			continue
+		}
+		plain, _, _ := unstructured.NestedStringMap(o.Object, "stringData")
+		values = slices.AppendSeq(values, maps.Values(plain))
+		data, _, _ := unstructured.NestedStringMap(o.Object, "data")
+		for _, encoded := range data {
+			if value, err := base64.StdEncoding.DecodeString(encoded); err == nil { // the server refuses it otherwise
+				values = append(values, string(value))
+			}
+		}
+	}
+	return values
 }

@@ -2,25 +2,26 @@ package bundle
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // Notes are what people should know before the manifests are brought in, a
-// sentence each.
-func (b *Bundle) Notes() []string {
+// sentence each. Hooks says whether those of a chart are run.
+func (b *Bundle) Notes(hooks bool) []string {
 	var notes []string
-	var hooks []string
-	for _, h := range b.Set.Hooks {
-		events := slices.DeleteFunc(slices.Clone(h.Events), func(e string) bool {
-			return strings.HasPrefix(e, "test") || strings.Contains(e, "delete") || strings.Contains(e, "rollback")
-		})
-		if len(events) > 0 {
-			hooks = append(hooks, fmt.Sprintf("%s (%s)", title(h.Object), strings.Join(events, ", ")))
+	if all := b.hooks(); !hooks && len(all) > 0 {
+		names := make([]string, len(all))
+		for i, h := range all {
+			names[i] = fmt.Sprintf("%s (%s)", h.Name(), strings.Join(h.Events, ", "))
 		}
+		notes = append(notes, "hooks of the chart are not run: "+strings.Join(names, "; "))
 	}
-	if len(hooks) > 0 {
-		notes = append(notes, "hooks of the chart are not run: "+strings.Join(hooks, "; "))
+	tests, others := b.notRun()
+	if len(tests) > 0 {
+		notes = append(notes, "what helm test runs is not run: "+strings.Join(tests, "; ")+"; checks ask a version before it has users")
+	}
+	if len(others) > 0 {
+		notes = append(notes, "hooks of events that there are not are not run: "+strings.Join(others, "; "))
 	}
 	if b.Rollout() {
 		return notes

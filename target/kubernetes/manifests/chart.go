@@ -19,6 +19,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/ignore"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	"helm.sh/helm/v3/pkg/strvals"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -75,9 +76,19 @@ func chartSet(s Source) (Set, error) {
 		}
 	}
 	slices.SortStableFunc(set.Hooks, func(a, b Hook) int {
-		return cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(title(a.Object), title(b.Object)))
+		return cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(kindOrder(a.Object), kindOrder(b.Object)), cmp.Compare(title(a.Object), title(b.Object)))
 	})
 	return distinct(set, nil)
+}
+
+// kindOrder is when Helm brings in objects of a kind: accounts and settings before
+// Pods and Jobs. Kinds that it does not know come last.
+func kindOrder(o *unstructured.Unstructured) int {
+	i := slices.Index(releaseutil.InstallOrder, o.GetKind())
+	if i < 0 {
+		return len(releaseutil.InstallOrder)
+	}
+	return i
 }
 
 // add tells hooks from the rest.

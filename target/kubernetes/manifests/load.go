@@ -35,7 +35,8 @@ type Source struct {
 type Set struct {
 	// Objects are all but hooks; definitions of a chart's crds/ come first.
 	Objects []*unstructured.Unstructured
-	// Hooks are a chart's hooks, by weight, then kind and name.
+	// Hooks are a chart's hooks, by weight, then by the order in which Helm brings in
+	// their kinds, then by name.
 	Hooks []Hook
 }
 

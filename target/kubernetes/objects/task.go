@@ -22,6 +22,9 @@ const (
 	LabelTask = "slipway.dev/task"
 	// LabelTaskOf is the ID of the revision with whose image it is done.
 	LabelTaskOf = "slipway.dev/task-of"
+	// LabelHook is the event of a chart at which it is done; work of slipway.yaml has
+	// none.
+	LabelHook = "slipway.dev/hook"
 )
 
 // TaskContainer is the name of the container in a task's pod.

@@ -40,6 +40,9 @@ type JobOptions struct {
 	// Again runs anew what has been done already. A Job that is at work is
 	// adopted in either case.
 	Again bool
+	// Mine is nil for a Job of the same name that may be removed for this one, and
+	// otherwise why it must not. Left out, those may that RunJob has made.
+	Mine func(there *batchv1.Job) error
 }
 
 // RunJob makes a Job, tells its log while it works, and returns nil when it is
@@ -154,9 +157,9 @@ func (o JobOptions) claim(ctx context.Context, client kubernetes.Interface, job 
 			continue
 		case err != nil:
 			return nil, false, err
-		case there.Annotations[AnnotationJob] == "":
-			return nil, false, deploy.Hinted(fmt.Errorf("a Job %s/%s is there that Slipway has not made", there.Namespace, there.Name),
-				"remove it, or give the task another name")
+		}
+		if err := o.mine(there); err != nil {
+			return nil, false, err
 		}
 		how := jobEnd(there)
 		since := there.CreationTimestamp.UTC().Format(time.RFC3339)
@@ -173,6 +176,18 @@ func (o JobOptions) claim(ctx context.Context, client kubernetes.Interface, job 
 			return nil, false, err
 		}
 	}
+}
+
+// mine refuses to touch a Job that somebody else has made.
+func (o JobOptions) mine(there *batchv1.Job) error {
+	switch {
+	case o.Mine != nil:
+		return o.Mine(there)
+	case there.Annotations[AnnotationJob] == "":
+		return deploy.Hinted(fmt.Errorf("a Job %s/%s is there that Slipway has not made", there.Namespace, there.Name),
+			"remove it, or give the task another name")
+	}
+	return nil
 }
 
 // marked is the Job with an annotation that tells its content.
