@@ -18,6 +18,9 @@ type Plan struct {
 	// Tasks are done before the first stage, and after the last.
 	Tasks  Tasks   `json:"tasks,omitzero"`
 	Stages []Stage `json:"stages"`
+	// Forecast is what would become of the target's objects; nil where nobody has
+	// asked, or the target cannot tell.
+	Forecast *Forecast `json:"forecast,omitempty"`
 }
 
 // Reference is what the candidate is compared with while users are on both.

@@ -22,6 +22,9 @@ func Preview(ctx context.Context, d Deployment) (deploy.Plan, deploy.State, erro
 	return d.plan(liveIn(state)), state, nil
 }
 
+// PlanFor is the plan of a deployment for what is live, by somebody's word.
+func PlanFor(d Deployment, live deploy.Revision) deploy.Plan { return d.plan(live) }
+
 // plan is the strategy's plan for what is live. Without checks, no stage claims
 // to run any.
 func (d Deployment) plan(live deploy.Revision) deploy.Plan {

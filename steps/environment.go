@@ -241,11 +241,16 @@ func (w *Work) copyImage(ctx context.Context, env deploy.Environment) error {
 
 func (w *Work) plan(ctx context.Context, env deploy.Environment, d rollout.Deployment) error {
 	plan, state, err := rollout.Preview(ctx, d)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return err
+	case err != nil:
+		w.unseen(ctx, d, err)
+		return w.refusals(env)
 	}
+	w.forecast(ctx, d, &plan)
 	w.Plans = append(w.Plans, plan)
-	lines := describe(plan, state)
+	lines := append(describe(plan, state), objects(plan.Forecast, w.Verbose)...)
 	if w.copies(env) && plan.Live.ID != plan.Candidate.ID {
 		lines = append(lines, fmt.Sprintf("before that, the image is copied from %s to %s", w.Image.Repository, w.imageFor(env).Repository))
 	}
@@ -256,7 +261,7 @@ func (w *Work) plan(ctx context.Context, env deploy.Environment, d rollout.Deplo
 		}
 		w.tell(ctx, e)
 	}
-	return nil
+	return w.refusals(env)
 }
 
 // describe is a plan in lines for people.
@@ -266,15 +271,7 @@ func describe(p deploy.Plan, state deploy.State) []string {
 	}
 	lines := []string{fmt.Sprintf("%s: %s would replace %s", p.Strategy.Kind, p.Candidate, p.Live)}
 	lines = append(lines, differences(p.Live, p.Candidate)...)
-	for _, t := range p.Tasks.Before {
-		lines = append(lines, rollout.DescribeTask(deploy.TaskBefore, t))
-	}
-	for i, s := range p.Stages {
-		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
-	}
-	for _, t := range p.Tasks.After {
-		lines = append(lines, rollout.DescribeTask(deploy.TaskAfter, t))
-	}
+	lines = append(lines, stages(p)...)
 	if compared := rollout.Compared(p); compared != "" {
 		lines = append(lines, compared)
 	}
@@ -283,6 +280,21 @@ func describe(p deploy.Plan, state deploy.State) []string {
 	}
 	if state.Lock != nil {
 		lines = append(lines, "in the way: "+(&deploy.Locked{Environment: p.Environment, Lock: *state.Lock}).Error())
+	}
+	return lines
+}
+
+// stages are what is done, in its order.
+func stages(p deploy.Plan) []string {
+	var lines []string
+	for _, t := range p.Tasks.Before {
+		lines = append(lines, rollout.DescribeTask(deploy.TaskBefore, t))
+	}
+	for i, s := range p.Stages {
+		lines = append(lines, fmt.Sprintf("%d. %s", i+1, rollout.Describe(s)))
+	}
+	for _, t := range p.Tasks.After {
+		lines = append(lines, rollout.DescribeTask(deploy.TaskAfter, t))
 	}
 	return lines
 }

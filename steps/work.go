@@ -38,10 +38,10 @@ type Request struct {
 	// Named: somebody has named the environments; otherwise they are all of the
 	// file.
 	Named bool
-	// DryRun plans and changes nothing.
-	DryRun bool
-	Run    deploy.Run
-	Owner  deploy.Owner
+	// DryRun plans and changes nothing; Verbose plans tell all that they know.
+	DryRun, Verbose bool
+	Run             deploy.Run
+	Owner           deploy.Owner
 }
 
 // Tools are what a pipeline works with.
@@ -98,7 +98,10 @@ type Work struct {
 	// Aside is why environments are left to a newer run; empty where none is.
 	Aside string
 	// Plans are what a dry run would do.
-	Plans   []deploy.Plan
+	Plans []deploy.Plan
+	// refused is why a release would not come to environments, as a dry run has
+	// found.
+	refused []error
 	Results []rollout.Result
 	// Drifts are what drift has found, by environment in their order.
 	Drifts []Drifted

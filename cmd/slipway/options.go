@@ -21,7 +21,9 @@ type options struct {
 	reason      string
 	report      string
 	dryRun      bool
-	push        bool
+	// verbose has plans tell all that they know.
+	verbose bool
+	push    bool
 	// moveTags moves floating tags to what is pushed.
 	moveTags bool
 	output   string

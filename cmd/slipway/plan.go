@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -25,6 +26,8 @@ func (c *CLI) planCommand() *cobra.Command {
 	f.StringVar(&o.strategy, "strategy", "", "override the strategy of the file")
 	o.imageFlags(f)
 	f.StringVar(&o.output, "out", "", "write the plan to this file, for: slipway release --plan FILE")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell every field of every object that would change")
+	f.BoolVar(&o.json, "json", false, "print JSON: what --out writes, or what of it is known")
 	f.StringVar(&o.report, "report", "", "write the JSON report to this file")
 	return cmd
 }
@@ -41,6 +44,12 @@ func (c *CLI) plan(ctx context.Context, o options) error {
 		return err
 	}
 	work, err := s.execute(ctx, request, steps.Release)
+	if e, failed := errors.AsType[*ended](err); failed && o.json {
+		e.shown = false // it is not in the JSON
+	}
+	if o.json && work != nil && (err == nil || len(work.Plans) > 0) {
+		err = errors.Join(c.printJSON(work.Agreement()), err)
+	}
 	if err != nil || o.output == "" {
 		return err
 	}
@@ -54,6 +63,9 @@ func (c *CLI) plan(ctx context.Context, o options) error {
 	}
 	if err := os.WriteFile(o.output, append(content, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
+	}
+	if o.json {
+		return nil // there is nothing but JSON on the screen
 	}
 	_, err = fmt.Fprintf(c.Stdout, "wrote %s; do exactly this with: slipway release --plan %s\n", o.output, o.output)
 	return err

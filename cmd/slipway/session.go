@@ -203,7 +203,7 @@ func (s *session) request(ctx context.Context) (steps.Request, error) {
 func (s *session) newRequest(environments []deploy.Environment) steps.Request {
 	return steps.Request{
 		App: s.file.App, Dir: s.dir, Environments: environments, Named: len(s.options.environment) > 0, Version: s.options.version, SkipOrder: s.options.skipOrder,
-		Ref: s.options.ref, DryRun: s.options.dryRun, Run: s.run, Owner: s.owner(),
+		Ref: s.options.ref, DryRun: s.options.dryRun, Verbose: s.options.verbose, Run: s.run, Owner: s.owner(),
 	}
 }
 

@@ -112,8 +112,8 @@ func compareField(ref Reference, path fieldpath.Path, live, applied *unstructure
 	if there {
 		var all []Difference
 		by := changer(live, path)
-		for _, p := range parts(path.String(), want.value, have.value) {
-			d := Difference{Object: ref, Change: Changed, Field: p.field, Applied: shown(ref, path, p.want), Live: shown(ref, path, p.have)}
+		for _, p := range (differ{}).parts(path.String(), want.value, have.value) {
+			d := Difference{Object: ref, Change: Changed, Field: p.field, Applied: shown(ref, path.String(), p.want), Live: shown(ref, path.String(), p.have)}
 			all = append(all, d.by(by))
 		}
 		return all
@@ -126,7 +126,7 @@ func compareField(ref Reference, path fieldpath.Path, live, applied *unstructure
 		}
 	}
 	want, _ = lookup(applied, path)
-	return []Difference{{Object: ref, Change: Removed, Field: path.String(), Applied: shown(ref, path, want.value)}}
+	return []Difference{{Object: ref, Change: Removed, Field: path.String(), Applied: shown(ref, path.String(), want.value)}}
 }
 
 // part is one part of a value that differs; nothing is nil.
@@ -135,29 +135,60 @@ type part struct {
 	want, have any
 }
 
+// differ takes two values apart that are not the same.
+type differ struct {
+	// byName compares items of lists that have names by these, and not by their
+	// places.
+	byName bool
+}
+
 // parts takes two values that differ apart, as far as they have the same form.
-func parts(field string, want, have any) []part {
+func (d differ) parts(field string, want, have any) []part {
 	if same(want, have) {
 		return nil
 	}
 	if a, is := want.(map[string]any); is {
 		if b, is := have.(map[string]any); is {
-			return partsOfMaps(field, a, b)
+			return d.partsOfMaps(a, b, func(key string) string { return field + "." + key })
 		}
 	}
 	a, listed := want.([]any)
 	b, both := have.([]any)
-	if !listed || !both || len(a) != len(b) {
+	if !listed || !both {
+		return []part{{field, want, have}}
+	}
+	if all, known := d.partsByName(field, a, b); known {
+		return all
+	}
+	if len(a) != len(b) {
 		return []part{{field, want, have}}
 	}
 	var all []part
 	for i := range a {
-		all = append(all, parts(fmt.Sprintf("%s[%d]", field, i), a[i], b[i])...)
+		all = append(all, d.parts(fmt.Sprintf("%s[%d]", field, i), a[i], b[i])...)
 	}
 	return all
 }
 
-func partsOfMaps(field string, a, b map[string]any) []part {
+// partsByName compares lists whose items have names; what is in another order alone
+// is a part as a whole.
+func (d differ) partsByName(field string, a, b []any) ([]part, bool) {
+	if !d.byName {
+		return nil, false
+	}
+	x, first := named(a)
+	y, second := named(b)
+	if !first || !second {
+		return nil, false
+	}
+	all := d.partsOfMaps(x, y, func(name string) string { return fmt.Sprintf("%s[name=%q]", field, name) })
+	if len(all) == 0 {
+		all = []part{{field, a, b}}
+	}
+	return all, true
+}
+
+func (d differ) partsOfMaps(a, b map[string]any, path func(key string) string) []part {
 	keys := slices.Collect(maps.Keys(a))
 	for key := range b {
 		if _, has := a[key]; !has {
@@ -167,7 +198,7 @@ func partsOfMaps(field string, a, b map[string]any) []part {
 	slices.Sort(keys)
 	var all []part
 	for _, key := range keys {
-		all = append(all, parts(field+"."+key, a[key], b[key])...)
+		all = append(all, d.parts(path(key), a[key], b[key])...)
 	}
 	return all
 }
@@ -216,7 +247,7 @@ func added(ref Reference, live *unstructured.Unstructured, ours *fieldpath.Set) 
 				continue
 			}
 			seen[path.String()] = true
-			d := Difference{Object: ref, Change: Added, Field: path.String(), Live: shown(ref, path, have.value), path: path.Copy()}
+			d := Difference{Object: ref, Change: Added, Field: path.String(), Live: shown(ref, path.String(), have.value), path: path.Copy()}
 			all = append(all, d.by(entry))
 		}
 	}
@@ -251,8 +282,8 @@ const longest = 200
 
 // shown is a value for people. Those of a Secret are not, whatever the field is:
 // an annotation may repeat them.
-func shown(ref Reference, path fieldpath.Path, value any) string {
-	if ref.Group == "" && ref.Kind == "Secret" && path.String() != ".type" {
+func shown(ref Reference, field string, value any) string {
+	if ref.Group == "" && ref.Kind == "Secret" && field != ".type" {
 		return Hidden
 	}
 	if value == nil {

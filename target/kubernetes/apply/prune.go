@@ -34,6 +34,15 @@ type Left struct {
 // fields that another manager owns. It returns when the server has begun to
 // remove; Kubernetes ends pods within their own time.
 func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Pruned, error) {
+	return c.prune(ctx, objects, o, false)
+}
+
+// ForeseePruned says what Prune would do, and changes nothing.
+func (c *Client) ForeseePruned(ctx context.Context, objects []*unstructured.Unstructured, o Options) (Pruned, error) {
+	return c.prune(ctx, objects, o, true)
+}
+
+func (c *Client) prune(ctx context.Context, objects []*unstructured.Unstructured, o Options, dry bool) (Pruned, error) {
 	if err := o.validate(); err != nil {
 		return Pruned{}, err
 	}
@@ -47,7 +56,7 @@ func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured
 	var errs []error
 	for _, in := range superfluous(have.entries, objects, o) {
 		errs = append(errs, each(ctx, o.parallel(), in, func(ctx context.Context, e entry) error {
-			why, err := c.remove(ctx, e, o)
+			why, err := c.remove(ctx, e, o, dry)
 			if err != nil {
 				return fmt.Errorf("remove %s: %w", e.Reference, told(err))
 			}
@@ -67,6 +76,9 @@ func (c *Client) Prune(ctx context.Context, objects []*unstructured.Unstructured
 	}
 	sorted(pruned.Removed)
 	slices.SortFunc(pruned.Left, func(a, b Left) int { return a.Object.compare(b.Object) })
+	if dry {
+		return pruned, errors.Join(errs...)
+	}
 	return pruned, errors.Join(append(errs, c.delist(ctx, drop, o))...)
 }
 
@@ -96,8 +108,8 @@ func superfluous(entries []entry, objects []*unstructured.Unstructured, o Option
 // gone is why an object is not removed that is not there.
 const gone = "it is not there"
 
-// remove removes an object, or says why not.
-func (c *Client) remove(ctx context.Context, e entry, o Options) (why string, err error) {
+// remove removes an object, or says why not. A dry one only looks.
+func (c *Client) remove(ctx context.Context, e entry, o Options, dry bool) (why string, err error) {
 	if why := spared(e, o); why != "" {
 		return why, nil
 	}
@@ -116,7 +128,7 @@ func (c *Client) remove(ctx context.Context, e entry, o Options) (why string, er
 	if live == nil || live.GetDeletionTimestamp() != nil {
 		return gone, nil
 	}
-	if why := others(live, e, o); why != "" {
+	if why := others(live, e, o); why != "" || dry {
 		return why, nil
 	}
 	return "", c.delete(ctx, at, e.Reference, live.GetUID(), o)

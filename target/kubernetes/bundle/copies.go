@@ -22,18 +22,18 @@ const (
 	kindSecret    = "Secret"
 )
 
-// suffix tells the copies of one set from those of another. It is a character
+// Suffix tells the copies of one set from those of another. It is a character
 // longer than those of a revision.
-func (b *Bundle) suffix() string { return "-" + strings.TrimPrefix(b.Digest, "sha256:")[:13] }
+func (b *Bundle) Suffix() string { return "-" + strings.TrimPrefix(b.Digest, "sha256:")[:13] }
 
 // longestName is that of most objects.
 const longestName = 253
 
 func (b *Bundle) copyName(name string) string {
-	if most := longestName - len(b.suffix()); len(name) > most {
+	if most := longestName - len(b.Suffix()); len(name) > most {
 		name = name[:most]
 	}
-	return name + b.suffix()
+	return name + b.Suffix()
 }
 
 // Copies are the ConfigMaps and Secrets of the set that the app's pods and hooks read, under
