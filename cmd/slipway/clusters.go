@@ -58,6 +58,9 @@ func (s *session) clusterTarget(ctx context.Context, app string, env deploy.Envi
 			"%s runs in a cluster, which does not reach the registry that the sandbox holds on this machine", env.Name)
 	}
 	c, err := s.cluster(ctx, env)
+	if err != nil && s.options.dryRun && !deploy.IsUsage(err) && ctx.Err() == nil {
+		return away{empty{app, env.Name}, err}, nil // of the rest a plan can tell
+	}
 	if err != nil {
 		return nil, err
 	}
