@@ -176,8 +176,8 @@ func (d differ) partsByName(field string, a, b []any) ([]part, bool) {
 	if !d.byName {
 		return nil, false
 	}
-	x, first := named(a)
-	y, second := named(b)
+	x, first := itemsByName(a)
+	y, second := itemsByName(b)
 	if !first || !second {
 		return nil, false
 	}

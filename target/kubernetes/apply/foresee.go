@@ -176,9 +176,9 @@ func content(o *unstructured.Unstructured) any {
 	return o.Object
 }
 
-// named gives the items of a list by their names; false where they have none, or two
+// itemsByName gives the items of a list by their names; false where they have none, or two
 // have the same.
-func named(list []any) (map[string]any, bool) {
+func itemsByName(list []any) (map[string]any, bool) {
 	all := map[string]any{}
 	for _, item := range list {
 		fields, is := item.(map[string]any)
