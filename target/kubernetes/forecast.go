@@ -23,9 +23,6 @@ import (
 
 var _ deploy.Forecaster = (*Target)(nil)
 
-// unbuilt stands in names for the ID of a revision whose image is not built yet.
-const unbuilt = "000000000000"
-
 // forecastPatience is for how long one request of a forecast is tried again.
 const forecastPatience = 5 * time.Second
 
