@@ -127,7 +127,7 @@ func TestHooks(t *testing.T) {
 
 func TestHooksThatCannotBeRunAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ more, says string }{
-		"a policy that there is not": {strings.Replace(hooks, "POLICY", "hook-suceeded", 1), `by the policy "hook-suceeded", which Helm has not`},
+		"a policy that there is not": {strings.Replace(hooks, "POLICY", "hook-done", 1), `by the policy "hook-done", which Helm has not`},
 		"a misspelt field":           {strings.ReplaceAll(hooks, "envFrom", "envForm"), "the hook Job/migrate"},
 		"one that is there twice":    {hooks + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: words, annotations: {helm.sh/hook: pre-upgrade}}\n", "ConfigMap/words is there twice for pre-upgrade"},
 	} {
