@@ -67,6 +67,7 @@ type chapter struct {
 var chapters = []chapter{
 	{"applying", (*bench).applying, false},
 	{"releases", (*bench).releasing, true},
+	{"sets", (*bench).releasingSets, true},
 	{"lost requests", (*bench).losing, true},
 	{"reverts", (*bench).reverting, true},
 	{"verdicts", (*bench).dooming, true},

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
@@ -71,7 +70,7 @@ func (b *bench) doorway(ctx context.Context) (string, error) {
 // process's own: a registry that is kept has the versions of earlier builds.
 func (b *bench) configure(namespace, strategy string, replicas int) error {
 	return b.shop.Configure(fmt.Sprintf(`app: hello
-image: %s/%s
+image: %s
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
 service: {port: 8080, health: /healthz, replicas: %d, env: {HOST: 0.0.0.0}}
 judge: {on-unknown: promote}
@@ -79,7 +78,7 @@ environments:
   production:
     target: {kubernetes: {namespace: %s, %sgateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {%s}
-`, b.registry, filepath.Base(b.dir), replicas, namespace, either(b, "", "pre-stop: 1s, "), host(namespace), strategy))
+`, b.repository(), replicas, namespace, either(b, "", "pre-stop: 1s, "), host(namespace), strategy))
 }
 
 func host(namespace string) string { return namespace + ".localhost" }
