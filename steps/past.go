@@ -187,7 +187,7 @@ func findPrevious(ctx context.Context, w *Work) error {
 		return fmt.Errorf("read the history of %s: %w", env.Name, err)
 	}
 	if state.Live == nil {
-		return deploy.Hinted(fmt.Errorf("nothing is live in %s", env.Name), "release a version first")
+		return nothingLive(env.Name, state)
 	}
 	wanted, err := w.wanted(state)
 	if err != nil {
@@ -198,16 +198,37 @@ func findPrevious(ctx context.Context, w *Work) error {
 		past, ok = *state.Live, true // unchanged
 	}
 	if !ok {
-		what := "nothing was live before " + state.Live.String()
-		if wanted != "" {
-			what = wanted + " has not been live"
-		}
-		return deploy.Hinted(fmt.Errorf("%s in %s", what, env.Name), "%s", passed(env.Name, state.History))
+		return noWayBack(env.Name, state, wanted)
 	}
 	w.Past, w.Image, w.Version = &past, past.Image, past.Image.Version
 	w.notice(ctx, "going back from %s to %s", state.Live, past)
 	return nil
 }
+
+// nothingLive says that there is nothing to go back from. Whoever wants to be rid of
+// the first version while it comes looks for abort.
+func nothingLive(env string, s deploy.State) error {
+	if s.Candidate != nil {
+		return deploy.Hinted(fmt.Errorf("nothing is live in %s yet, and %s is on its way there", env, s.Candidate), takeBack, env)
+	}
+	return deploy.Hinted(fmt.Errorf("nothing is live in %s", env), "release a version first")
+}
+
+// noWayBack says that the version was not live, or with none wanted that none was
+// before the one that is. A version that is on its way there is not gone back from
+// but taken back, by another command.
+func noWayBack(env string, s deploy.State, wanted string) error {
+	if wanted != "" {
+		return deploy.Hinted(fmt.Errorf("%s has not been live in %s", wanted, env), "%s", passed(env, s.History))
+	}
+	if s.Candidate != nil {
+		return deploy.Hinted(fmt.Errorf("nothing was live before %s in %s, and %s is on its way there", s.Live, env, s.Candidate), takeBack, env)
+	}
+	return deploy.Hinted(fmt.Errorf("nothing was live before %s in %s", s.Live, env), "%s", passed(env, s.History))
+}
+
+// takeBack is what to do about a version that is on its way.
+const takeBack = "take it back with: slipway abort --environment %s"
 
 // wanted is the version to go back to; empty is the one before.
 func (w *Work) wanted(s deploy.State) (string, error) {

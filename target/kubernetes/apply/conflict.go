@@ -32,7 +32,7 @@ func (c *Conflict) Error() string {
 
 // hint is what to do about a conflict.
 const conflictHint = "leave the field out of the manifest if the other is to keep it, " +
-	"have the other give it up, or take it over with force for this release; " +
+	"have the other give it up, or take it over with force: true beside the manifests in slipway.yaml for this release; " +
 	"kubectl get --show-managed-fields shows who owns what"
 
 // String says whose a field is, and since when.
