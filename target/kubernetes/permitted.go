@@ -54,6 +54,9 @@ func (t *Target) needsOf(ctx context.Context, b *bundle.Bundle) ([]access.Permis
 		return nil, err
 	}
 	var needs []access.Permission
+	if b.Ordered() {
+		needs = append(needs, access.Unblocking(t.place.Namespace))
+	}
 	for _, k := range kinds {
 		needs = append(needs, needsOfKind(k, options.Confined, brings)...)
 	}

@@ -70,7 +70,11 @@ func (d driving) Rest(ctx context.Context, r deploy.Revision) error {
 	if err != nil {
 		return err
 	}
-	return d.applyDriven(ctx, b, r, d.applying())
+	if err := d.applyDriven(ctx, b, r, d.applying()); err != nil {
+		return err
+	}
+	d.unblock(ctx, b.Set.Objects)
+	return nil
 }
 
 // contests bounds how often a set is applied anew, because an autoscaler or the

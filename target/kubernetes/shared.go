@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,7 +15,6 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
-	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
 
 // applying is how the environment's manifests are applied.
@@ -107,76 +105,6 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) err
 	return nil
 }
 
-// others waits for the workloads of a set besides the app's.
-func (t *Target) others(ctx context.Context, r deploy.Revision, all []*unstructured.Unstructured) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for _, o := range all {
-		if o.GroupVersionKind().Group != "apps" || o.GetNamespace() != "" && o.GetNamespace() != t.place.Namespace {
-			continue
-		}
-		group.Go(func() error {
-			if err := t.rolledOut(ctx, r, o); err != nil {
-				return fmt.Errorf("%s: %w", apply.ReferenceOf(o), err)
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// rolledOut waits until the pods of another workload are those that it asks for,
-// and are ready.
-func (t *Target) rolledOut(ctx context.Context, r deploy.Revision, o *unstructured.Unstructured) error {
-	kind, name := o.GetKind(), o.GetName()
-	if kind != "Deployment" && kind != "StatefulSet" && kind != "DaemonSet" {
-		return nil
-	}
-	selector, want, err := t.asked(ctx, kind, name)
-	if err != nil || want == 0 {
-		return err
-	}
-	return pods.Wait(ctx, t.kube, t.place.Namespace, selector, want, pods.Options{
-		Revision: r, Workload: pods.Workload{Kind: kind, Name: name}, Log: t.log,
-	})
-}
-
-// asked is which pods a workload asks for, and how many.
-func (t *Target) asked(ctx context.Context, kind, name string) (selector string, want int, err error) {
-	apps, ns := t.kube.AppsV1(), t.place.Namespace
-	var by *metav1.LabelSelector
-	var replicas *int32
-	switch kind {
-	case "Deployment":
-		d, err := apps.Deployments(ns).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", 0, err
-		}
-		by, replicas = d.Spec.Selector, d.Spec.Replicas
-	case "StatefulSet":
-		s, err := apps.StatefulSets(ns).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", 0, err
-		}
-		by, replicas = s.Spec.Selector, s.Spec.Replicas
-	case "DaemonSet":
-		d, err := apps.DaemonSets(ns).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", 0, err
-		}
-		by, replicas = d.Spec.Selector, &d.Status.DesiredNumberScheduled
-	}
-	s, err := metav1.LabelSelectorAsSelector(by)
-	if err != nil {
-		return "", 0, err
-	}
-	want = 1
-	if replicas != nil {
-		want = int(*replicas)
-	}
-	return s.String(), want, nil
-}
-
 // restore applies the live revision's manifests again, after another one's were
 // applied and it is gone.
 func (t *Target) restore(ctx context.Context, gone deploy.Revision, live string) error {
@@ -191,7 +119,15 @@ func (t *Target) restore(ctx context.Context, gone deploy.Revision, live string)
 	if err != nil {
 		return err
 	}
-	return t.applyAll(ctx, r, false) // users are back already: nobody waits for the rest
+	if err := t.applyAll(ctx, r, false); err != nil { // users are back already: nobody waits for the rest
+		return err
+	}
+	all, _, err := t.Applied(ctx, r)
+	if err != nil {
+		return err
+	}
+	t.unblock(ctx, all)
+	return nil
 }
 
 // prune removes what no manifests in use have any more. That it cannot does no

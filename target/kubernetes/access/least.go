@@ -15,6 +15,9 @@ type Needs struct {
 	Policies bool
 	// Hooks: one-off work runs as Jobs, before or after a release.
 	Hooks bool
+	// Ordered: manifests hold StatefulSets. A pod that keeps one from following its
+	// template is deleted.
+	Ordered bool
 	// Usage: the judge looks at CPU and memory by the metrics API.
 	Usage bool
 	// Previews: namespaces are made and removed, with a quota in each.
@@ -22,7 +25,7 @@ type Needs struct {
 }
 
 // Everything is every part.
-var Everything = Needs{Routes: true, Shares: true, Scaling: true, Policies: true, Hooks: true, Usage: true, Previews: true}
+var Everything = Needs{Routes: true, Shares: true, Scaling: true, Policies: true, Hooks: true, Ordered: true, Usage: true, Previews: true}
 
 // written are the verbs of what is applied, looked at and removed again.
 var written = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
@@ -40,7 +43,7 @@ func Least(namespace string, n Needs) []Permission {
 			}
 		}
 	}
-	add("", []string{"get", "list", "watch", "delete"}, "pods")
+	add("", []string{"get", "list", "watch"}, "pods")
 	add("", []string{"get"}, "pods/log")
 	add("", []string{"create"}, "pods/portforward") // checks ask a version before users meet it
 	add("discovery.k8s.io", []string{"list", "watch"}, "endpointslices")
@@ -64,6 +67,9 @@ func Least(namespace string, n Needs) []Permission {
 	}
 	if n.Hooks {
 		add("batch", []string{"get", "list", "watch", "create", "delete"}, "jobs")
+	}
+	if n.Ordered {
+		all = append(all, Unblocking(namespace))
 	}
 	if n.Usage {
 		add("metrics.k8s.io", []string{"list"}, "pods")
@@ -111,6 +117,11 @@ func DrivenSet(namespace string) []Permission {
 		}
 	}
 	return all
+}
+
+// Unblocking is the permission to delete a broken pod for which a StatefulSet waits.
+func Unblocking(namespace string) Permission {
+	return Permission{Verb: "delete", Resource: "pods", Namespace: namespace}
 }
 
 // Gateway is the permission to read which ports the gateway has, in the namespace

@@ -24,6 +24,7 @@ func documented() string {
 		{"autoscaling", Needs{Scaling: true}},
 		{"network policies", Needs{Policies: true}},
 		{"work before and after a release", Needs{Hooks: true}},
+		{"StatefulSets in your manifests", Needs{Ordered: true}},
 		{"CPU and memory for the judge", Needs{Usage: true}},
 	} {
 		all := Least("shop", part.needs)[len(Least("shop", Needs{})):]

@@ -23,6 +23,7 @@ func (b *Bundle) Notes(hooks bool) []string {
 	if len(others) > 0 {
 		notes = append(notes, "hooks of events that there are not are not run: "+strings.Join(others, "; "))
 	}
+	notes = append(notes, b.byHand()...)
 	if b.Rollout() {
 		return notes
 	}

@@ -24,6 +24,12 @@ type view struct {
 	want     int
 	workload Workload
 	log      *slog.Logger
+	// inOrder: the workload replaces its pods in place, and says itself when it is
+	// done. Advanced is called when more of them are ready than there were, which
+	// best counts.
+	inOrder  bool
+	advanced func()
+	best     int
 
 	sources  []source
 	pods     map[types.UID]*seen
@@ -157,6 +163,9 @@ func (v *view) decide(now time.Time) (*finding, bool) {
 	if v.standing != nil && !v.standing.current {
 		return nil, false
 	}
+	if v.inOrder {
+		return v.decideRollout()
+	}
 	ready, alive, doomed := v.count()
 	switch {
 	case ready >= v.want:
@@ -198,7 +207,7 @@ func (v *view) there() []*seen {
 // worst is about the pod that fares worst.
 func (v *view) worst() *finding {
 	var worst *seen
-	for _, s := range v.there() {
+	for _, s := range v.concerned() {
 		if worst == nil || s.verdict.rank() > worst.verdict.rank() {
 			worst = s
 		}
@@ -246,6 +255,9 @@ var errSilent = errors.New("the cluster has not answered yet")
 func (v *view) late(now time.Time, limit time.Duration) finding {
 	v.judge(now)
 	f := *v.worst()
+	if v.inOrder && v.standing != nil && v.standing.current && (f.pod == nil || f.verdict.State == Ready) {
+		return finding{verdict: v.standing.rollout.short(), late: limit}
+	}
 	refused := v.standing != nil && v.standing.refused != ""
 	if f.pod == nil && v.standing != nil || refused && f.verdict.State == Ready {
 		f.pod, f.verdict = nil, v.standing.judge(now, v.limits, v.want)

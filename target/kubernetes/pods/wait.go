@@ -53,6 +53,11 @@ var errTimeUp = errors.New("the time to start is over")
 //
 // The selector is one of labels that the pods of this revision alone have.
 func Wait(ctx context.Context, client kubernetes.Interface, namespace, selector string, want int, o Options) error {
+	return o.wait(ctx, client, namespace, selector, &view{want: want})
+}
+
+// wait follows what a view, which is fresh, is about until it is decided.
+func (o Options) wait(ctx context.Context, client kubernetes.Interface, namespace, selector string, v *view) error {
 	feeds := []feed.Feed{podFeed(client, namespace, selector)}
 	if o.Workload != (Workload{}) {
 		f, err := o.Workload.feed(client, namespace)
@@ -61,9 +66,9 @@ func Wait(ctx context.Context, client kubernetes.Interface, namespace, selector 
 		}
 		feeds = append(feeds, f)
 	}
-	v := &view{limits: o.Limits, want: want, workload: o.Workload, log: o.Log}
-	limited, cancel := context.WithTimeoutCause(ctx, o.timeout(), errTimeUp)
-	defer cancel()
+	limited, advanced, stop := deadline(ctx, o.timeout())
+	defer stop()
+	v.limits, v.workload, v.log, v.advanced = o.Limits, o.Workload, o.Log, advanced
 	end, err := v.follow(limited, feeds)
 	switch {
 	case err == nil && end == nil:

@@ -60,6 +60,8 @@ type standing struct {
 	since   time.Time
 	// late is what it says of its own deadline, if that is over.
 	late string
+	// rollout is how far a StatefulSet or DaemonSet is; nil for others.
+	rollout *rollout
 }
 
 // standingOf reads a workload's status; false where it is none.
@@ -85,9 +87,9 @@ func standingOf(o runtime.Object) (standing, bool) {
 		}
 		return s, true
 	case *appsv1.StatefulSet:
-		return standing{current: w.Status.ObservedGeneration >= w.Generation}, true
+		return standing{current: w.Status.ObservedGeneration >= w.Generation, rollout: rolloutOf(w)}, true
 	case *appsv1.DaemonSet:
-		return standing{current: w.Status.ObservedGeneration >= w.Generation}, true
+		return standing{current: w.Status.ObservedGeneration >= w.Generation, rollout: rolloutOf(w)}, true
 	}
 	return standing{}, false
 }
