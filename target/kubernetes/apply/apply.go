@@ -83,6 +83,10 @@ type answer struct {
 	force bool
 	// there is that it was there before, without being in the inventory.
 	there bool
+	// obstacles are what others have in the way of it. Where there are any, live is the
+	// object that they were seen in, and cleared is what it would be without them.
+	obstacles     []obstacle
+	live, cleared *unstructured.Unstructured
 }
 
 // ask has the server check the whole set, without a change. What needs a
@@ -119,14 +123,11 @@ func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	}
 	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true}, r)
 	var a answer
-	switch held := conflictCauses(err); {
-	case len(held) > 0:
-		live, taken, err := r.contested(ctx, o, err)
-		if err != nil {
+	switch {
+	case len(conflictCauses(err)) > 0, len(collisions(err)) > 0:
+		if got, a, err = r.contest(ctx, o, err); err != nil {
 			return err
 		}
-		got, a.force = live, true
-		r.note(func() { r.result.Taken = append(r.result.Taken, taken...) })
 	case r.comesLater(o, err) || undryable(err):
 		return nil
 	case err != nil:
@@ -146,24 +147,73 @@ func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	return nil
 }
 
-// contested is called when others own fields of an object. What other parts of
-// Slipway wrote is Slipway's; the rest is taken by force, or is a *Conflict. It
-// gives the object as it was, and what is taken.
-func (r *run) contested(ctx context.Context, o *unstructured.Unstructured, refused error) (*unstructured.Unstructured, []Held, error) {
-	ref := ReferenceOf(o)
+// tries bounds how often something is begun anew because somebody has written to an object
+// meanwhile: who does so all the time wins.
+const tries = 5
+
+// contest is contested for an object that may be written to meanwhile.
+func (r *run) contest(ctx context.Context, o *unstructured.Unstructured, refused error) (got *unstructured.Unstructured, a answer, err error) {
+	for range tries {
+		if got, a, err = r.contested(ctx, o, refused); !errors.Is(err, errMoved) {
+			break
+		}
+	}
+	return got, a, err
+}
+
+// contested is called when others own fields of an object, or have something in its way.
+// What other parts of Slipway wrote is Slipway's; the rest is taken by force, or is a
+// *Conflict. It gives the object as it was.
+func (r *run) contested(ctx context.Context, o *unstructured.Unstructured, refused error) (*unstructured.Unstructured, answer, error) {
+	ref, causes := ReferenceOf(o), conflictCauses(refused)
+	a := answer{force: len(causes) > 0}
 	live, err := r.client.live(ctx, r.places.at(o), ref, r.options)
+	switch {
+	case err != nil:
+		return nil, a, err
+	case live == nil && a.force:
+		return nil, a, fmt.Errorf("%s was removed while it was applied: %w", ref, refused)
+	case live == nil:
+		return nil, a, fmt.Errorf("%s: %w", ref, told(refused))
+	}
+	if a.force {
+		// What is in the way is told only to who is refused for nothing else.
+		_, _, refused = r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true, force: true}, r)
+	}
+	if a.obstacles, a.cleared, err = r.obstacles(ctx, o, live, refused); err != nil && (!a.force || r.options.Force) {
+		return nil, a, err
+	}
+	taken := slices.DeleteFunc(append(holders(ref, live, causes), held(a.obstacles)...), func(h Held) bool {
+		return h.Manager == Manager || r.options.Yield != nil && r.options.Yield(h)
+	})
+	if len(taken) > 0 && !r.options.Force {
+		return nil, a, &Conflict{Fields: taken}
+	}
+	if len(a.obstacles) > 0 {
+		a.live = live
+	}
+	r.note(func() { r.result.Taken = append(r.result.Taken, taken...) })
+	return live, a, nil
+}
+
+// obstacles are what an object was refused for, and what the live one would be without
+// them. If they are not the reason, it gives that.
+func (r *run) obstacles(ctx context.Context, o, live *unstructured.Unstructured, refused error) (all []obstacle, cleared *unstructured.Unstructured, err error) {
+	if refused == nil {
+		return nil, nil, nil
+	}
+	all = obstaclesTo(o, live, collisions(refused))
+	if len(all) == 0 {
+		return nil, nil, fmt.Errorf("%s: %w", ReferenceOf(o), told(refused))
+	}
+	cleared, err = r.client.clear(ctx, r.places.at(o), live, all, true, r.options)
+	if apierrors.IsInvalid(err) {
+		err = refused // there is more to it
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: %w", ReferenceOf(o), told(err))
 	}
-	if live == nil {
-		return nil, nil, fmt.Errorf("%s was removed while it was applied: %w", ref, refused)
-	}
-	held := holders(ref, live, conflictCauses(refused))
-	held = slices.DeleteFunc(held, func(h Held) bool { return h.Manager == Manager || r.options.Yield != nil && r.options.Yield(h) })
-	if len(held) > 0 && !r.options.Force {
-		return nil, nil, &Conflict{Fields: held}
-	}
-	return live, held, nil
+	return all, cleared, nil
 }
 
 // mine refuses what belongs to another owner. It reports whether the object was
@@ -266,7 +316,7 @@ func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error 
 		}
 		a, _ = r.answerTo(ref)
 	}
-	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{force: a.force, version: a.version, late: !asked}, r)
+	got, created, err := r.write(ctx, o, a, !asked)
 	if moved(err, a) {
 		return r.applyAnew(ctx, o)
 	}
@@ -278,6 +328,8 @@ func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error 
 		switch {
 		case created:
 			r.result.Created = append(r.result.Created, ref)
+		case len(a.obstacles) > 0:
+			r.result.Changed = append(r.result.Changed, ref)
 		case got.GetResourceVersion() == a.version, appliedAt(got).Before(r.began.Add(-2 * time.Second)):
 			r.result.Unchanged = append(r.result.Unchanged, ref)
 		default:
@@ -302,18 +354,34 @@ func appliedAt(o *unstructured.Unstructured) time.Time {
 // moved reports whether an object was written to between the dry run and now, in
 // a way that matters.
 func moved(err error, a answer) bool {
-	return len(conflictCauses(err)) > 0 || a.force && apierrors.IsConflict(err)
+	return len(conflictCauses(err)) > 0 || len(collisions(err)) > 0 || a.force && apierrors.IsConflict(err) || errors.Is(err, errMoved)
 }
 
-// applyAnew asks once more and applies; who writes to an object all the time wins.
+// write applies an object that the server was asked about; late is as in patchOptions.
+func (r *run) write(ctx context.Context, o *unstructured.Unstructured, a answer, late bool) (got *unstructured.Unstructured, created bool, err error) {
+	if len(a.obstacles) > 0 {
+		cleared, err := r.client.clear(ctx, r.places.at(o), a.live, a.obstacles, false, r.options)
+		if err != nil {
+			return nil, false, err
+		}
+		a.version = cleared.GetResourceVersion()
+	}
+	got, created, err = r.client.patch(ctx, r.places.at(o), o, patchOptions{force: a.force, version: a.version, late: late}, r)
+	if err == nil && len(a.obstacles) > 0 {
+		err = r.client.disown(ctx, r.places.at(o), got, a.obstacles, r.options)
+	}
+	return got, created, err
+}
+
+// applyAnew asks once more and applies.
 func (r *run) applyAnew(ctx context.Context, o *unstructured.Unstructured) error {
 	ref := ReferenceOf(o)
-	for range 5 {
+	for range tries {
 		if err := r.askOne(ctx, o); err != nil {
 			return err
 		}
 		a, _ := r.answerTo(ref)
-		got, _, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{force: a.force, version: a.version}, r)
+		got, _, err := r.write(ctx, o, a, false)
 		if moved(err, a) {
 			continue
 		}

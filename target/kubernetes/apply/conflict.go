@@ -35,9 +35,13 @@ const conflictHint = "leave the field out of the manifest if the other is to kee
 	"have the other give it up, or take it over with force: true beside the manifests in slipway.yaml for this release; " +
 	"kubectl get --show-managed-fields shows who owns what"
 
-// String says whose a field is, and since when.
+// String says whose a field is, and since when, or what of whom is in the way of what.
 func (h Held) String() string {
-	return fmt.Sprintf("%s: %s is owned by %s", h.Object, h.Field, author(h.Manager, h.Operation, h.Subresource, h.Since))
+	by := author(h.Manager, h.Operation, h.Subresource, h.Since)
+	if h.Live != "" {
+		return fmt.Sprintf("%s: %s of %s is in the way of %s in %s", h.Object, h.Live, by, h.Applied, h.Field)
+	}
+	return fmt.Sprintf("%s: %s is owned by %s", h.Object, h.Field, by)
 }
 
 // author reads: "kubectl-edit" (Update of scale, 2026-01-02T03:04:05Z).

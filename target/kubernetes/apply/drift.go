@@ -71,21 +71,30 @@ func (r *run) differences(ctx context.Context, object *unstructured.Unstructured
 		return []Difference{{Object: ref, Change: Missing}}, nil
 	}
 	applied, _, err := r.client.patch(ctx, r.places.at(object), object, patchOptions{dry: true, force: true}, r)
+	obstacles := obstaclesTo(object, live, collisions(err))
+	if len(obstacles) > 0 {
+		applied, err = r.applyBeside(ctx, r.places.at(object), object, obstacles)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compare %s: %w", ref, told(err))
 	}
-	return compare(ref, live, applied), nil
+	return compare(ref, live, applied, obstacles), nil
 }
 
-// compare says how a live object differs from what applying it again comes to.
-func compare(ref Reference, live, applied *unstructured.Unstructured) []Difference {
+// compare says how a live object differs from what applying it again comes to, once way
+// is made for it. What is in the way is what has become of ours, and not added.
+func compare(ref Reference, live, applied *unstructured.Unstructured, obstacles []obstacle) []Difference {
 	ours := fieldpath.NewSet()
 	for _, entry := range applied.GetManagedFields() {
 		if entry.Manager == Manager && entry.Operation == metav1.ManagedFieldsOperationApply {
 			ours = ours.Union(fieldsOf(entry))
 		}
 	}
-	differences := added(ref, live, ours)
+	differences := added(ref, live, ours.Union(listsOf(obstacles)))
+	for _, o := range obstacles {
+		differences = slices.DeleteFunc(differences, func(d Difference) bool { return o.has(d.path) })
+		differences = append(differences, o.told(live))
+	}
 	seen := map[string]bool{}
 	for path := range ours.Leaves().All() {
 		for _, d := range compareField(ref, path, live, applied) {

@@ -68,11 +68,20 @@ func hasKey(item any, element fieldpath.PathElement) bool {
 		return false
 	}
 	for _, key := range *element.Key {
-		if !same(fields[key.Name], key.Value.Unstructured()) {
+		if !same(keyField(fields, key.Name), key.Value.Unstructured()) {
 			return false
 		}
 	}
 	return true
+}
+
+// keyField is a field by which an item of a list is known. Of all of these in Kubernetes'
+// own kinds one alone has a default, and need not be written: the protocol of a port.
+func keyField(fields map[string]any, name string) any {
+	if v, has := fields[name]; has || name != "protocol" {
+		return v
+	}
+	return "TCP"
 }
 
 // same compares two values as JSON, which does not tell 1 from 1.0 apart.

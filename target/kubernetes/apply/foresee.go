@@ -76,7 +76,13 @@ func (r *run) foresee(ctx context.Context, object *unstructured.Unstructured) (F
 	r.mu.Lock()
 	f.Taken = slices.DeleteFunc(slices.Clone(r.result.Taken), func(h Held) bool { return h.Object != f.Object })
 	r.mu.Unlock()
-	f.After, _, err = r.client.patch(ctx, r.places.at(object), object, patchOptions{dry: true, force: a.force}, r)
+	if len(a.obstacles) > 0 {
+		if f.After, err = r.applyBeside(ctx, r.places.at(object), object, a.obstacles); err == nil {
+			f.After = completed(f.After, a.cleared, a.obstacles)
+		}
+	} else {
+		f.After, _, err = r.client.patch(ctx, r.places.at(object), object, patchOptions{dry: true, force: a.force}, r)
+	}
 	if err != nil {
 		return f, fmt.Errorf("%s: %w", f.Object, told(err))
 	}

@@ -109,6 +109,10 @@ type Held struct {
 	Manager, Operation, Subresource string
 	// Since is when that manager last wrote to the object; zero if it is not known.
 	Since time.Time
+	// Live is an item of the list that Field is, which keeps out those of Applied: ports
+	// that have one name under two numbers. Both are JSON, and empty where it is a field
+	// that both have.
+	Live, Applied string
 }
 
 // Change is how a field is live otherwise than it was applied.

@@ -2,14 +2,11 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Repair undoes differences that Drift has found in the objects: what is missing
@@ -57,21 +54,8 @@ func (c *Client) strip(ctx context.Context, at place, ref Reference, differences
 	if len(differences) == 0 {
 		return nil
 	}
-	err := again(ctx, o.patience(), func(ctx context.Context) error {
-		live, err := c.live(ctx, at, ref, o)
-		if err != nil || live == nil {
-			return err
-		}
-		body, err := json.Marshal(removal(live, differences))
-		if err != nil {
-			return &final{err}
-		}
-		err = once(c.rest.Patch(types.JSONPatchType)).AbsPath(at.path(ref)...).Param("fieldManager", Manager).Body(body).Do(ctx).Error()
-		if apierrors.IsInvalid(err) && testFailed.MatchString(err.Error()) {
-			// It was written to since it was read: the server has no better words.
-			return &notYet{err}
-		}
-		return err
+	err := c.amend(ctx, at, ref, o, func(live *unstructured.Unstructured) ([]operation, error) {
+		return removal(live, differences), nil
 	})
 	if err != nil {
 		return fmt.Errorf("repair %s: %w", ref, told(err))
@@ -86,8 +70,8 @@ type operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// removal is a JSON patch for exactly the object that was read. Items of a list
-// are removed from behind, so that the places of the others stay right.
+// removal takes what was added out of the object that was read. Items of a list are
+// removed from behind, so that the places of the others stay right.
 func removal(live *unstructured.Unstructured, differences []Difference) []operation {
 	var places []found
 	for _, d := range differences {
@@ -96,7 +80,7 @@ func removal(live *unstructured.Unstructured, differences []Difference) []operat
 		}
 	}
 	slices.SortFunc(places, func(a, b found) int { return slices.CompareFunc(b.tokens, a.tokens, compareTokens) })
-	patch := []operation{{Op: "test", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()}}
+	var patch []operation
 	for _, p := range places {
 		patch = append(patch, operation{Op: "remove", Path: p.pointer()})
 	}

@@ -55,7 +55,7 @@ func (c *Client) restore(ctx context.Context, at place, object *unstructured.Uns
 		case live.GetDeletionTimestamp() != nil:
 			return &notYet{errors.New("it is being removed")}
 		}
-		want, _, err := c.patch(ctx, at, object, patchOptions{dry: true, force: true}, &run{client: c, options: o})
+		want, err := c.wanted(ctx, at, object, live, o)
 		if err != nil {
 			return &final{err}
 		}
@@ -66,6 +66,17 @@ func (c *Client) restore(ctx context.Context, at place, object *unstructured.Uns
 		return c.send(ctx, once(c.rest.Put()).AbsPath(at.path(ref)...), want)
 	})
 	return created, err
+}
+
+// wanted is what applying an object over the live one comes to.
+func (c *Client) wanted(ctx context.Context, at place, object, live *unstructured.Unstructured, o Options) (*unstructured.Unstructured, error) {
+	r := &run{client: c, options: o}
+	want, _, err := c.patch(ctx, at, object, patchOptions{dry: true, force: true}, r)
+	obstacles := obstaclesTo(object, live, collisions(err))
+	if len(obstacles) == 0 {
+		return want, err
+	}
+	return r.applyBeside(ctx, at, object, obstacles)
 }
 
 func (c *Client) send(ctx context.Context, request *rest.Request, object *unstructured.Unstructured) error {
