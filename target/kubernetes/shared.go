@@ -89,6 +89,7 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) err
 	if err != nil || len(all) == 0 {
 		return err
 	}
+	options.Force = options.Force || t.goesBack(r)
 	result, err := t.applier.Apply(ctx, all, options)
 	t.tell(result)
 	if err != nil {
@@ -103,6 +104,14 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) err
 	defer t.bundles.mu.Unlock()
 	t.bundles.applied = r.ID
 	return nil
+}
+
+// goesBack reports whether a revision is of other manifests than those that are brought
+// in now: it was here before, and its way back waits for nobody. What is taken from others
+// for it is told.
+func (t *Target) goesBack(r deploy.Revision) bool {
+	b := t.bundles.written
+	return b == nil || b.Digest != r.Config.Settings[deploy.SettingManifests]
 }
 
 // restore applies the live revision's manifests again, after another one's were
