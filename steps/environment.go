@@ -83,7 +83,11 @@ func (w *Work) permitted(ctx context.Context, env deploy.Environment) error {
 	}
 	err := p.Permitted(ctx)
 	if err != nil && w.DryRun {
-		w.warn(ctx, env.Name, "a release would be refused", err)
+		what := "a release would be refused"
+		if unanswered(err) {
+			what = "whether a release would be refused could not be asked"
+		}
+		w.warn(ctx, env.Name, what, err)
 		return nil
 	}
 	return err

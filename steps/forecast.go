@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -29,9 +31,19 @@ func (w *Work) forecast(ctx context.Context, d rollout.Deployment, plan *deploy.
 	if foreseen.Objects != nil {
 		plan.Forecast = &foreseen
 	}
-	if err != nil {
+	switch {
+	case unanswered(err):
+		w.refuse(ctx, plan.Environment, "what would change is not known in full", err)
+	case err != nil:
 		w.refuse(ctx, plan.Environment, "a release would be refused, or end badly", err)
 	}
+}
+
+// unanswered reports whether a target could not be asked: it was not reached, or the
+// connection broke. That says nothing of a release.
+func unanswered(err error) bool {
+	_, broken := errors.AsType[net.Error](err)
+	return broken || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // refuse warns of why a release would not come to an environment, and keeps it for the

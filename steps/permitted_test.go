@@ -3,6 +3,9 @@ package steps
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/url"
 	"testing"
 
 	"github.com/slipway-ci/slipway/deploy"
@@ -15,6 +18,13 @@ func (fenced) Permitted(context.Context) error {
 	return deploy.Hinted(errors.New("ci may not create deployments"), "grant it")
 }
 
+// broken is a target to which the connection breaks.
+type broken struct{ deploy.Target }
+
+func (broken) Permitted(context.Context) error {
+	return fmt.Errorf("review: %w", &url.Error{Op: "Post", URL: "https://cluster", Err: io.ErrUnexpectedEOF})
+}
+
 func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		target        deploy.Target
@@ -23,6 +33,7 @@ func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
 	}{
 		"all there":    {nil, false, "", ""},
 		"missing":      {fenced{}, false, "ci may not create deployments; ci may not create deployments", ""},
+		"unanswered":   {broken{}, true, "", "warning staging: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF\nwarning production: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF"},
 		"only planned": {fenced{}, true, "", "warning staging: a release would be refused: ci may not create deployments\nwarning production: a release would be refused: ci may not create deployments"},
 	} {
 		t.Run(name, func(t *testing.T) {
