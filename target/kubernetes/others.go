@@ -46,7 +46,7 @@ func (t *Target) rolledOut(ctx context.Context, r deploy.Revision, o *unstructur
 	options.Workload = pods.Workload{Kind: o.GetKind(), Name: o.GetName()}
 	switch o.GetKind() {
 	case "Deployment":
-		selector, want, err := t.asked(ctx, o.GetName())
+		selector, want, err := pods.Newest(ctx, t.kube, t.place.Namespace, o.GetName())
 		if err != nil || want == 0 {
 			return err
 		}
@@ -55,19 +55,6 @@ func (t *Target) rolledOut(ctx context.Context, r deploy.Revision, o *unstructur
 		return t.replaced(ctx, o, options)
 	}
 	return nil
-}
-
-// asked is which pods a Deployment asks for, and how many.
-func (t *Target) asked(ctx context.Context, name string) (selector string, want int, err error) {
-	d, err := t.kube.AppsV1().Deployments(t.place.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return "", 0, err
-	}
-	s, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-	if err != nil {
-		return "", 0, err
-	}
-	return s.String(), replicasOf(d), nil
 }
 
 // replaced waits for a workload that replaces its pods in place.

@@ -16,8 +16,19 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
-// besides are workloads beside the app that replace their pods in place, of its image.
+// besides are workloads beside the app, of its image.
 const besides = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: mailer}
+spec:
+  selector: {matchLabels: {app: mailer}}
+  template:
+    metadata: {labels: {app: mailer}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: mailer, image: IMAGE, command: [MAILER], env: [{name: PORT, value: "7070"}]}]
+---
+apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: db}
 spec:
@@ -31,7 +42,7 @@ spec:
       containers:
       - name: db
         image: IMAGE
-        args: [ARGS]
+        command: [DB]
         env: [{name: PORT, value: "7070"}]
         readinessProbe: {httpGet: {path: /healthz, port: 7070}, periodSeconds: 1}
 ---
@@ -78,9 +89,9 @@ func (s *site) run(t *testing.T, app string, n int, r deploy.Revision) bool {
 	return len(all) == n
 }
 
-// A StatefulSet and a DaemonSet of a set are waited for until every pod is replaced. A
-// StatefulSet whose new pod is broken is told at once, and goes back.
-func TestWorkloadsReplacedInPlace(t *testing.T) {
+// A Deployment, a StatefulSet and a DaemonSet beside the app are waited for until their
+// pods are replaced. A StatefulSet whose new pod is broken is told at once, and goes back.
+func TestWorkloadsBesideTheApp(t *testing.T) {
 	t.Parallel()
 	s := newLab(t).site()
 	may := append(access.Least(s.namespace, access.Needs{Routes: true, Ordered: true}), access.Gateway("default", "gateway"))
@@ -89,13 +100,13 @@ func TestWorkloadsReplacedInPlace(t *testing.T) {
 		may = append(may, access.Permission{Verb: "watch", Group: "apps", Resource: kind, Namespace: s.namespace})
 	}
 	s.kubeconfig = clustertest.KubeconfigFor(t, s.namespace, may)
-	bring := func(name, args string) (*kubernetes.Target, deploy.Revision) {
-		return s.version(t, name, s.bundle(t, name, strings.ReplaceAll(besides, "ARGS", args)))
+	bring := func(name, mailer, db string) (*kubernetes.Target, deploy.Revision) {
+		return s.version(t, name, s.bundle(t, name, strings.NewReplacer("MAILER", mailer, "DB", db).Replace(besides)))
 	}
 	nodes := len(s.nodes(t))
 	var previous deploy.Revision
 	for _, name := range []string{"v1", "v2"} {
-		target, r := bring(name, "")
+		target, r := bring(name, "/app", "/app")
 		must(t, target.Start(t.Context(), r))
 		if !s.run(t, "db", 2, r) || !s.run(t, "agent", nodes, r) {
 			t.Fatalf("%s is ready before its StatefulSet, %v, and its DaemonSet, %v, are", name, s.running(t, "db"), s.running(t, "agent"))
@@ -107,13 +118,13 @@ func TestWorkloadsReplacedInPlace(t *testing.T) {
 		previous = r
 	}
 
-	target, broken := bring("v3", `"-say", "no schema", "-exit", "3"`)
+	target, broken := bring("v3", "/app", "/missing")
 	err := target.Start(t.Context(), broken)
 	doomed, is := errors.AsType[*deploy.Doomed](err)
 	if !is {
-		t.Fatalf("a StatefulSet whose pod crashes comes to %v", err)
+		t.Fatalf("a StatefulSet whose pod cannot run comes to %v", err)
 	}
-	if e := doomed.Evidence; e.Replica != "db-1" || !strings.Contains(e.Reason, "code 3") || !slices.Contains(e.Log, "no schema") || !strings.Contains(err.Error(), "StatefulSet") {
+	if e := doomed.Evidence; e.Replica != "db-1" || !strings.Contains(e.Reason, "cannot be started") || !strings.Contains(e.Reason, "container db") || !strings.Contains(err.Error(), "StatefulSet") {
 		t.Errorf("told is %v with %+v", err, e)
 	}
 	was, err := s.kube.CoreV1().Pods(s.namespace).Get(t.Context(), "db-1", metav1.GetOptions{})
@@ -129,6 +140,14 @@ func TestWorkloadsReplacedInPlace(t *testing.T) {
 	if !s.run(t, "db", 2, previous) || all["db-1"] == nil || all["db-1"].UID == was.UID {
 		t.Errorf("a minute after it was taken back %v are ready, not two pods of the version before", all)
 	}
+
+	// The old pod of a Deployment is ready, and stays while the new one is not.
+	target, broken = bring("v4", "/missing", "/app")
+	err = target.Start(t.Context(), broken)
+	if _, is := errors.AsType[*deploy.Doomed](err); !is || !strings.Contains(err.Error(), "Deployment mailer") {
+		t.Errorf("a Deployment whose new pod cannot run comes to %v", err)
+	}
+	must(t, target.Stop(t.Context(), broken))
 	must(t, target.Remove(t.Context()))
 }
 

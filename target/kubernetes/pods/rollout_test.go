@@ -139,3 +139,22 @@ func TestWhichPodsHoldUp(t *testing.T) {
 		}
 	}
 }
+
+// The pods of a Deployment's current template are told from older ones.
+func TestTheNewestTemplate(t *testing.T) {
+	d := generation(1, 1)
+	d.UID = "app"
+	set := func(owner types.UID, revision, hash string) appsv1.ReplicaSet {
+		return appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{revisionOf: revision}, Labels: map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: hash},
+			OwnerReferences: []metav1.OwnerReference{{UID: owner, Controller: new(true)}},
+		}}
+	}
+	all := []appsv1.ReplicaSet{set("app", "9", "nine"), set("app", "10", "ten"), set("another", "11", "eleven"), set("app", "", "none")}
+	if got := newestHash(d, all); got != "ten" {
+		t.Errorf("the newest is %q", got)
+	}
+	if got := newestHash(d, all[2:]); got != "" {
+		t.Errorf("without a ReplicaSet of its own the newest is %q", got)
+	}
+}

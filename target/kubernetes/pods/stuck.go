@@ -2,19 +2,13 @@ package pods
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/slipway-ci/slipway/target/kubernetes/feed"
 )
-
-// noticing is how long a StatefulSet's controller may take to see a new generation.
-const noticing = 30 * time.Second
 
 // beginning is how long after a pod's start its first status may be written. One that
 // became unready later was ready before.
@@ -26,7 +20,11 @@ const beginning = 5 * time.Second
 // Parallel), or by hand. It waits until the controller has seen the current
 // generation, half a minute at most.
 func Stuck(ctx context.Context, client kubernetes.Interface, namespace, name string, limits Limits) ([]corev1.Pod, error) {
-	set, err := noticed(ctx, client, namespace, name)
+	f, err := Workload{Kind: "StatefulSet", Name: name}.feed(client, namespace)
+	if err != nil {
+		return nil, err
+	}
+	set, err := noticed(ctx, f, name, func(s *appsv1.StatefulSet) int64 { return s.Status.ObservedGeneration })
 	if err != nil || ByHand(set) || set.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil, err
 	}
@@ -45,22 +43,6 @@ func Stuck(ctx context.Context, client kubernetes.Interface, namespace, name str
 		}
 	}
 	return stuck, nil
-}
-
-// noticed is a StatefulSet whose controller has seen its current generation.
-func noticed(ctx context.Context, client kubernetes.Interface, namespace, name string) (*appsv1.StatefulSet, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, noticing, fmt.Errorf("its controller has not looked at it within %s", noticing))
-	defer cancel()
-	sets := client.AppsV1().StatefulSets(namespace)
-	f := feed.Feed{What: "StatefulSet " + name, List: feed.Listing(sets.List), Watch: sets.Watch, Options: feed.Named(name)}
-	var set *appsv1.StatefulSet
-	err := feed.Until(ctx, f, func(all map[string]*appsv1.StatefulSet) (bool, error) {
-		if set = all[name]; set == nil {
-			return false, fmt.Errorf("the StatefulSet %s is not there", name)
-		}
-		return set.Status.ObservedGeneration >= set.Generation, nil
-	})
-	return set, err
 }
 
 // holdsUp reports whether a pod is one of a set's, of another revision than the
