@@ -449,7 +449,34 @@ func (c *Console) warning(p *page, e deploy.Event) {
 	}
 	p.line("  %s %s", p.yellow("!"), oneLine(e.Message, 1000))
 	if e.Hint != "" {
-		p.line("    %s", oneLine("next: "+e.Hint, 1000))
+		head, lines := toCopy(e.Hint)
+		p.line("    %s", oneLine("next: "+head, 1000))
+		copied(p, lines)
+	}
+}
+
+// show prints a fact, and below it what is to be copied.
+func (f fact) show(p *page) {
+	text, lines := f.text, []string(nil)
+	if f.label == "Next" {
+		text, lines = toCopy(f.text)
+	}
+	text = oneLine(text, 1000)
+	if f.command != "" {
+		text += ": " + oneLine(f.command, 200)
+	}
+	p.line("  %-9s %s", strings.ToLower(f.label)+":", text)
+	copied(p, lines)
+}
+
+// maxCopied bounds how many lines to copy are shown.
+const maxCopied = 200
+
+// copied shows lines that people copy, such as objects to apply: as they are, at the
+// left margin.
+func copied(p *page, lines []string) {
+	for _, line := range lines[:min(len(lines), maxCopied)] {
+		p.line("%s", logLine(line))
 	}
 }
 
@@ -469,11 +496,7 @@ func (c *Console) runEnded(p *page, e deploy.Event) {
 	head := string(ending(story)) + ": " + happened(story)
 	p.line("%s %s", p.mark(ending(story)), p.bold(columns(oneLine(head, 400), took(story.Took.Duration()), "")))
 	for _, f := range glance(story) {
-		text := oneLine(f.text, 1000)
-		if f.command != "" {
-			text += ": " + oneLine(f.command, 200)
-		}
-		p.line("  %-9s %s", strings.ToLower(f.label)+":", text)
+		f.show(p)
 	}
 	if asked := clusterOf(c.o.Requests); asked != nil {
 		p.line("  %-9s %s", "cluster:", asked)

@@ -128,6 +128,19 @@ func TestConsoleShowsProgressNowAndThenInALog(t *testing.T) {
 	}
 }
 
+// A Role in one line is none that anybody can apply.
+func TestConsoleShowsWhatIsToBeCopiedAsItIs(t *testing.T) {
+	hint := "have this applied:\nkind: Role\nrules:\n- verbs: [get]\n  resources: [pods]\n---\nkind: RoleBinding\n"
+	tale := newTale().begin()
+	tale.tell(0, deploy.Event{Kind: deploy.Warning, Environment: "production", Message: "a release would be refused", Hint: hint})
+	tale.end("production", deploy.Event{Outcome: deploy.Failed, Message: "may not get pods", Hint: hint})
+	got := show(t, tale.over(deploy.Failed, "may not get pods", hint).events, ConsoleOptions{})
+	lines := "have this applied:\nkind: Role\nrules:\n- verbs: [get]\n  resources: [pods]\n---\nkind: RoleBinding\n"
+	if n := strings.Count(got, lines); n != 2 {
+		t.Errorf("the warning and the end show the lines %d times:\n%s", n, got)
+	}
+}
+
 // full is a writer to a disk that is full.
 type full struct{}
 

@@ -16,6 +16,16 @@ type fact struct {
 	command string
 }
 
+// toCopy divides what to do next: a first line that ends in a colon says what the lines
+// below it are for, which people copy. Every other text is one piece.
+func toCopy(hint string) (head string, lines []string) {
+	head, rest, _ := strings.Cut(hint, ":\n")
+	if rest == "" {
+		return hint, nil
+	}
+	return head + ":", strings.Split(strings.TrimRight(rest, "\n"), "\n")
+}
+
 // glance is what people ask first when a deployment is over or goes wrong: why,
 // what runs now, what users felt, and what to do.
 func glance(s *Story) []fact {

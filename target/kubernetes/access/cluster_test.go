@@ -147,7 +147,7 @@ func TestEveryMissingPermissionIsSaidAtOnce(t *testing.T) {
 }
 
 // ours are the names in what an error says to apply.
-var ours = regexp.MustCompile(`name: slipway([,}\n])`)
+var ours = regexp.MustCompile(`name: slipway-[0-9a-f]{8}([,}\n])`)
 
 // rbacOf is the YAML in the hint of an error, with names of this test's own.
 func rbacOf(t *testing.T, err error, name string) string {

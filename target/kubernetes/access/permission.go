@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -167,7 +168,18 @@ func (c *Cluster) Require(ctx context.Context, wanted []Permission) error {
 		said[i] = p.String()
 	}
 	return deploy.Hinted(fmt.Errorf("%s may not %s; nothing was changed", whoOr(who, "this login"), strings.Join(said, ", ")),
-		"have this applied by somebody who may:\n%s", RBAC("slipway", who, missing))
+		"have this applied by somebody who may:\n%s", RBAC(additional(missing), who, missing))
+}
+
+// additional is a name for the Role of what is missing, which follows from that: a
+// Role that is there, of this name or of what was missing earlier, would lose its own
+// rules to it.
+func additional(missing []Permission) string {
+	h := fnv.New32a()
+	for _, p := range missing {
+		_, _ = fmt.Fprintln(h, p)
+	}
+	return fmt.Sprintf("slipway-%08x", h.Sum32())
 }
 
 func whoOr(who authentication.UserInfo, other string) string { return first(who.Username, other) }
