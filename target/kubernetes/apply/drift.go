@@ -78,7 +78,7 @@ func (r *run) differences(ctx context.Context, object *unstructured.Unstructured
 	if err != nil {
 		return nil, fmt.Errorf("compare %s: %w", ref, told(err))
 	}
-	return compare(ref, live, applied, obstacles), nil
+	return r.withoutDefaults(ctx, object, live, compare(ref, live, applied, obstacles)), nil
 }
 
 // compare says how a live object differs from what applying it again comes to, once way
