@@ -160,16 +160,20 @@ func TestKubernetesRollout(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(k.dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
-	k.ends(t, 0, []string{"promoted: 1.0.0"}, "rollback", "--environment", "production")
+	// What somebody has changed does not stand in the way back.
+	k.edit(t, types.JSONPatchType, `[{"op": "remove", "path": "/spec/strategy/canary/steps/3"}]`)
+	k.ends(t, 0, []string{"promoted: 1.0.0", "taken over"}, "rollback", "--environment", "production")
 	k.lives(t, "1.0.0", "good morning")
 	k.ends(t, 0, nil, "drift")
 }
 
 // drifts has somebody change the image, the steps and a Service.
 func (k *withRollout) drifts(t *testing.T) {
+	k.edit(t, types.JSONPatchType, `[{"op": "remove", "path": "/spec/strategy/canary/steps/3"}]`)
+	// A release does not go over it, and is refused before anything is built.
+	k.ends(t, 1, []string{"the manifests cannot be applied to", "nothing was changed", ".spec.strategy.canary.steps", "somebody"}, "release", "--version", "1.2.0")
 	k.edit(t, types.JSONPatchType, `[
 		{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "127.0.0.1:1/other:1"},
-		{"op": "remove", "path": "/spec/strategy/canary/steps/3"},
 		{"op": "add", "path": "/spec/paused", "value": true}]`)
 	k.ends(t, 4, []string{"/web: .spec.template.spec.containers[0].image was changed", ".spec.strategy.canary.steps was changed", ".spec.paused was added", "3 differences"}, "drift")
 	k.ends(t, 0, []string{"3 differences put back"}, "drift", "--repair")

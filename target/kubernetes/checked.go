@@ -8,9 +8,11 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 )
 
 // unbuilt is the ID of a revision of which the image is not there yet.
@@ -24,17 +26,34 @@ func (t *Target) checked(ctx context.Context) error {
 	if b == nil || b.Rollout() { // a Rollout's driver looks for itself
 		return nil
 	}
-	options := t.applying()
-	_, err := t.kube.CoreV1().Namespaces().Get(ctx, t.place.Namespace, metav1.GetOptions{})
-	if err := unless(absent, err); err != nil {
-		return err
-	}
-	options.Unmade = err != nil
-	all, err := t.appliedOf(ctx, b, deploy.Revision{ID: unbuilt, Image: b.Unbuilt()})
+	options, err := t.checking(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err = t.applier.Check(ctx, all, options); err == nil || ofItsImage(err) {
+	all, err := t.appliedOf(ctx, b, unbuiltOf(b))
+	if err != nil {
+		return err
+	}
+	return t.wouldApply(ctx, all, options)
+}
+
+// unbuiltOf is the revision of which the image is not there yet.
+func unbuiltOf(b *bundle.Bundle) deploy.Revision {
+	return deploy.Revision{ID: unbuilt, Image: b.Unbuilt()}
+}
+
+// checking is how manifests are looked at, whose namespace may not be there.
+func (t *Target) checking(ctx context.Context) (apply.Options, error) {
+	options := t.applying()
+	_, err := t.kube.CoreV1().Namespaces().Get(ctx, t.place.Namespace, metav1.GetOptions{})
+	options.Unmade = err != nil
+	return options, unless(absent, err)
+}
+
+// wouldApply asks the cluster whether it would take objects.
+func (t *Target) wouldApply(ctx context.Context, all []*unstructured.Unstructured, options apply.Options) error {
+	_, err := t.applier.Check(ctx, all, options)
+	if err == nil || ofItsImage(err) {
 		return nil
 	}
 	return fmt.Errorf("the manifests cannot be applied to %s; nothing was changed:\n%w", t, err)

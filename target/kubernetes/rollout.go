@@ -83,7 +83,10 @@ func (r *Rollout) Permitted(ctx context.Context) error {
 	if err := r.own.cluster.Require(ctx, needs); err != nil {
 		return fmt.Errorf("%s: %w", r, err)
 	}
-	return r.own.moved(ctx)
+	if err := r.own.moved(ctx); err != nil {
+		return err
+	}
+	return driving{r.own}.checked(ctx)
 }
 
 // Advise says what people should know of the manifests.

@@ -41,6 +41,7 @@ func (d driving) Bring(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	options := d.applying()
+	options.Force = options.Force || d.goesBack(r)
 	options.BeforeLast = func(ctx context.Context) error {
 		if err := d.furnish(ctx, b, r); err != nil {
 			return err
@@ -70,11 +71,36 @@ func (d driving) Rest(ctx context.Context, r deploy.Revision) error {
 	if err != nil {
 		return err
 	}
-	if err := d.applyDriven(ctx, b, r, d.applying()); err != nil {
+	options := d.applying()
+	options.Force = true // the way back waits for nobody
+	if err := d.applyDriven(ctx, b, r, options); err != nil {
 		return err
 	}
 	d.unblock(ctx, b.Set.Objects)
 	return nil
+}
+
+// checked refuses the written manifests where the cluster would, as those of other
+// apps are. What the Rollout's controller has written is let be, as when they are
+// applied.
+func (d driving) checked(ctx context.Context) error {
+	b := d.bundles.written
+	if b == nil {
+		return nil
+	}
+	options, err := d.checking(ctx)
+	if err != nil {
+		return err
+	}
+	all, yield, err := d.conceded(ctx, b, unbuiltOf(b))
+	if err != nil {
+		return err
+	}
+	options.Yield = yield
+	if err = d.wouldApply(ctx, all, options); fleeting(err) {
+		return nil
+	}
+	return err
 }
 
 // contests bounds how often a set is applied anew, because an autoscaler or the

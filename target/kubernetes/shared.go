@@ -76,9 +76,11 @@ func (t *Target) bundleOfLive(ctx context.Context, id string) (*bundle.Bundle, e
 // bring applies what all revisions share, as the revision's manifests have it, and
 // waits for the other workloads in it. What somebody else owns is told before
 // anything changes.
-func (t *Target) bring(ctx context.Context, r deploy.Revision) error { return t.applyAll(ctx, r, true) }
+func (t *Target) bring(ctx context.Context, r deploy.Revision) error {
+	return t.applyAll(ctx, r, t.goesBack(r), true)
+}
 
-func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) error {
+func (t *Target) applyAll(ctx context.Context, r deploy.Revision, force, wait bool) error {
 	t.bundles.mu.Lock()
 	done := t.bundles.applied == r.ID
 	t.bundles.mu.Unlock()
@@ -89,7 +91,7 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, wait bool) err
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	options.Force = options.Force || t.goesBack(r)
+	options.Force = options.Force || force
 	result, err := t.applier.Apply(ctx, all, options)
 	t.tell(result)
 	if err != nil {
@@ -128,7 +130,8 @@ func (t *Target) restore(ctx context.Context, gone deploy.Revision, live string)
 	if err != nil {
 		return err
 	}
-	if err := t.applyAll(ctx, r, false); err != nil { // users are back already: nobody waits for the rest
+	// Users are back already: nobody waits for the rest, and nobody is asked.
+	if err := t.applyAll(ctx, r, true, false); err != nil {
 		return err
 	}
 	all, _, err := t.Applied(ctx, r)
