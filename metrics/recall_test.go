@@ -60,6 +60,8 @@ func recall(t *testing.T, s Recorder, p Past) (live, candidate deploy.Traffic, t
 func thePastIsCounted(t *testing.T, r *running, name string) {
 	one, two, s := both(t, r, name)
 	since := time.Now()
+	// A scrape that began before then may see what is counted after it.
+	r.rests(t, name)
 	one.serve(40, 200, 0.05)
 	two.serve(30, 200, 0.05)
 	s.until(t, 50, 40)
@@ -106,6 +108,8 @@ func thePastIsCounted(t *testing.T, r *running, name string) {
 func thePastIsJudged(t *testing.T, r *running, name string) {
 	one, two, s := both(t, r, name)
 	since := time.Now()
+	// A scrape that began before then may see what is counted after it.
+	r.rests(t, name)
 	one.serve(40, 200, 0.05)
 	two.serve(20, 200, 0.05)
 	s.until(t, 50, 30)
