@@ -205,7 +205,11 @@ func (t *Target) mine(o metav1.Object) error {
 	if set[objects.LabelApp] == t.place.App && set[objects.LabelEnvironment] == t.place.Environment {
 		return nil
 	}
-	return deploy.Hinted(fmt.Errorf("%s/%s is there already, and belongs to %s/%s", o.GetNamespace(), o.GetName(), set[objects.LabelApp], set[objects.LabelEnvironment]),
+	whose := "is not Slipway's"
+	if set[objects.LabelManagedBy] == objects.Manager {
+		whose = "belongs to " + set[objects.LabelApp] + "/" + set[objects.LabelEnvironment]
+	}
+	return deploy.Hinted(fmt.Errorf("%s/%s is there already, and %s", o.GetNamespace(), o.GetName(), whose),
 		"use another namespace, or remove it")
 }
 

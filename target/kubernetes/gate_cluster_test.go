@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/internal/clustertest"
@@ -128,4 +130,39 @@ func answers(t *testing.T, l *lab, host string) {
 			t.Fatalf("the gateway does not lead %s: %v", host, err)
 		}
 	}
+}
+
+// A Service or a route that somebody else has made under the name of Slipway's own is
+// told before anything is built, and stays as it is.
+func TestNamesThatSomebodyElseHas(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	admin, err := kubernetes.NewForConfig(clustertest.Config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop-production"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+	services := admin.CoreV1().Services(l.namespace)
+	made, err := services.Create(t.Context(), theirs, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, l, l.place(), "the Service shop-production is in the namespace "+l.namespace+" already and is not Slipway's", "another name")
+	if now, err := services.Get(t.Context(), made.Name, metav1.GetOptions{}); err != nil || now.ResourceVersion != made.ResourceVersion {
+		t.Errorf("the Service was changed: %v", err)
+	}
+	if err := services.Delete(t.Context(), made.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	route := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": objects.RouteVersion, "kind": "HTTPRoute", "metadata": map[string]any{"name": "shop-production"},
+		"spec": map[string]any{"hostnames": []any{"nobodys.example.com"}},
+	}}
+	if _, err := gatewayAPI(t, l.namespace, "httproutes").Create(t.Context(), route, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, l, l.place(), "the HTTPRoute shop-production is in the namespace "+l.namespace+" already and is not Slipway's", "another name")
 }

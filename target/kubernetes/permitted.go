@@ -33,6 +33,9 @@ func (t *Target) Permitted(ctx context.Context) error {
 	if err := t.gated(ctx); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
+	if err := t.unclaimed(ctx); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
 	if err := t.moved(ctx); err != nil {
 		return err
 	}
