@@ -3,23 +3,16 @@ package kubernetes
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	numbers "k8s.io/apimachinery/pkg/util/json" // keeps integers as such
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
-	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -159,13 +152,6 @@ func (f *family) compare(ctx context.Context, client *apply.Client) (err error) 
 	return err
 }
 
-// lost is a version of a secret that is not there as it was.
-type lost struct {
-	secret deploy.Secret
-	// live is the object that has another value; nil where there is none.
-	live *corev1.Secret
-}
-
 func (t *Target) comparison(ctx context.Context) (comparison, error) {
 	c := comparison{}
 	var err error
@@ -240,197 +226,6 @@ func (c comparison) told() []deploy.Difference {
 	return all
 }
 
-// expected are the objects of Slipway's that there should be.
-func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstructured, error) {
-	all, place, err := t.ofRevisions(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	if t.place.Front.Service == "" {
-		entry, err := t.expectedEntry(place, l.traffic)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, entry)
-	}
-	list := make([]*unstructured.Unstructured, 0, len(all)+1)
-	for _, o := range all {
-		u, err := plain(o)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, u)
-	}
-	if place.Cluster.Gateway == nil || t.place.Front.Route != "" {
-		return list, nil
-	}
-	r, err := t.expectedRoute(ctx, place, l.traffic)
-	return append(list, r), err
-}
-
-// ofRevisions are the objects of all revisions that there should be, and how the
-// live one was placed.
-func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place objects.Place, err error) {
-	place = t.place
-	for i, r := range l.revisions() {
-		if r.IsZero() {
-			continue
-		}
-		d, err := t.deployment(ctx, r.ID)
-		if err != nil {
-			return nil, place, err
-		}
-		if d == nil && i > 0 {
-			continue // a rollout that rests need not have it still
-		}
-		made := t.place.AsMade(d)
-		if i == 0 {
-			place = made
-		}
-		b, err := t.bundle(ctx, r)
-		if err != nil {
-			return nil, place, err
-		}
-		own, err := ofRevision(made, b, r, d, l.settled)
-		if err != nil {
-			return nil, place, err
-		}
-		all = append(all, own...)
-		if i == 0 && b == nil {
-			all = append(all, t.place.ServiceAccount())
-		}
-	}
-	return all, place, nil
-}
-
-// expectedEntry is the Service of the environment, where it is Slipway's own.
-func (t *Target) expectedEntry(place objects.Place, traffic objects.Traffic) (*corev1.Service, error) {
-	to := pointing(place, traffic)
-	e := place.Entry(to.Pointed())
-	e.Annotations, e.Spec.Selector = to.Annotate(nil), place.Leads(to)
-	return e, entry{t}.ports(e, traffic)
-}
-
-// ofRevision are the objects of one revision, which is of a user's manifests where
-// there is a Bundle; d is its Deployment as it is, nil where there is none.
-func ofRevision(p objects.Place, b *bundle.Bundle, r deploy.Revision, d *appsv1.Deployment, settled bool) ([]any, error) {
-	parts := ofPlace
-	if b != nil {
-		parts = func(p objects.Place, r deploy.Revision) (*appsv1.Deployment, []any, error) { return ofBundle(p, b, r) }
-	}
-	made, all, err := parts(p, r)
-	if err != nil {
-		return nil, err
-	}
-	if d != nil && (!settled || scaled(d, r) || b != nil && b.Scaling() != nil) {
-		made.Spec.Replicas = nil
-	}
-	if fence := p.Fence(r); fence != nil {
-		all = append(all, fence)
-	}
-	return append(all, made), nil
-}
-
-// ofPlace are the objects of a revision of slipway.yaml alone.
-func ofPlace(p objects.Place, r deploy.Revision) (*appsv1.Deployment, []any, error) {
-	made, err := p.Deployment(r, r.Config.Replicas)
-	all := []any{p.Service(r)}
-	if settings := p.Settings(r); settings != nil {
-		all = append(all, settings)
-	}
-	if budget := p.Budget(r); budget != nil {
-		all = append(all, budget)
-	}
-	return made, all, err
-}
-
-// scaled reports whether the number of a revision's replicas is an autoscaler's to
-// choose: one of ours, or one that somebody has made.
-func scaled(d *appsv1.Deployment, r deploy.Revision) bool {
-	return deploy.AutoscaleOf(r.Config) != nil || slices.ContainsFunc(d.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
-		return e.Subresource == "scale" && strings.HasPrefix(e.Manager, "kube-")
-	})
-}
-
-func (t *Target) expectedRoute(ctx context.Context, p objects.Place, traffic objects.Traffic) (*unstructured.Unstructured, error) {
-	live, err := route{t}.api().Get(ctx, p.RouteName(), metav1.GetOptions{})
-	if absent(err) {
-		return p.Route(traffic)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p.Restored(live, traffic)
-}
-
-// plain is an object as JSON has it, without what only a server writes.
-func plain(o any) (*unstructured.Unstructured, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, fmt.Errorf("write down an object: %w", err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := numbers.Unmarshal(text, &u.Object); err != nil {
-		return nil, fmt.Errorf("write down an object: %w", err)
-	}
-	bare(u.Object)
-	delete(u.Object, "status")
-	return u, nil
-}
-
-// bare takes out what is null, which says nothing and which an apply would own.
-func bare(in map[string]any) {
-	for key, v := range in {
-		if m, is := v.(map[string]any); is && len(m) > 0 {
-			bare(m)
-		}
-		if v == nil {
-			delete(in, key)
-		}
-	}
-}
-
-// lost finds the secrets of the revisions that are not there with the value that
-// they had.
-func (t *Target) lost(ctx context.Context, l left) ([]lost, error) {
-	var all []lost
-	seen := map[string]bool{}
-	for _, r := range l.revisions() {
-		for _, s := range r.Secrets {
-			name := t.place.SecretName(s)
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			live, err := t.kube.CoreV1().Secrets(t.place.Namespace).Get(ctx, name, metav1.GetOptions{})
-			switch {
-			case absent(err):
-				all = append(all, lost{secret: s})
-			case err != nil:
-				return nil, err
-			case t.version(s, string(live.Data[s.Name])) != s.Version:
-				all = append(all, lost{secret: s, live: live})
-			}
-		}
-	}
-	return all, nil
-}
-
-// version is the one that a value of a secret would have.
-func (t *Target) version(s deploy.Secret, value string) string {
-	return deploy.NewSecret(t.place.App, t.place.Environment, s.Name, value).Version
-}
-
-func (l lost) told(namespace string) deploy.Difference {
-	d := deploy.Difference{Object: "Secret " + namespace + "/" + l.secret.String(), Change: deploy.DriftMissing}
-	if l.live == nil {
-		return d
-	}
-	d.Object = "Secret " + namespace + "/" + l.live.Name
-	d.Change, d.Field, d.Applied, d.Live = deploy.DriftChanged, ".data."+l.secret.Name, apply.Hidden, apply.Hidden
-	return by(d, l.live.ManagedFields, func(metav1.ManagedFieldsEntry) bool { return true })
-}
-
 // by is a difference with the last of those who wrote what is meant.
 func by(d deploy.Difference, entries []metav1.ManagedFieldsEntry, meant func(metav1.ManagedFieldsEntry) bool) deploy.Difference {
 	for _, e := range entries {
@@ -443,34 +238,6 @@ func by(d deploy.Difference, entries []metav1.ManagedFieldsEntry, meant func(met
 		}
 	}
 	return d
-}
-
-// restoreSecrets brings back secrets whose value somebody has, of the version that
-// is missing.
-func (t *Target) restoreSecrets(ctx context.Context, c comparison, value func(name string) string) error {
-	var errs []error
-	for _, l := range c.secrets {
-		given := value(l.secret.Name)
-		if given == "" || t.version(l.secret, given) != l.secret.Version {
-			errs = append(errs, deploy.Hinted(fmt.Errorf("the value of the secret %s is in no record", l.secret),
-				"give the value that it had as the environment variable %s, or release with another one", l.secret.Name))
-			continue
-		}
-		errs = append(errs, t.putBack(ctx, l, deploy.KnownSecret(l.secret.Name, l.secret.Version, given)))
-	}
-	return errors.Join(errs...)
-}
-
-// putBack replaces an object with another value, which cannot be changed.
-func (t *Target) putBack(ctx context.Context, l lost, s deploy.Secret) error {
-	api := t.kube.CoreV1().Secrets(t.place.Namespace)
-	if l.live != nil {
-		if err := unless(absent, api.Delete(ctx, l.live.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.live.UID}})); err != nil {
-			return err
-		}
-	}
-	_, err := api.Create(ctx, t.place.Secret(s), creation)
-	return unless(apierrors.IsAlreadyExists, err)
 }
 
 // inPlace waits until what was put back is in force.
