@@ -100,6 +100,9 @@ type life struct {
 	// reason is what the evidence has to tell; empty where it gets ready. The
 	// log has to hold the line, unless that is empty.
 	reason, line string
+	// late is a reason that the cluster tells in an event, which a busy kubelet
+	// posts some minutes later.
+	late bool
 	// meanwhile is done while it is waited for.
 	meanwhile func(t *testing.T, c *cluster, name string)
 }
@@ -133,7 +136,7 @@ func lives() []life {
 		{name: "moved", meanwhile: evict, of: func(t *testing.T, c *cluster) *appsv1.Deployment {
 			return app("moved", c.image(t, "-start-after", "6s"))
 		}},
-		{name: "never-ready", options: pods.Options{Timeout: 40 * time.Second}, reason: "was not ready within 40s: it runs, and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503", line: "I feel sick", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
+		{name: "never-ready", options: pods.Options{Timeout: 15 * time.Second}, late: true, reason: "was not ready within 15s: it runs, and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503", line: "I feel sick", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
 			return app("never-ready", c.image(t, "-sick", "-say", "I feel sick"))
 		}},
 		{name: "crash-loop", reason: "exited with code 42", line: "last words", of: func(t *testing.T, c *cluster) *appsv1.Deployment {
@@ -249,6 +252,9 @@ func (l life) lead(t *testing.T, c *cluster) {
 	}
 	began := time.Now()
 	err := pods.Wait(t.Context(), c.client, c.namespace, "app="+l.name, int(*d.Spec.Replicas), o)
+	for l.late && err != nil && !strings.Contains(err.Error(), l.reason) && time.Since(began) < 2*patience {
+		err = pods.Wait(t.Context(), c.client, c.namespace, "app="+l.name, int(*d.Spec.Replicas), o)
+	}
 	told := time.Now()
 	decided := recorded()
 	t.Logf("after %s: %v", told.Sub(began).Round(10*time.Millisecond), err)
