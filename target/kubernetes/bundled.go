@@ -127,7 +127,7 @@ func (t *Target) moved(ctx context.Context) error {
 	if err != nil || traffic.Live == "" {
 		return err
 	}
-	return deploy.Usage("give it the old name; or remove the environment first, which ends it for its users",
+	return deploy.Usage("give it the old name, or end what is there as docs/kubernetes.md says under Leaving Slipway, and release anew",
 		"users come to %s by %s, and what is to be released brings them in by %s", t, named(old.place), named(t.place))
 }
 

@@ -5,10 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/dynamic"
-
 	"github.com/slipway-ci/slipway/deploy"
-	"github.com/slipway-ci/slipway/internal/clustertest"
 )
 
 // While a rollout of a user's own manifests is held or watched, what revisions share
@@ -18,13 +15,8 @@ func TestDriftOfManifestsWhileARolloutIsHeld(t *testing.T) {
 	t.Parallel()
 	s := newLab(t).site()
 	s.grant(t)
-	target, v1 := s.version(t, "v1", s.bundle(t, "one", ""))
-	must(t, target.Start(t.Context(), v1))
-	must(t, target.Switch(t.Context(), v1))
-	admin, err := dynamic.NewForConfig(clustertest.Config(t))
-	must(t, err)
-	d := &drifting{lab: s.lab, target: target, live: v1, admin: admin}
-	d.record(deploy.Record{Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v1})
+	d := s.released(t)
+	v1 := d.live
 	target, v2 := s.version(t, "v2", s.bundle(t, "two", ""))
 	must(t, target.Start(t.Context(), v2))
 	must(t, target.Split(t.Context(), v2, 20))
@@ -53,7 +45,7 @@ func TestDriftOfManifestsWhileARolloutIsHeld(t *testing.T) {
 		`HTTPRoute web: .spec.rules[0].backendRefs[1].weight was changed by "kubectl-edit" (Update): 2000 is now 9000`,
 		`Service web: .spec.selector was changed by "kubectl-edit" (Update): `+leads(v1.ID)+` is now `+leads(v2.ID),
 	)
-	_, err = d.repair(nil)
+	_, err := d.repair(nil)
 	d.do(err)
 	d.expects()
 	s.waitBehind(t, v1.ID)

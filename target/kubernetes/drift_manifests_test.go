@@ -9,13 +9,9 @@ import (
 	"github.com/slipway-ci/slipway/internal/clustertest"
 )
 
-// What others change of an app of a user's own manifests is told by a process that
-// does not have them, and put back: what revisions share, what is a revision's own,
-// and whom their Service and route lead to.
-func TestDriftOfManifests(t *testing.T) {
-	t.Parallel()
-	s := newLab(t).site()
-	s.grant(t)
+// released is a user's own manifests of which the first version has all users.
+func (s *site) released(t *testing.T) *drifting {
+	t.Helper()
 	target, v1 := s.version(t, "v1", s.bundle(t, "one", ""))
 	must(t, target.Start(t.Context(), v1))
 	must(t, target.Switch(t.Context(), v1))
@@ -23,6 +19,18 @@ func TestDriftOfManifests(t *testing.T) {
 	must(t, err)
 	d := &drifting{lab: s.lab, target: target, live: v1, admin: admin}
 	d.record(deploy.Record{Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v1})
+	return d
+}
+
+// What others change of an app of a user's own manifests is told by a process that
+// does not have them, and put back: what revisions share, what is a revision's own,
+// and whom their Service and route lead to.
+func TestDriftOfManifests(t *testing.T) {
+	t.Parallel()
+	s := newLab(t).site()
+	s.grant(t)
+	d := s.released(t)
+	v1 := d.live
 	d.target = s.later(t)
 	d.expects()
 

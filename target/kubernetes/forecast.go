@@ -141,16 +141,14 @@ func (o *outlook) own(ctx context.Context) error {
 func (o *outlook) made(ctx context.Context, all []*unstructured.Unstructured) error {
 	options := o.asking()
 	foreseen, err := o.applier.ForeseeMade(ctx, all, options)
-	was := map[string]string{} // by what it is called now
 	pairs := o.names()
 	for i := 0; i+1 < len(pairs); i += 2 {
-		was[pairs[i+1]] = pairs[i]
+		pairs[i], pairs[i+1] = pairs[i+1], pairs[i]
 	}
+	then := strings.NewReplacer(pairs...)
 	for _, f := range foreseen {
 		before := f.Object
-		for now, then := range was {
-			before.Name = strings.ReplaceAll(before.Name, now, then)
-		}
+		before.Name = then.Replace(before.Name)
 		if f.Denied != nil {
 			o.deny(f)
 			continue
