@@ -19,11 +19,13 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 )
 
-// byReplicas is an environment without a gateway, with the strategy in it.
+// byReplicas is an environment without a gateway, with the strategy in it. A caller's
+// connection stays with its pod, and a gateway asks a quick app by one or two that it
+// keeps: with these, it could be that nobody meets a canary.
 const byReplicas = `app: hello
 image: REGISTRY/NAMESPACE
 build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 3, drain: 1s, env: {HOST: 0.0.0.0}}
+service: {port: 8080, health: /healthz, replicas: 3, drain: 1s, env: {HOST: 0.0.0.0, KEEP_ALIVE: off}}
 judge:
   on-unknown: promote
   metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]

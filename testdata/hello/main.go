@@ -96,6 +96,8 @@ type settings struct {
 	// life is CRASH_AFTER: how long it lives before it exits with code 1; zero
 	// is for ever.
 	life time.Duration
+	// once is KEEP_ALIVE=off: a connection carries one request.
+	once bool
 	// birth is START_AFTER: how long it takes before it listens.
 	birth time.Duration
 	// share of a hundred requests that fail, from so long after the first one on.
@@ -120,6 +122,13 @@ func read(getenv func(string) string) (settings, error) {
 	}
 	if _, err := fmt.Sscan(cmp.Or(getenv("MEMORY"), "0"), &s.memory); err != nil {
 		return s, fmt.Errorf("MEMORY is %q, which is not a number of MiB", getenv("MEMORY"))
+	}
+	switch keep := getenv("KEEP_ALIVE"); keep {
+	case "", "on":
+	case "off":
+		s.once = true
+	default:
+		return s, fmt.Errorf("KEEP_ALIVE is %q, which is neither on nor off", keep)
 	}
 	for name, d := range map[string]*time.Duration{"DELAY": &s.delay, "CRASH_AFTER": &s.life, "START_AFTER": &s.birth} {
 		value := getenv(name)
@@ -173,6 +182,7 @@ func serve(ctx context.Context, s settings) error {
 		return err
 	}
 	server := &http.Server{Handler: handler(s), ReadHeaderTimeout: 10 * time.Second}
+	server.SetKeepAlivesEnabled(!s.once)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	log.Printf("listening on %s", listener.Addr())
