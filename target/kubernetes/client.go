@@ -20,6 +20,7 @@ import (
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/ways"
 )
 
 // Client is a cluster in which targets are opened.
@@ -28,8 +29,9 @@ type Client struct {
 	kube    client.Interface
 	dynamic dynamic.Interface
 	// heads lists objects without what they hold.
-	heads   metadata.Interface
-	forward *forwards
+	heads metadata.Interface
+	// ways lead to single revisions.
+	ways    *ways.Ways
 	watches *watches
 	// users reaches gateways as users do.
 	users http.RoundTripper
@@ -83,7 +85,7 @@ func New(ctx context.Context, c *access.Cluster, o Options) (*Client, error) {
 		o.Users = asBrowsers()
 	}
 	return &Client{
-		cluster: c, kube: kube, dynamic: dyn, heads: heads, forward: newForwards(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,
+		cluster: c, kube: kube, dynamic: dyn, heads: heads, ways: ways.New(ctx, c.Config, kube, o.Log), users: o.Users, applier: applier, log: o.Log,
 		watches: &watches{ctx: ctx},
 	}, nil
 }

@@ -94,7 +94,7 @@ func (r route) sees(ctx context.Context, t objects.Traffic, id string) error {
 
 // saysItself reports whether an error is what the revision's own pods answer.
 func (r route) saysItself(ctx context.Context, id string, status int) bool {
-	url := r.forward.url(r.place, id)
+	url := r.ways.In(r.place).URL(id)
 	if url == "" {
 		return false
 	}

@@ -133,7 +133,7 @@ func (t *Target) removeRevisions(ctx context.Context) error {
 		if err := errors.Join(t.takeDown(ctx, r), t.endTasks(ctx, r)); err != nil {
 			return err
 		}
-		t.forward.drop(t.place, id)
+		t.ways.In(t.place).Close(id)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
 
 // Without a gateway, users are split by how many replicas of each side serve: a
@@ -164,7 +165,7 @@ func (t *Target) sides(ctx context.Context, live, candidate string) (sides, erro
 // worse is lower for a pod that is to serve before others.
 func worse(p *corev1.Pod) int {
 	n := 0
-	if !isReady(p) {
+	if !pods.IsReady(p) {
 		n += 2
 	}
 	if p.Labels[objects.LabelServes] != objects.ServesUsers {
@@ -176,7 +177,7 @@ func worse(p *corev1.Pod) int {
 func ready(side []*corev1.Pod) int {
 	n := 0
 	for _, p := range side {
-		if isReady(p) {
+		if pods.IsReady(p) {
 			n++
 		}
 	}

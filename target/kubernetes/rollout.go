@@ -11,7 +11,6 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
 	"github.com/slipway-ci/slipway/target/kubernetes/argo"
-	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
 // Rollout is an environment of an app that is a Rollout of Argo Rollouts. Its
@@ -56,7 +55,7 @@ func (t *Target) Driven() *Rollout {
 func (t *Target) driven(name, container string, set argo.Set) *Rollout {
 	return &Rollout{own: t, Target: argo.New(argo.Options{
 		App: t.place.App, Environment: t.place.Environment, Namespace: t.place.Namespace, Name: name, Container: container,
-		Kube: t.kube, Dynamic: t.dynamic, Cluster: t.cluster, Memory: t, Ways: ways{t.forward, t.place}, Set: set, Log: t.log,
+		Kube: t.kube, Dynamic: t.dynamic, Cluster: t.cluster, Memory: t, Ways: t.ways.In(t.place), Set: set, Log: t.log,
 	})}
 }
 
@@ -142,20 +141,3 @@ func (t *Target) NoteSpec(ctx context.Context, spec []byte) error {
 		return err
 	})
 }
-
-// ways are those of one environment.
-type ways struct {
-	all   *forwards
-	place objects.Place
-}
-
-// Open opens the way to the pods that a selector finds.
-func (w ways) Open(revision, selector string, port int) {
-	w.all.open(w.place, revision, selector, port)
-}
-
-// URL of an open way; empty where there is none.
-func (w ways) URL(revision string) string { return w.all.url(w.place, revision) }
-
-// Close closes the way to a revision.
-func (w ways) Close(revision string) { w.all.drop(w.place, revision) }

@@ -52,7 +52,7 @@ func (t *Target) stateBy(ctx context.Context, read func(context.Context) (facts,
 			return s, err
 		}
 		part(&s, f.traffic, r)
-		running := deploy.Running{Revision: r, Replicas: replicasIn(f.pods, r.ID), URL: t.forward.url(t.place, r.ID)}
+		running := deploy.Running{Revision: r, Replicas: replicasIn(f.pods, r.ID), URL: t.ways.In(t.place).URL(r.ID)}
 		if replicasOf(d) > 0 || len(running.Replicas) > 0 {
 			s.Running = append(s.Running, running)
 		}
@@ -126,14 +126,4 @@ func replicasIn(all []corev1.Pod, id string) []deploy.Replica {
 		return nil
 	}
 	return pods.Replicas(own, objects.ContainerOf(&own[0]))
-}
-
-// isReady reports whether a pod serves.
-func isReady(p *corev1.Pod) bool {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == corev1.PodReady {
-			return p.Status.Conditions[i].Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

@@ -118,7 +118,7 @@ func (t *Target) start(ctx context.Context, r deploy.Revision, replicas int, beg
 	if err := t.atLeast(ctx, r, replicas); err != nil {
 		return err
 	}
-	t.forward.want(t.place, r.ID)
+	t.ways.In(t.place).Open(r.ID, t.place.SelectPods(r.ID), 0)
 	if err := t.ready(ctx, r, replicas); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (t *Target) stop(ctx context.Context, r deploy.Revision) error {
 	if err := t.endTasks(ctx, r); err != nil {
 		return err
 	}
-	t.forward.drop(t.place, r.ID)
+	t.ways.In(t.place).Close(r.ID)
 	if err := t.relax(ctx, r); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func Digests(pods []corev1.Pod, container string) []Running {
 		if name == "" && len(pod.Spec.Containers) > 0 {
 			name = pod.Spec.Containers[0].Name
 		}
-		r := Running{Pod: pod.Name, Container: name, Ready: isTrue(pod, corev1.PodReady)}
+		r := Running{Pod: pod.Name, Container: name, Ready: IsReady(pod)}
 		for j := range pod.Status.ContainerStatuses {
 			if s := &pod.Status.ContainerStatuses[j]; s.Name == name {
 				r.Digest = digestOf(s.ImageID)

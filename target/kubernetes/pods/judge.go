@@ -26,7 +26,7 @@ func (l Limits) judge(pod *corev1.Pod, now time.Time) Verdict {
 		}
 	case pod.Status.Phase == corev1.PodSucceeded:
 		return Verdict{State: Gone, Reason: "Completed", Told: "has ended"}
-	case isTrue(pod, corev1.PodReady):
+	case IsReady(pod):
 		return Verdict{State: Ready, Told: "is ready"}
 	}
 	if v, waits := l.node(pod, now); waits {
@@ -130,6 +130,9 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditi
 	}
 	return nil
 }
+
+// IsReady reports whether a pod serves.
+func IsReady(pod *corev1.Pod) bool { return isTrue(pod, corev1.PodReady) }
 
 func isTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 	c := condition(pod, kind)

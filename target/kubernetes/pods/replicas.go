@@ -36,7 +36,7 @@ func replica(p *corev1.Pod, runs Running) deploy.Replica {
 			if c.State.Terminated != nil || c.LastTerminationState.Terminated != nil {
 				r.Status = deploy.ReplicaExited
 			}
-		case isTrue(p, corev1.PodReady):
+		case IsReady(p):
 			r.Status = deploy.ReplicaReady
 		case unreadySince(p).After(c.State.Running.StartedAt.Time):
 			r.Status = deploy.ReplicaUnready

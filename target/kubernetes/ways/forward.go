@@ -1,50 +1,29 @@
-package kubernetes
+package ways
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // what client-go gives is of it
-	client "k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport/spdy"
 
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
+	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
-
-// forwards are ways from this machine to single revisions, through the API
-// server, as kubectl port-forward makes them: checks go by them before the first
-// user does. Nobody else can: they listen on loopback, and no route of the
-// gateway leads to a revision that has no users.
-type forwards struct {
-	ctx    context.Context // the owner of what listens: it ends with the command
-	config *rest.Config
-	kube   client.Interface
-	log    *slog.Logger
-
-	mu  sync.Mutex
-	all map[string]*forward
-}
-
-func newForwards(ctx context.Context, config *rest.Config, kube client.Interface, log *slog.Logger) *forwards {
-	return &forwards{ctx: ctx, config: config, kube: kube, log: log, all: map[string]*forward{}}
-}
 
 // forward is the way to one revision.
 type forward struct {
-	owner     *forwards
+	owner     *Ways
 	namespace string
 	selector  string
 	// port of the pods; zero is the first that their first container names.
@@ -53,57 +32,6 @@ type forward struct {
 	url    string
 	// ids count the streams of port-forwarding, which have to be told apart.
 	ids atomic.Int64
-}
-
-// want opens the way to a revision, unless it is open.
-func (f *forwards) want(p objects.Place, revision string) {
-	f.open(p, revision, p.SelectPods(revision), 0)
-}
-
-// open opens the way to a port of the pods that a selector finds; zero is the
-// first that their first container names.
-func (f *forwards) open(p objects.Place, revision, selector string, port int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	name := p.Namespace + "/" + p.Name(revision)
-	if f.all[name] != nil || f.ctx.Err() != nil {
-		return
-	}
-	l, err := (&net.ListenConfig{}).Listen(f.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		f.log.Warn("open a way to a revision", "revision", revision, "error", err)
-		return
-	}
-	w := &forward{owner: f, namespace: p.Namespace, selector: selector, port: port, url: "http://" + l.Addr().String()}
-	w.server = &http.Server{Handler: w.proxy(), ReadHeaderTimeout: 10 * time.Second}
-	f.all[name] = w
-	go func() {
-		if err := w.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			f.log.Warn("serve a way to a revision", "revision", revision, "error", err)
-		}
-	}()
-	context.AfterFunc(f.ctx, func() { _ = w.server.Close() })
-}
-
-// url of the way to a revision; empty where none is open.
-func (f *forwards) url(p objects.Place, revision string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if w := f.all[p.Namespace+"/"+p.Name(revision)]; w != nil {
-		return w.url
-	}
-	return ""
-}
-
-// drop closes the way to a revision.
-func (f *forwards) drop(p objects.Place, revision string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	name := p.Namespace + "/" + p.Name(revision)
-	if w := f.all[name]; w != nil {
-		_ = w.server.Close()
-		delete(f.all, name)
-	}
 }
 
 // proxy hands requests on, each by a connection of its own: pods go, and one
@@ -131,7 +59,7 @@ func (w *forward) pod(ctx context.Context) (*corev1.Pod, error) {
 		return nil, err
 	}
 	for i := range list.Items {
-		if p := &list.Items[i]; p.DeletionTimestamp == nil && isReady(p) {
+		if p := &list.Items[i]; p.DeletionTimestamp == nil && pods.IsReady(p) {
 			return p, nil
 		}
 	}
