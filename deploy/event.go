@@ -152,6 +152,9 @@ type Observation struct {
 	Baseline  Percent `json:"baseline,omitempty"`
 	Live      Traffic `json:"live"`
 	Candidate Traffic `json:"candidate"`
+	// Uncounted: the target does not count for Live and Candidate, so that their
+	// zeros say nothing.
+	Uncounted bool `json:"uncounted,omitempty"`
 	// Ready of Replicas candidate replicas can serve.
 	Ready    int `json:"ready"`
 	Replicas int `json:"replicas"`

@@ -157,13 +157,14 @@ func felt(e *Environment) string {
 	if !e.began() { // another run did: what they got before is not known
 		return strings.TrimPrefix(wayBack(e), "; ")
 	}
-	reached := false
+	reached, uncounted := false, false
 	var new, old Traffic
 	for _, stage := range e.Stages {
 		reached = reached || stage.Share > 0
 		if o := stage.Observation; o != nil {
 			new.add(o.Candidate)
 			old.add(o.Live)
+			uncounted = o.Uncounted
 		}
 	}
 	// What failed did so before anybody was moved, also in a stage that was about
@@ -172,7 +173,10 @@ func felt(e *Environment) string {
 		return "none was sent to " + candidate(e)
 	}
 	text := "no request reached " + candidate(e) + " while it was watched"
-	if new.Requests > 0 {
+	switch {
+	case uncounted && new.Requests == 0:
+		text = "requests to " + candidate(e) + " are not counted by " + e.Name + " itself"
+	case new.Requests > 0:
 		text = new.in(candidate(e), "while it was watched")
 	}
 	if e.Previous != nil && old.Errors > 0 {

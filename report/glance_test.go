@@ -26,8 +26,11 @@ func TestWhatUsersFelt(t *testing.T) {
 	some := Traffic{Requests: 100}
 	back := Seconds(0.084)
 	for want, e := range map[string]Environment{
-		"none was sent to 1.5.0":                                                  ended(deploy.Failed, 0, some, Traffic{}, nil),
-		"no request reached 1.5.0 while it was watched":                           ended(deploy.Promoted, 100, some, Traffic{}, nil),
+		"none was sent to 1.5.0":                        ended(deploy.Failed, 0, some, Traffic{}, nil),
+		"no request reached 1.5.0 while it was watched": ended(deploy.Promoted, 100, some, Traffic{}, nil),
+		"requests to 1.5.0 are not counted by production itself": ended(deploy.Held, 10, Traffic{}, Traffic{}, func(e *Environment) {
+			e.Stages[0].Observation.Uncounted = true
+		}),
 		"none of 100 requests to 1.5.0 failed while it was watched":               ended(deploy.Promoted, 100, some, some, nil),
 		"1 of 1 request to 1.5.0 failed while it was watched":                     ended(deploy.Promoted, 100, some, Traffic{Requests: 1, Errors: 1}, nil),
 		"5 of 10 requests to 1.5.0 failed while it was watched (2 got no answer)": ended(deploy.Promoted, 100, some, Traffic{Requests: 10, Errors: 5, Lost: 2}, nil),

@@ -357,6 +357,9 @@ type Observation struct {
 	Live Traffic `json:"live"`
 	// Candidate is what the users of the new version got.
 	Candidate Traffic `json:"candidate"`
+	// Uncounted is true where the environment does not count for Live and
+	// Candidate, so that their zeros say nothing.
+	Uncounted bool `json:"uncounted,omitempty"`
 	// Ready of Replicas candidate replicas can serve.
 	Ready int `json:"ready"`
 	// Replicas of the candidate that there are to be.

@@ -237,7 +237,8 @@ func (e *Environment) observe(event deploy.Event) {
 	e.Share = o.Share
 	before := s.Observation
 	s.Observation = &Observation{
-		Share: o.Share, Baseline: o.Baseline, Live: traffic(o.Live), Candidate: traffic(o.Candidate), Ready: o.Ready, Replicas: o.Replicas,
+		Share: o.Share, Baseline: o.Baseline, Live: traffic(o.Live), Candidate: traffic(o.Candidate), Uncounted: o.Uncounted,
+		Ready: o.Ready, Replicas: o.Replicas,
 		Elapsed: seconds(o.Elapsed), Hold: seconds(o.Hold), Verdict: event.Message, Judge: judged(o.Verdict),
 	}
 	e.follow(event.At, before, s.Observation)

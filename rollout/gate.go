@@ -156,6 +156,8 @@ type watch struct {
 	// before.
 	elsewhere uint64
 	looked    bool
+	// counts: the target counts, or a metric has, if only nothing.
+	counts bool
 	// blind is since when, zero when all is well.
 	blind time.Time
 	// observation is the last one, told when it was reported.
@@ -235,9 +237,11 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	sample := analysis.Sample{
 		Elapsed: elapsed, Share: w.reached(state), LiveShare: w.stage.Baseline,
 		Live: now.live.Since(w.judged.live), Candidate: now.candidate.Since(w.judged.candidate),
+		Uncounted: running.Traffic == nil,
 	}
 	sample.Dispersion = analysis.Dispersed(spread(state, w.plan.Live), spread(state, w.plan.Candidate))
 	w.court.measurement.take(&sample)
+	w.counts = w.counts || !sample.Uncounted || len(sample.Others) > 0
 	w.heard = w.heard.Plus(counts(sample.Candidate))
 	for _, o := range sample.Others {
 		if w.looked {
@@ -250,6 +254,7 @@ func (w *watch) observe(ctx context.Context, state deploy.State, running deploy.
 	w.observation = deploy.Observation{
 		Share: w.reached(state), Baseline: w.stage.Baseline, Live: now.live.Since(w.before.live), Candidate: now.candidate.Since(w.before.candidate),
 		Ready: running.Ready(), Replicas: w.wanted(running), Elapsed: elapsed, Hold: w.stage.Hold,
+		Uncounted: sample.Uncounted,
 	}
 }
 

@@ -199,6 +199,17 @@ func (w *watch) unused() bool {
 	return w.elsewhere == 0 && w.judged.candidate.Since(w.before.candidate).Requests == 0
 }
 
+// unmet is why no request of the stage is known.
+func (w *watch) unmet() string {
+	if w.counts {
+		return "no user request has reached it"
+	}
+	if err := w.court.measurement.unknown(); err != nil {
+		return "no user request to it has been counted: " + err.Error()
+	}
+	return "nobody counts the requests of its users here (judge.metrics in slipway.yaml says who does)"
+}
+
 // patience is how long the stage is watched at most.
 func (w *watch) patience() time.Duration {
 	s := w.court.strategy
@@ -248,7 +259,7 @@ func (w *watch) unknown(ctx context.Context) error {
 	}
 	why := w.doubt()
 	if w.unused() {
-		why = "no user request has reached it"
+		why = w.unmet()
 	}
 	why = fmt.Sprintf("it is not known whether %s is worse, after %s with %s of the users: %s",
 		w.plan.Candidate, time.Since(w.began).Round(time.Second), w.stage.Share, why)

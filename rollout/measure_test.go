@@ -84,6 +84,27 @@ func TestRolloutIsJudgedByWhatIsMeasured(t *testing.T) {
 	}
 }
 
+// Where nobody counts, it is not said that nobody came.
+func TestUsersWhomNobodyCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, told := serving(), &story{}
+		f.deaf = true
+		r := (&Engine{Reporter: told}).Deploy(t.Context(), judged(f, func(*deploy.Strategy) {}))
+		if want := "with 10% of the users: nobody counts the requests of its users here"; r.Outcome != deploy.Held || !strings.Contains(r.Reason, want) {
+			t.Errorf("%s: %s; want …%s…", r.Outcome, r.Reason, want)
+		}
+		seen := told.messages(deploy.Observed)
+		if !strings.Contains(seen, "no user request to the new version has been counted") || strings.Contains(seen, "has reached") {
+			t.Errorf("it was seen that\n%s", seen)
+		}
+		for _, e := range told.events {
+			if e.Observation != nil && !e.Observation.Uncounted {
+				t.Errorf("counted: %+v", e.Observation)
+			}
+		}
+	})
+}
+
 // Where the target counts nothing, users are those that a metric counts, and a
 // stage passes by them.
 func TestUsersAreThoseThatAreMeasured(t *testing.T) {
@@ -94,7 +115,7 @@ func TestUsersAreThoseThatAreMeasured(t *testing.T) {
 	}{
 		"as many as there are": {meter{}, deploy.Promoted, "is live"},
 		"worse":                {meter{errors: 25}, deploy.Reverted, "checkout errors 50% against 0%"},
-		"none of them":         {meter{after: 24 * time.Hour}, deploy.Held, "no user request has reached it"},
+		"none that is told":    {meter{after: 24 * time.Hour}, deploy.Held, "no user request to it has been counted: nothing has been measured yet of checkout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

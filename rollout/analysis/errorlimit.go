@@ -32,7 +32,7 @@ func NewErrorLimit(limit deploy.Percent) *ErrorLimit { return &ErrorLimit{Limit:
 func (j *ErrorLimit) Observe(s Sample) Verdict {
 	j.seen.Requests += s.Candidate.Requests
 	j.seen.Errors += s.Candidate.Errors
-	v := Verdict{Metric: "errors", Decision: Advance, Why: j.why()}
+	v := Verdict{Metric: "errors", Decision: Advance, Why: j.why(s)}
 	chance := tail(j.seen.Errors, j.seen.Requests, j.Limit.Fraction())
 	switch {
 	case chance < certain:
@@ -45,9 +45,9 @@ func (j *ErrorLimit) Observe(s Sample) Verdict {
 	return v
 }
 
-func (j *ErrorLimit) why() string {
+func (j *ErrorLimit) why(s Sample) string {
 	if j.seen.Requests == 0 {
-		return "no user request has reached the new version"
+		return s.unmet()
 	}
 	return fmt.Sprintf("%.1f%% of %d requests failed on the new version (%d), the limit is %s",
 		float64(j.seen.ErrorShare()), j.seen.Requests, j.seen.Errors, j.Limit)

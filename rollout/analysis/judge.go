@@ -25,6 +25,9 @@ type Sample struct {
 	// LiveShare is that of Live; zero means all that the candidate has not.
 	LiveShare       deploy.Percent
 	Live, Candidate deploy.Traffic
+	// Uncounted: the target does not count for Live and Candidate, so that their
+	// zeros say nothing.
+	Uncounted bool
 	// Others are metrics besides the traffic as a whole, in any order.
 	Others []Measure
 	// Gauges are readings that are no counts, in any order.
@@ -35,6 +38,14 @@ type Sample struct {
 	// spread over groups says nothing of how many there are, so that what the
 	// present sample shows of it may be used for the sample.
 	Dispersion float64
+}
+
+// unmet says that no request to the candidate is known.
+func (s Sample) unmet() string {
+	if s.Uncounted {
+		return "no user request to the new version has been counted"
+	}
+	return "no user request has reached the new version"
 }
 
 // split is the candidate's part of the users of both sides, between 0 and 1.

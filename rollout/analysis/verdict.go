@@ -38,7 +38,7 @@ func (j *Sequential) decide(s Sample, at float64) Verdict {
 
 // idle is the verdict before anybody has used the candidate.
 func (j *Sequential) idle(v Verdict, s Sample) Verdict {
-	v.Why = "not known yet: no user request has reached the new version"
+	v.Why = "not known yet: " + s.unmet()
 	if s.Share == 0 {
 		v.Decision, v.ETA, v.Why = Advance, 0, "no users are sent to the new version at this stage"
 	}

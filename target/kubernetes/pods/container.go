@@ -74,7 +74,7 @@ func (l Limits) ended(t *corev1.ContainerStateTerminated, times int, waits strin
 	code := t.ExitCode
 	v := Verdict{
 		State: Waiting, Cause: Crash, Reason: t.Reason, Message: t.Message, ExitCode: &code,
-		Told: exit(t) + runs(times), Hint: "its last lines say why, as a rule; more of them: kubectl logs --previous",
+		Told: exit(t) + runs(times), Hint: "its last lines say why, as a rule",
 	}
 	if waits != "" {
 		v.Reason = waits
