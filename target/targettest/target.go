@@ -222,8 +222,7 @@ func restarted(w *world) {
 		running, _ := s.Find(a.ID)
 		return running.Restarts() > 0 && running.Ready() == 1
 	})
-	w.served(url) // what sends users there may hear of it a moment later
-	w.only("1.0.0")
+	w.settled(url, "1.0.0")
 }
 
 func sick(w *world) {

@@ -67,10 +67,10 @@ func (w *world) ask(url string) string {
 }
 
 // answers counts what a number of newcomers get at the stable URL.
-func (w *world) answers(newcomers int) map[string]int {
+func (w *world) answers(users int) map[string]int {
 	w.Helper()
 	url, got := w.state().URL, map[string]int{}
-	for range newcomers {
+	for range users {
 		if !w.driver.Follows {
 			got[w.ask(url)]++
 			continue
@@ -84,10 +84,12 @@ func (w *world) answers(newcomers int) map[string]int {
 	return got
 }
 
+// newcomers are enough to meet every side of a split.
+const newcomers = 30
+
 // only checks that every newcomer gets one answer.
 func (w *world) only(answer string) {
 	w.Helper()
-	const newcomers = 30
 	var got map[string]int
 	if !w.comes(func() bool { got = w.answers(newcomers); return got[answer] == newcomers }) {
 		w.Errorf("all users should get %q; they get %v", answer, got)
@@ -124,6 +126,28 @@ func (w *world) served(url string) {
 		select {
 		case <-ctx.Done():
 			w.Fatalf("nobody is served at %s: %v", url, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// settled waits until newcomers in a row get one answer. What sends users to a
+// replica may hear of its end and its new beginning later than the target, each.
+func (w *world) settled(url, answer string) {
+	w.Helper()
+	row, last := 0, ""
+	for ctx := w.limited(); row < newcomers; {
+		body, err := w.newcomer().get(ctx, url)
+		if err == nil && body == answer {
+			row++
+			continue
+		}
+		if row, last = 0, body; err != nil {
+			last = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			w.Fatalf("not all users of %s get %q: one got %q", url, answer, last)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

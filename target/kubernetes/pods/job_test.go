@@ -217,9 +217,11 @@ func TestJobThatFails(t *testing.T) {
 	t.Parallel()
 	c := open(t)
 	for name, x := range map[string]struct {
-		job    func(t *testing.T) *batchv1.Job
-		limit  time.Duration
-		reason string
+		job   func(t *testing.T) *batchv1.Job
+		limit time.Duration
+		// refused is for how long the cluster may refuse it a pod.
+		refused time.Duration
+		reason  string
 		// stays: it is there afterwards, to be looked at; either: the cluster and
 		// we come to the same, and who does first decides that.
 		stays, either bool
@@ -245,12 +247,12 @@ func TestJobThatFails(t *testing.T) {
 			job.Spec.Template.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "missing"}}}}
 			return job
 		}},
-		"account": {reason: `is given no pod by the cluster`, limit: 15 * time.Second, job: func(t *testing.T) *batchv1.Job {
+		"account": {reason: `is given no pod by the cluster`, refused: 3 * time.Second, job: func(t *testing.T) *batchv1.Job {
 			job := c.work("account", c.image(t))
 			job.Spec.Template.Spec.ServiceAccountName = "missing"
 			return job
 		}},
-		"late": {reason: "did not end within 10s: it was at work still (on node ", limit: 10 * time.Second, job: func(t *testing.T) *batchv1.Job {
+		"late": {reason: "did not end within 30s: it was at work still (on node ", limit: 30 * time.Second, job: func(t *testing.T) *batchv1.Job {
 			return c.work("late", c.image(t, "-count", "1"))
 		}},
 		"deadline": {reason: "did not end within the time that its Job gives it", job: func(t *testing.T) *batchv1.Job {
@@ -263,6 +265,7 @@ func TestJobThatFails(t *testing.T) {
 			t.Parallel()
 			var e errand
 			o := e.options(name)
+			o.Limits.Unschedulable = x.refused
 			if x.limit > 0 {
 				o.Timeout = x.limit
 			}
