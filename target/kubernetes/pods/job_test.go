@@ -226,7 +226,7 @@ func TestJobThatFails(t *testing.T) {
 		// we come to the same, and who does first decides that.
 		stays, either bool
 	}{
-		"exit": {reason: "exited with code 3 within a second (container task, on node ", stays: true, job: func(t *testing.T) *batchv1.Job {
+		"exit": {reason: "exited with code 3 ", stays: true, job: func(t *testing.T) *batchv1.Job {
 			return c.work("exit", c.image(t, "-count", "40", "-say", "hello", "-exit", "3"))
 		}},
 		"memory": {reason: "was killed for using more memory than its limit", stays: true, job: func(t *testing.T) *batchv1.Job {
@@ -280,6 +280,9 @@ func TestJobThatFails(t *testing.T) {
 				t.Errorf("want %q, got %+v", x.reason, d)
 			}
 			if name == "exit" {
+				if !strings.Contains(d.Evidence.Reason, "(container task, on node ") {
+					t.Errorf("neither container nor node is told: %q", d.Evidence.Reason)
+				}
 				if want := counted(40)[20:]; !slices.Equal(d.Evidence.Log, want) {
 					t.Errorf("the evidence has %q, not %q", d.Evidence.Log, want)
 				}
