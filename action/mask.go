@@ -1,16 +1,8 @@
 package action
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"html"
-	"io"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -42,13 +34,8 @@ const (
 // A Masker may be used from several goroutines; a value counts from the moment
 // of its Add.
 type Masker struct {
-	mu sync.RWMutex
-	// needles are hidden anywhere, longest first; words only as whole words.
-	// Neither contains a line feed.
-	needles []string
-	words   []string
-	// spellings are of values with special characters.
-	spellings []spelling
+	mu     sync.RWMutex
+	hidden hidden
 }
 
 // NewMasker makes a Masker that hides the values.
@@ -65,62 +52,40 @@ func (m *Masker) Add(value string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	lines := valueLines(value)
-	words := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return len(line) >= shortest })
-	if len(words) == len(lines) {
-		m.words = merge(m.words, words)
+	long := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return len(line) < shortest })
+	if len(long) == 0 {
+		m.hidden.words = merge(m.hidden.words, lines)
 		return
 	}
+	escaped := long
 	if len(lines) > 1 {
-		m.addForms(strings.TrimSpace(value))
+		escaped = append([]string{strings.TrimSpace(value)}, long...)
 	}
-	for _, line := range lines {
-		if len(line) >= shortest {
-			m.needles = merge(m.needles, []string{line})
-			m.addForms(line)
+	needles := long
+	var spellings []spelling
+	for _, one := range escaped {
+		needles = append(needles, forms(one)...)
+		if s, has := newSpelling(one); has {
+			spellings = append(spellings, s)
 		}
 	}
-}
-
-// addForms hides the forms of a value, but for the value as it is.
-func (m *Masker) addForms(value string) {
-	m.needles = merge(m.needles, forms(value))
-	s, has := newSpelling(value)
-	if has && !slices.ContainsFunc(m.spellings, s.same) {
-		m.spellings = append(slices.Clip(m.spellings), s) // somebody may be reading the old ones
-	}
+	m.hidden.anywhere = m.hidden.anywhere.with(needles, spellings)
+	m.hidden.starry = m.hidden.starry.with(
+		slices.DeleteFunc(needles, func(needle string) bool { return !strings.Contains(needle, "*") }),
+		slices.DeleteFunc(spellings, func(s spelling) bool { return !s.starry }))
 }
 
 // String is the text with every value replaced by ***.
 func (m *Masker) String(s string) string {
-	m.mu.RLock()
-	needles, words, spellings := m.needles, m.words, m.spellings
-	m.mu.RUnlock()
-	for _, word := range words {
-		s = maskWord(s, word)
-	}
-	// A replacement can complete another value out of what stands beside it.
-	// Each round makes the text shorter, so this ends.
-	for {
-		masked := maskAll(s, needles, spellings)
-		if masked == s {
-			return s
-		}
-		s = masked
-	}
+	masked, _ := m.now().replace(s, 0, len(s))
+	return masked
 }
 
-// longest is the length of the longest text that is hidden.
-func (m *Masker) longest() int {
+// now is what is hidden at this moment.
+func (m *Masker) now() hidden {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	longest := 0
-	for _, s := range slices.Concat(m.needles, m.words) {
-		longest = max(longest, len(s))
-	}
-	for _, s := range m.spellings {
-		longest = max(longest, s.longest)
-	}
-	return longest
+	return m.hidden
 }
 
 // valueLines are the lines of a value without the space around them and
@@ -135,6 +100,120 @@ func valueLines(value string) []string {
 	return lines
 }
 
+// hidden is what a Masker hides. What its slices hold is not changed in place:
+// somebody may be reading it.
+type hidden struct {
+	anywhere patterns
+	// words are hidden only as whole words. They are shorter than 4 bytes.
+	words []string
+	// starry are those of anywhere that a *** can be a part of.
+	starry patterns
+}
+
+// longest is the length of the longest text that is hidden, in bytes.
+func (h hidden) longest() int { return max(h.anywhere.longest, shortest-1) }
+
+// replace is the text between from and to with *** in place of what is hidden,
+// and how far it reaches: beyond to, where to is in the middle of something
+// hidden. What is before from is written already, with a *** for all that begins
+// there.
+//
+// Its time grows with the text, and not with how often a *** completes something.
+func (h hidden) replace(s string, from, to int) (masked string, end int) {
+	found := h.find(s)
+	if len(found) == 0 && from <= to {
+		return s[from:to], to
+	}
+	var out []byte
+	end = from
+	for _, f := range found {
+		if f.end <= end || f.start >= max(to, end) {
+			continue
+		}
+		if f.start >= end {
+			out = append(append(out, s[end:f.start]...), mask...)
+		}
+		out, end = h.complete(out, s, f.end)
+	}
+	if end < to {
+		out, end = append(out, s[end:to]...), to
+	}
+	return string(out), end
+}
+
+// complete hides the values that the *** at the end of out is a part of,
+// together with what stands before it there and follows in s from end on. It
+// returns both as they are then, shorter by a byte or more for each value.
+func (h hidden) complete(out []byte, s string, end int) ([]byte, int) {
+	for len(out) > 0 {
+		before := out[max(0, len(out)-len(mask)-h.starry.longest):]
+		found := h.starry.find(string(before) + s[end:min(len(s), end+h.starry.longest)])
+		i := slices.IndexFunc(found, func(f span) bool { return f.start < len(before) && f.end > len(before)-len(mask) })
+		if i < 0 {
+			break
+		}
+		out = append(out[:len(out)-len(before)+found[i].start], mask...)
+		end += max(0, found[i].end-len(before))
+	}
+	return out, end
+}
+
+// find are the places of what is hidden, from the first to the last; those that
+// overlap are one.
+func (h hidden) find(s string) []span {
+	found := h.anywhere.find(s)
+	for _, word := range h.words {
+		found = append(found, slices.DeleteFunc(places(s, word), func(f span) bool { return !isWhole(s, f) })...)
+	}
+	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	united := found[:0]
+	for _, f := range found {
+		if last := len(united) - 1; last >= 0 && f.start < united[last].end {
+			united[last].end = max(united[last].end, f.end)
+			continue
+		}
+		united = append(united, f)
+	}
+	return united
+}
+
+// isWhole tells whether a word stands by itself.
+func isWhole(s string, word span) bool {
+	before, _ := utf8.DecodeLastRuneInString(s[:word.start])
+	after, _ := utf8.DecodeRuneInString(s[word.end:])
+	return !wordRune(before) && !wordRune(after)
+}
+
+func wordRune(r rune) bool {
+	return r != utf8.RuneError && (r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+// patterns are hidden wherever they are.
+type patterns struct {
+	// needles are texts without a line feed, longest first.
+	needles []string
+	// spellings are of values with special characters.
+	spellings []spelling
+	// longest is the length of the longest text that is hidden, in bytes.
+	longest int
+}
+
+// with has some more.
+func (p patterns) with(needles []string, spellings []spelling) patterns {
+	p.needles = merge(p.needles, needles)
+	if len(p.needles) > 0 {
+		p.longest = max(p.longest, len(p.needles[0]))
+	}
+	p.spellings = slices.Clip(p.spellings)
+	for _, s := range spellings {
+		if !slices.ContainsFunc(p.spellings, s.same) {
+			p.spellings = append(p.spellings, s)
+			p.longest = max(p.longest, s.longest)
+		}
+	}
+	return p
+}
+
 // merge joins two sets of strings, longest first.
 func merge(a, b []string) []string {
 	all := slices.Concat(a, b)
@@ -144,217 +223,30 @@ func merge(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// forms are the encodings in which a value tends to leak. Those that contain a
-// line feed or are too short to tell anything are left out.
-func forms(value string) []string {
-	all := []string{
-		hex.EncodeToString([]byte(value)),
-		strings.ToUpper(hex.EncodeToString([]byte(value))),
-		url.QueryEscape(value),
-		url.PathEscape(value),
-		html.EscapeString(value),
-		inner(strconv.Quote(value)),
-		inner(strconv.QuoteToASCII(value)),
-		jsonString(value, true),
-		jsonString(value, false),
+// find are the places of all of them, in no order.
+func (p patterns) find(s string) []span {
+	var found []span
+	for _, one := range p.spellings {
+		found = one.find(s, found)
 	}
-	all = append(all, base64Forms(value)...)
-	return slices.DeleteFunc(all, func(s string) bool {
-		return len(s) < shortest || strings.Contains(s, "\n")
-	})
-}
-
-func jsonString(value string, escapeHTML bool) string {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(escapeHTML)
-	if err := encoder.Encode(value); err != nil {
-		return "" // no string fails to encode
+	for _, needle := range p.needles {
+		found = append(found, places(s, needle)...)
 	}
-	return inner(strings.TrimSuffix(b.String(), "\n"))
-}
-
-func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
-
-// base64Forms are the whole encodings, and what is certain to appear when the
-// value stands at any offset in something longer that is encoded as a whole.
-func base64Forms(value string) []string {
-	var all []string
-	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		raw := encoding.EncodeToString([]byte(value))
-		padding := strings.Repeat("=", (4-len(raw)%4)%4)
-		all = append(all, raw+padding, raw)
-		for _, width := range base64Lines {
-			all = append(all, wrapped(raw, width)...)
-		}
-		for offset := range 3 {
-			if part := base64Part(encoding, value, offset); len(part) >= shortestPart {
-				all = append(all, part)
-			}
-		}
-	}
-	return all
-}
-
-// base64Lines are the lengths at which base64 is broken into lines: of PEM (RFC
-// 7468) and of MIME (RFC 2045).
-var base64Lines = []int{64, 76}
-
-// wrapped are the lines of a text that does not fit into one, but for a last one
-// that tells too little.
-func wrapped(text string, width int) []string {
-	var lines []string
-	for len(text) > width {
-		lines = append(lines, text[:width])
-		text = text[width:]
-	}
-	if len(lines) > 0 && len(text) >= shortestPart {
-		lines = append(lines, text)
-	}
-	return lines
-}
-
-// base64Part encodes the value behind offset other bytes and keeps the
-// characters that depend on the value alone.
-func base64Part(encoding *base64.Encoding, value string, offset int) string {
-	bytes := append(make([]byte, offset), value...)
-	encoded := encoding.EncodeToString(bytes)
-	from := (offset*8 + 5) / 6
-	to := len(bytes) * 8 / 6
-	return encoded[from:max(from, to)]
+	return found
 }
 
 // span is a piece of text, from and including start up to end.
 type span struct{ start, end int }
 
-// maskAll replaces all needles and spellings; where some overlap, their union.
-func maskAll(s string, needles []string, spellings []spelling) string {
+// places are all places of a needle, those too that overlap.
+func places(s, needle string) []span {
 	var found []span
-	for _, one := range spellings {
-		found = one.find(s, found)
-	}
-	for _, needle := range needles {
-		for at := 0; ; {
-			i := strings.Index(s[at:], needle)
-			if i < 0 {
-				break
-			}
-			found = append(found, span{at + i, at + i + len(needle)})
-			at += i + 1
-		}
-	}
-	if len(found) == 0 {
-		return s
-	}
-	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.start, b.start) })
-	return replace(s, found)
-}
-
-func replace(s string, found []span) string {
-	var b strings.Builder
-	end := 0
-	for i, f := range found {
-		if i == 0 || f.start >= end {
-			b.WriteString(s[end:f.start])
-			b.WriteString(mask)
-		}
-		end = max(end, f.end)
-	}
-	b.WriteString(s[end:])
-	return b.String()
-}
-
-func maskWord(s, word string) string {
-	var found []span
-	for at := 0; at < len(s); {
-		i := strings.Index(s[at:], word)
+	for at := 0; ; {
+		i := strings.Index(s[at:], needle)
 		if i < 0 {
-			break
+			return found
 		}
-		start, end := at+i, at+i+len(word)
-		before, _ := utf8.DecodeLastRuneInString(s[:start])
-		after, _ := utf8.DecodeRuneInString(s[end:])
-		if !wordRune(before) && !wordRune(after) {
-			found = append(found, span{start, end})
-		}
-		at = end
+		found = append(found, span{at + i, at + i + len(needle)})
+		at += i + 1
 	}
-	if len(found) == 0 {
-		return s
-	}
-	return replace(s, found)
-}
-
-func wordRune(r rune) bool {
-	return r != utf8.RuneError && (r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-// maxLine is how much of a line a MaskedWriter keeps before it writes a part.
-const maxLine = 64 << 10
-
-// Writer hides values in all that is written to w, also those that arrive in
-// pieces: it writes line by line and keeps back a line until it is complete.
-func (m *Masker) Writer(w io.Writer) *MaskedWriter {
-	return &MaskedWriter{masker: m, w: w, maxLine: maxLine}
-}
-
-// MaskedWriter is made by Masker.Writer. Close writes what is left; it does
-// not close the writer below. It may be used from several goroutines.
-type MaskedWriter struct {
-	masker  *Masker
-	w       io.Writer
-	maxLine int
-
-	mu   sync.Mutex
-	held []byte
-}
-
-var _ io.WriteCloser = (*MaskedWriter)(nil)
-
-// Write takes all of p, and writes what is complete. Its error is that of the
-// writer below.
-func (w *MaskedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.held = append(w.held, p...)
-	if end := bytes.LastIndexByte(w.held, '\n') + 1; end > 0 {
-		if err := w.emit(w.masker.String(string(w.held[:end]))); err != nil {
-			return 0, err
-		}
-		w.held = slices.Clone(w.held[end:])
-	}
-	if longest := w.masker.longest(); len(w.held) > w.maxLine+longest {
-		return len(p), w.emitPart(longest)
-	}
-	return len(p), nil
-}
-
-// emitPart writes the beginning of an overlong line and keeps back as much as
-// a value could need that goes on in the next piece.
-func (w *MaskedWriter) emitPart(keep int) error {
-	masked := w.masker.String(string(w.held))
-	cut := max(0, len(masked)-keep)
-	w.held = []byte(masked[cut:])
-	return w.emit(masked[:cut])
-}
-
-// Flush writes what is held back, although more of the line may come. A value
-// of which only a part was written so far may then be seen in two pieces.
-func (w *MaskedWriter) Flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	rest := w.masker.String(string(w.held))
-	w.held = nil
-	return w.emit(rest)
-}
-
-// Close is Flush.
-func (w *MaskedWriter) Close() error { return w.Flush() }
-
-func (w *MaskedWriter) emit(s string) error {
-	if s == "" {
-		return nil
-	}
-	_, err := io.WriteString(w.w, s)
-	return err
 }

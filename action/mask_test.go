@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestMaskedWriterIsBounded(t *testing.T) {
 		if _, err := w.Write([]byte("correct-horse, ")); err != nil {
 			t.Fatal(err)
 		}
-		if len(w.held) > w.maxLine+m.longest() {
+		if len(w.held) > w.maxLine+m.now().longest()+beside {
 			t.Fatalf("%d bytes are held", len(w.held))
 		}
 	}
@@ -131,6 +132,39 @@ func TestMaskedWriterIsBounded(t *testing.T) {
 	}
 }
 
+// Wherever a long line is cut, what comes out is what would without a cut: of
+// values that overlap, in each form, and of words.
+func TestMaskedWriterInParts(t *testing.T) {
+	for name, m := range map[string]*Masker{
+		"abcdefghij abcdefghijabcdefghij": NewMasker("abcdef", "efghij"),
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaa":     NewMasker("aaaa"),
+		"é7 7é 7 x7 7":                    NewMasker("7"),
+		"SECRETxxx":                       NewMasker("SECRET", "***x"),
+	} {
+		t.Run(name, func(t *testing.T) { checkParts(t, m, name) })
+	}
+	for name, form := range written(spicy) {
+		t.Run(name, func(t *testing.T) { checkParts(t, NewMasker(spicy), form) })
+	}
+}
+
+// checkParts cuts a line in a text, at each of its places or at some 50 of them.
+func checkParts(t *testing.T, m *Masker, text string) {
+	t.Helper()
+	short := func(w io.Writer) *MaskedWriter {
+		masked := m.Writer(w)
+		masked.maxLine = 1
+		return masked
+	}
+	cut := m.now().longest() + beside
+	for in := 0; in <= len(text); in += 1 + len(text)/50 {
+		s := strings.Repeat(".", max(0, cut-in)) + text + strings.Repeat(".", 2*cut)
+		if got, want := inPieces(t, short, s), m.String(s); got != want {
+			t.Fatalf("%d bytes before the cut: %s, and whole %s", in, strings.Trim(got, "."), strings.Trim(want, "."))
+		}
+	}
+}
+
 func TestMaskedWriterTellsOfErrors(t *testing.T) {
 	w := NewMasker("x").Writer(broken{})
 	if _, err := w.Write([]byte("line\n")); err == nil {
@@ -139,30 +173,72 @@ func TestMaskedWriterTellsOfErrors(t *testing.T) {
 }
 
 // FuzzMasker holds the promise: what comes out, whole or in pieces, never
-// contains a value of 4 bytes or more.
+// contains a value of 4 bytes or more, and is the same either way.
 func FuzzMasker(f *testing.F) {
 	f.Add("hunter22", "login hunter22 ok", 3)
 	f.Add("****", "*****", 1)
+	f.Add("***x", "xxxxx", 1)
 	f.Add("a\x00b\xffc", "a\x00b\xffc", 2)
 	f.Add("line one\nline two", "x line two y", 5)
 	f.Fuzz(func(t *testing.T, secret, text string, size int) {
-		if len(secret)+len(text) > 500 {
-			t.Skip("a line in pieces is looked at once for each: seconds for a thousand bytes")
-		}
+		skipLong(t, secret, text)
 		m := NewMasker(secret)
 		for _, s := range []string{text, text + secret + text, secret + secret} {
-			checkHidden(t, secret, m.String(s))
-			checkHidden(t, secret, inPieces(t, m, s, size))
+			whole := m.String(s)
+			checkHidden(t, secret, whole)
+			if got := inPieces(t, m.Writer, s, byte(size)); got != whole {
+				t.Errorf("%q in pieces is %q, and whole %q", s, got, whole)
+			}
 		}
 	})
 }
 
-func inPieces(t *testing.T, m *Masker, s string, size int) string {
+// FuzzMaskedWriter holds the same of two values and lines of which a writer keeps
+// a part only, in pieces of all sizes. A value with asterisks may be seen there.
+func FuzzMaskedWriter(f *testing.F) {
+	f.Add("hunter22", "22login", "hunter22login, 22login\n", []byte{3, 1})
+	f.Add("abab", "x", "babababab x", []byte{4})
+	f.Add("é7", "7", "aé7 é7é é7\n7", []byte{1})
+	f.Add("a\n", "\xff\xff\\", "a\xff\xff\\\\\\a", []byte{})
+	f.Add("p&ss", "***x", "p&amp;ssxxxxx", []byte{2, 9})
+	f.Fuzz(func(t *testing.T, one, other, text string, sizes []byte) {
+		skipLong(t, one, other, text)
+		m := NewMasker(one, other)
+		short := func(w io.Writer) *MaskedWriter {
+			masked := m.Writer(w)
+			masked.maxLine = 1
+			return masked
+		}
+		s := strings.Repeat(text+one+other, 3)
+		whole := inPieces(t, short, s)
+		if got := inPieces(t, short, s, sizes...); got != whole {
+			t.Errorf("%q in pieces of %d is %q, and at once %q", s, sizes, got, whole)
+		}
+		if !strings.Contains(one+other, "*") {
+			checkHidden(t, one, whole)
+			checkHidden(t, other, whole)
+		}
+	})
+}
+
+func skipLong(t *testing.T, texts ...string) {
+	t.Helper()
+	if len(strings.Join(texts, "")) > 1<<10 {
+		t.Skip("no longer text shows anything else")
+	}
+}
+
+// inPieces is what comes out of a writer for a text in pieces of those sizes, in
+// turn, or as a whole. A size of 0 is 1.
+func inPieces(t *testing.T, writer func(io.Writer) *MaskedWriter, s string, sizes ...byte) string {
+	t.Helper()
 	var out bytes.Buffer
-	w := m.Writer(&out)
-	w.maxLine = 1 << 20 // a value that contains *** can be completed across parts
-	for step := max(1, size%50); s != ""; {
-		n := min(step, len(s))
+	w := writer(&out)
+	for i := 0; s != ""; i++ {
+		n := len(s)
+		if len(sizes) > 0 {
+			n = min(n, max(1, int(sizes[i%len(sizes)])))
+		}
 		if _, err := w.Write([]byte(s[:n])); err != nil {
 			t.Fatal(err)
 		}

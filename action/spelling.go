@@ -20,6 +20,8 @@ type spelling struct {
 	// longest is the number of bytes of a match, but for backslashes beyond 8 in
 	// a row.
 	longest int
+	// starry says that the value has an asterisk in it.
+	starry bool
 }
 
 const (
@@ -34,7 +36,7 @@ const (
 // with too much to escape.
 func newSpelling(value string) (spelling, bool) {
 	var pattern, run strings.Builder
-	s := spelling{}
+	s := spelling{starry: strings.Contains(value, "*")}
 	special := 0
 	for rest := value; rest != ""; {
 		c, size := utf8.DecodeRuneInString(rest)
