@@ -78,6 +78,14 @@ func (r *Runner) Run() deploy.Run {
 	return run
 }
 
+// Origin is the repository whose run this is. Without a runner it is empty.
+func (r *Runner) Origin() deploy.Origin {
+	if !r.Present() {
+		return deploy.Origin{}
+	}
+	return deploy.Origin{Repository: r.getenv("GITHUB_REPOSITORY"), ID: r.getenv("GITHUB_REPOSITORY_ID")}
+}
+
 // workflowFile is the file's name in what the runner says of the workflow,
 // such as acme/hello/.github/workflows/slipway.yml@refs/heads/main; empty where
 // it is something else. Of a workflow that another calls, the runner names the

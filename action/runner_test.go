@@ -41,9 +41,16 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunWithoutRunner(t *testing.T) {
-	r := New(env{"GITHUB_RUN_ID": "77"}.get, nil)
-	if r.Present() || r.Run() != (deploy.Run{}) {
-		t.Errorf("no runner, yet %+v", r.Run())
+	r := New(env{"GITHUB_RUN_ID": "77", "GITHUB_REPOSITORY": "acme/hello"}.get, nil)
+	if r.Present() || r.Run() != (deploy.Run{}) || r.Origin() != (deploy.Origin{}) {
+		t.Errorf("no runner, yet %+v of %+v", r.Run(), r.Origin())
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	r, _ := onRunner(env{"GITHUB_REPOSITORY": "acme/hello", "GITHUB_REPOSITORY_ID": "42"})
+	if got := r.Origin(); got != (deploy.Origin{Repository: "acme/hello", ID: "42"}) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 // when its parts are seen together.
 func (r *reader) compile(d *document) deploy.App {
 	app := deploy.App{Name: string(d.App), Build: r.build(&d.Build), Login: r.login(d), Versioning: r.versioning(d), Tags: r.floating(d), Prune: r.prune(d), Mirrors: d.Mirrors}
+	for _, o := range d.ReleasedFrom {
+		app.ReleasedFrom = append(app.ReleasedFrom, string(o))
+	}
 	if d.Image != nil {
 		app.Repository = string(*d.Image)
 	}

@@ -5,6 +5,7 @@ package config
 // patterns belong to the types of the values.
 type document struct {
 	App          label        `yaml:"app" jsonschema:"required" jsonschema_description:"The app's name."`
+	ReleasedFrom []origin     `yaml:"released-from" jsonschema_description:"Other repositories on GitHub that release this app, too, or did before it moved. Left out: none."`
 	Image        *repository  `yaml:"image" jsonschema_description:"The repository that the image is pushed to, without tag or digest. Left out: the registry that the sandbox holds."`
 	Login        *login       `yaml:"login" jsonschema_description:"How the image's registry is logged in to by the OIDC token of the job. Left out: as docker login left it."`
 	Version      *versioning  `yaml:"version" jsonschema_description:"How the version of a commit without a version tag is worked out."`

@@ -13,6 +13,9 @@ import (
 type App struct {
 	// Name is a DNS label: 1 to 63 characters of a-z, 0-9 and '-'.
 	Name string
+	// ReleasedFrom are other repositories on GitHub that release the app, or have
+	// released it before it moved, each as owner/name.
+	ReleasedFrom []string
 	// Repository is where the image goes, such as ghcr.io/acme/hello. Empty
 	// means the registry that the sandbox holds.
 	Repository string

@@ -351,6 +351,8 @@ type Owner struct {
 	Who string `json:"who,omitempty"`
 	// Reason is what it is held for, such as "release 1.4.2".
 	Reason string `json:"reason,omitempty"`
+	// Origin is the repository that the run belongs to.
+	Origin Origin `json:"origin,omitzero"`
 	// Host and PID identify the process, so that a target on the same machine
 	// can see that it is gone.
 	Host string `json:"host,omitempty"`

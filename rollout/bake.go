@@ -104,6 +104,9 @@ func (e *Engine) bake(ctx context.Context, d Deployment) Result {
 	case !state.Record.Baking():
 		return Result{Outcome: deploy.Unchanged, Reason: "nothing is watched", URL: state.URL, Live: liveIn(state)}
 	}
+	if err := e.Own(state, d.Owner); err != nil {
+		return e.leftAlone(ctx, state, err)
+	}
 	s, err := siteOf(d.Target)
 	if err != nil {
 		return failed(err)
@@ -113,7 +116,7 @@ func (e *Engine) bake(ctx context.Context, d Deployment) Result {
 		return failed(err)
 	}
 	defer h.release()
-	if state, err = e.state(h.ctx, s); err != nil {
+	if state, err = e.ownState(h.ctx, s, d.Owner); err != nil {
 		return failed(err)
 	}
 	r := e.takeUp(s, d.Owner, state)
@@ -304,9 +307,8 @@ func (e *Engine) endBake(ctx context.Context, s site, o deploy.Owner, state depl
 
 // returned takes a version that is watched back where the one before is asked
 // for again: that one still runs.
-func (e *Engine) returned(ctx context.Context, s site, d Deployment) (Result, bool) {
-	state, err := e.state(ctx, s)
-	if err != nil || !watched(state) || state.Record.Previous.ID != d.Candidate.ID {
+func (e *Engine) returned(ctx context.Context, s site, d Deployment, state deploy.State) (Result, bool) {
+	if !watched(state) || state.Record.Previous.ID != d.Candidate.ID {
 		return Result{}, false
 	}
 	left := state.Record.Candidate

@@ -61,7 +61,7 @@ func (e *Engine) Repair(ctx context.Context, t deploy.Target, o deploy.Owner, se
 		return nil, err
 	}
 	defer h.release()
-	state, err := e.state(h.ctx, s)
+	state, err := e.ownState(h.ctx, s, o)
 	if err != nil {
 		return nil, err
 	}

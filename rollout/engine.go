@@ -27,6 +27,9 @@ type Engine struct {
 	// Measure says what a rollout is judged by besides the requests that the
 	// target counts; nil, or a nil Measuring, is nothing.
 	Measure func(deploy.Plan) (*Measuring, error)
+	// ReleasedFrom are other repositories than the run's own that release the same
+	// app, each as owner/name.
+	ReleasedFrom []string
 	// Poll is how often a gate looks; zero means 100 ms. In the first two seconds
 	// after users were moved it looks four times as often.
 	Poll time.Duration
@@ -133,11 +136,14 @@ func (e *Engine) deploy(ctx context.Context, d Deployment) Result {
 		return failed(err)
 	}
 	defer h.release()
-	if r, done := e.returned(h.ctx, s, d); done {
+	state, err := e.ownState(h.ctx, s, d.Owner)
+	if err != nil {
+		return failed(err)
+	}
+	if r, done := e.returned(h.ctx, s, d, state); done {
 		return r
 	}
-	state, err := e.tidy(h.ctx, s, d)
-	if err != nil {
+	if state, err = e.tidy(h.ctx, s, d, state); err != nil {
 		return failed(err)
 	}
 	if live := liveIn(state); live.ID == d.Candidate.ID {
@@ -165,14 +171,11 @@ func failed(err error) Result {
 	return Result{Outcome: deploy.Failed, Reason: reason(err), Hint: deploy.HintOf(err), Err: err}
 }
 
-// tidy reads the state, finishes what another run left unfinished, and removes
-// what nobody uses: revisions that run without being live or wanted.
-func (e *Engine) tidy(ctx context.Context, s site, d Deployment) (deploy.State, error) {
+// tidy finishes what another run left unfinished, and removes what nobody uses:
+// revisions that run without being live or wanted. It gives the state after that.
+func (e *Engine) tidy(ctx context.Context, s site, d Deployment, state deploy.State) (deploy.State, error) {
 	o, wanted := d.Owner, d.Candidate
-	state, err := e.state(ctx, s)
-	if err != nil {
-		return state, err
-	}
+	var err error
 	if watched(state) {
 		if state.Record.Candidate.ID == wanted.ID {
 			return state, nil // which is live, and watched on

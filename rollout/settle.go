@@ -38,6 +38,9 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 		live := liveIn(state)
 		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
 	}
+	if err := e.Own(state, o); err != nil {
+		return e.leftAlone(h.ctx, state, err)
+	}
 	if watched(state) {
 		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Watched(state.Record)})
 		return Result{Outcome: deploy.Unchanged, Reason: Watched(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}

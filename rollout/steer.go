@@ -117,7 +117,7 @@ func (e *Engine) takeHeld(ctx context.Context, d Deployment, do func(context.Con
 		return failed(err)
 	}
 	defer h.release()
-	state, err := e.state(h.ctx, s)
+	state, err := e.ownState(h.ctx, s, d.Owner)
 	if err != nil {
 		return failed(err)
 	}
@@ -179,6 +179,9 @@ const signalLimit = 3 * time.Minute
 // signal asks the run at work and waits for what it makes of it.
 func (e *Engine) signal(ctx context.Context, d Deployment, state deploy.State, kind deploy.SignalKind) Result {
 	began, record := time.Now(), state.Record
+	if err := e.Own(state, d.Owner); err != nil {
+		return failed(err)
+	}
 	if !record.Unfinished() || state.Lock == nil {
 		return failed(deploy.Hinted(fmt.Errorf("no rollout is under way at %s: there is nothing to %s", d.Target, kind), "slipway status shows what is there"))
 	}

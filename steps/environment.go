@@ -36,7 +36,8 @@ func collectSecrets(ctx context.Context, w *Work) error {
 }
 
 // inspectTargets opens the environments, and refuses what they cannot do, what
-// this login may not do there, and what the forge does not let into them.
+// this login may not do there, what another repository has under their name, and
+// what the forge does not let into them.
 func inspectTargets(ctx context.Context, w *Work) error {
 	if err := openTargets(ctx, w); err != nil {
 		return err
@@ -44,6 +45,9 @@ func inspectTargets(ctx context.Context, w *Work) error {
 	var refused error
 	for _, env := range w.Environments {
 		refused = also(refused, w.permitted(ctx, env))
+	}
+	if refused == nil { // what may not be read is told already
+		refused = w.ownTargets(ctx)
 	}
 	return also(refused, w.askPermits(ctx))
 }

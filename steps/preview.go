@@ -111,7 +111,9 @@ type standing struct {
 	busy bool
 }
 
-// previews are those that are there, the one deployed to longest ago first.
+// previews are those that are there, the one deployed to longest ago first. Those
+// of another repository, whose pull requests have the same numbers, are not among
+// them.
 func (w *Work) previews(ctx context.Context) ([]standing, error) {
 	names, err := w.List(ctx, w.App.Name, w.App.Preview.Environment)
 	if err != nil {
@@ -130,6 +132,10 @@ func (w *Work) previews(ctx context.Context) ([]standing, error) {
 		state, err := s.target.State(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if err := w.Engine.Own(state, w.Owner); err != nil {
+			w.log().Debug("a preview is left alone", "environment", name, "because", err)
+			continue
 		}
 		s.last, s.busy = state.Record.At, state.Lock != nil
 		all = append(all, s)
@@ -213,7 +219,12 @@ func (w *Work) removePreview(ctx context.Context, env deploy.Environment, why st
 	if !ok {
 		return deploy.Hinted(fmt.Errorf("%s cannot be removed by slipway", target), "remove it by hand")
 	}
-	if err := w.alone(ctx, target, remover); err != nil {
+	err = w.alone(ctx, target, remover)
+	if foreign(err) {
+		w.warn(ctx, env.Name, "it is left as it is", err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", env.Name, err)
 	}
 	w.tell(ctx, deploy.Event{Kind: deploy.Removed, Environment: env.Name, Message: why})
@@ -221,8 +232,18 @@ func (w *Work) removePreview(ctx context.Context, env deploy.Environment, why st
 	return nil
 }
 
-// alone removes an environment while no other run is at work in it.
+// alone removes an environment while no other run is at work in it, unless another
+// repository has released what is there.
 func (w *Work) alone(ctx context.Context, target deploy.Target, remover deploy.Remover) error {
+	if w.Owner.Origin.Known() {
+		state, err := target.State(ctx)
+		if err == nil {
+			err = w.Engine.Own(state, w.Owner)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if l, ok := target.(deploy.Locker); ok {
 		if err := l.Lock(ctx, w.Owner, removeLimit); err != nil {
 			return err

@@ -181,7 +181,10 @@ func (s *session) owner() deploy.Owner {
 	if s.options.reason != "" {
 		reason += ": " + s.options.reason
 	}
-	return deploy.Owner{Run: s.run.ID, URL: s.run.URL, Who: s.run.Who, Reason: reason, Host: host, PID: os.Getpid()}
+	return deploy.Owner{
+		Run: s.run.ID, URL: s.run.URL, Who: s.run.Who, Reason: reason, Host: host, PID: os.Getpid(),
+		Origin: s.runner.Origin(),
+	}
 }
 
 // request is what the options ask for.
@@ -236,7 +239,7 @@ func (s *session) tools(reporter deploy.Reporter) steps.Tools {
 func (s *session) engine(reporter deploy.Reporter) *rollout.Engine {
 	asker := &checks.Runner{Dir: s.dir, Env: handedOn(s.Environ), Scrub: s.masker.String}
 	return &rollout.Engine{
-		Reporter: reporter, Log: s.log, Measure: s.measuring,
+		Reporter: reporter, Log: s.log, Measure: s.measuring, ReleasedFrom: s.file.App.ReleasedFrom,
 		Check: func(ctx context.Context, url string, r deploy.Revision, list []deploy.Check, done func(deploy.CheckResult)) []deploy.CheckResult {
 			subject := checks.Subject{URL: url, Version: r.Image.Version, Environment: r.Environment}
 			return asker.Run(ctx, subject, list, done)
