@@ -45,14 +45,17 @@ var knows = map[string][]string{
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
 		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/argo", "target/kubernetes/bundle",
-		"target/kubernetes/feed", "target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
+		"target/kubernetes/drift", "target/kubernetes/feed", "target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
 		"target/kubernetes/ways",
 	},
 	// What a user's manifests come to needs both the readers and our own names.
 	"target/kubernetes/bundle": {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
 	// It drives somebody else's controller, and knows nothing of our own objects but
 	// the names of their marks.
-	"target/kubernetes/argo":    {"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods"},
+	"target/kubernetes/argo": {"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods"},
+	// What an environment of ours and one with a Rollout have in common when they are
+	// compared: it asks neither of them.
+	"target/kubernetes/drift":   {"deploy", "target/kubernetes/apply", "target/kubernetes/objects"},
 	"target/kubernetes/objects": {"deploy"},
 	"target/kubernetes/access":  {"deploy", "target/kubernetes/access/cloud"},
 	// As in registry/cloud: large libraries that read the environment by themselves.

@@ -10,25 +10,26 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/drift"
 )
 
 // scaling are the autoscalers that there should be, and how they differ. That of a
 // Deployment which is not there has gone with it, or is about to.
-func (t *Target) scaling(ctx context.Context, l left, client *apply.Client) (family, error) {
-	f := family{options: t.bare()}
+func (t *Target) scaling(ctx context.Context, l drift.Left, client *apply.Client) (drift.Family, error) {
+	f := drift.Family{Options: t.bare()}
 	gone, err := t.scalers(ctx, l, &f)
 	if err != nil {
 		return f, err
 	}
-	err = f.compare(ctx, client)
-	f.found = append(f.found, gone...)
+	err = f.Compare(ctx, client)
+	f.Found = append(f.Found, gone...)
 	return f, err
 }
 
 // scalers fills in the autoscalers of what is live, and of those beside it that have
 // got users. It gives those whose Deployment is not there.
-func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.Difference, err error) {
-	for _, r := range l.revisions() {
+func (t *Target) scalers(ctx context.Context, l drift.Left, f *drift.Family) (gone []apply.Difference, err error) {
+	for _, r := range l.Revisions() {
 		a, err := t.bounds(ctx, r)
 		if err != nil {
 			return nil, err
@@ -40,7 +41,7 @@ func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.D
 		if err != nil {
 			return nil, err
 		}
-		if d == nil && r.ID != l.live.ID {
+		if d == nil && r.ID != l.Live.ID {
 			continue // a rollout that rests need not have it still
 		}
 		o, err := t.scaler(ctx, l, r, d)
@@ -51,7 +52,7 @@ func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.D
 		case d == nil:
 			gone = append(gone, apply.Difference{Object: apply.ReferenceOf(o), Change: apply.Missing})
 		default:
-			f.expected = append(f.expected, o)
+			f.Expected = append(f.Expected, o)
 		}
 	}
 	return gone, nil
@@ -60,7 +61,7 @@ func (t *Target) scalers(ctx context.Context, l left, f *family) (gone []apply.D
 // scaler is the autoscaler of a revision as it should be, and d its Deployment; nil
 // for one that has not got any users yet. In the middle of a rollout it goes no lower
 // than what users were moved with, within what the revision asks for.
-func (t *Target) scaler(ctx context.Context, l left, r deploy.Revision, d *appsv1.Deployment) (*unstructured.Unstructured, error) {
+func (t *Target) scaler(ctx context.Context, l drift.Left, r deploy.Revision, d *appsv1.Deployment) (*unstructured.Unstructured, error) {
 	uid := types.UID("")
 	if d != nil {
 		uid = d.UID
@@ -75,9 +76,9 @@ func (t *Target) scaler(ctx context.Context, l left, r deploy.Revision, d *appsv
 	}
 	missing := err != nil
 	switch {
-	case missing && r.ID == l.traffic.Candidate && l.traffic.Share == 0:
+	case missing && r.ID == l.Traffic.Candidate && l.Traffic.Share == 0:
 		return nil, nil // it gets one with its users
-	case l.settled, missing && d == nil:
+	case l.Settled, missing && d == nil:
 		return fewest, nil
 	case missing:
 		return t.autoscaler(ctx, r, replicasOf(d), uid)
@@ -87,14 +88,14 @@ func (t *Target) scaler(ctx context.Context, l left, r deploy.Revision, d *appsv
 
 // restoreScalers puts autoscalers back, once the Deployments are there with which
 // they end.
-func (t *Target) restoreScalers(ctx context.Context, c comparison) error {
-	if len(c.scaling.found) == 0 {
+func (t *Target) restoreScalers(ctx context.Context, c drift.Comparison) error {
+	if len(c.Scaling.Found) == 0 {
 		return nil
 	}
-	now := family{options: c.scaling.options}
-	if _, err := t.scalers(ctx, c.left, &now); err != nil {
+	now := drift.Family{Options: c.Scaling.Options}
+	if _, err := t.scalers(ctx, c.Left, &now); err != nil {
 		return err
 	}
-	_, err := c.client.Repair(ctx, now.expected, c.scaling.found, now.options)
+	_, err := c.Client.Repair(ctx, now.Expected, c.Scaling.Found, now.Options)
 	return err
 }

@@ -15,17 +15,18 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/drift"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
 // expected are the objects of Slipway's that there should be.
-func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstructured, error) {
+func (t *Target) expected(ctx context.Context, l drift.Left) ([]*unstructured.Unstructured, error) {
 	all, place, err := t.ofRevisions(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	if t.place.Front.Service == "" {
-		entry, err := t.expectedEntry(place, l.traffic)
+		entry, err := t.expectedEntry(place, l.Traffic)
 		if err != nil {
 			return nil, err
 		}
@@ -42,15 +43,15 @@ func (t *Target) expected(ctx context.Context, l left) ([]*unstructured.Unstruct
 	if place.Cluster.Gateway == nil || t.place.Front.Route != "" {
 		return list, nil
 	}
-	r, err := t.expectedRoute(ctx, place, l.traffic)
+	r, err := t.expectedRoute(ctx, place, l.Traffic)
 	return append(list, r), err
 }
 
 // ofRevisions are the objects of all revisions that there should be, and how the
 // live one was placed.
-func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place objects.Place, err error) {
+func (t *Target) ofRevisions(ctx context.Context, l drift.Left) (all []any, place objects.Place, err error) {
 	place = t.place
-	for i, r := range l.revisions() {
+	for i, r := range l.Revisions() {
 		if r.IsZero() {
 			continue
 		}
@@ -69,7 +70,7 @@ func (t *Target) ofRevisions(ctx context.Context, l left) (all []any, place obje
 		if err != nil {
 			return nil, place, err
 		}
-		own, err := ofRevision(made, b, r, d, l.settled)
+		own, err := ofRevision(made, b, r, d, l.Settled)
 		if err != nil {
 			return nil, place, err
 		}

@@ -5,16 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/drift"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
@@ -41,34 +40,25 @@ const selector = ".spec.selector"
 
 // shared are the objects that all revisions share, as the manifests have them that
 // were brought in last; nothing where Slipway makes all that there is.
-func (t *Target) shared(ctx context.Context, l left) (family, error) {
-	var f family
-	b, err := t.bundle(ctx, l.brought)
+func (t *Target) shared(ctx context.Context, l drift.Left) (drift.Family, error) {
+	var f drift.Family
+	b, err := t.bundle(ctx, l.Brought)
 	if err != nil || b == nil {
 		return f, err
 	}
 	var live *bundle.Bundle
-	if l.live.ID != l.brought.ID {
-		if live, err = t.bundle(ctx, l.live); err != nil {
+	if l.Live.ID != l.Brought.ID {
+		if live, err = t.bundle(ctx, l.Live); err != nil {
 			return f, err
 		}
 	}
-	f.options = t.applying()
+	f.Options = t.applying()
 	// Whom a Service leads to is not in what is applied: see astray.
-	f.options.Ignore = func(d apply.Difference) bool {
+	f.Options.Ignore = func(d apply.Difference) bool {
 		return d.Object.Kind == "Service" && d.Object.Name == t.place.Front.Service && strings.HasPrefix(d.Field, selector)
 	}
-	f.expected, err = b.Applied(t.place, l.brought, l.traffic, live)
+	f.Expected, err = b.Applied(t.place, l.Brought, l.Traffic, live)
 	return f, err
-}
-
-// drifted are those of the objects that were not as they should be.
-func (f family) drifted() []*unstructured.Unstructured {
-	return slices.DeleteFunc(slices.Clone(f.expected), func(o *unstructured.Unstructured) bool {
-		return !slices.ContainsFunc(f.found, func(d apply.Difference) bool {
-			return d.Object.Kind == o.GetKind() && d.Object.Name == o.GetName()
-		})
-	})
 }
 
 // pointing is the traffic by which a Service leads to somebody: behind a gateway to
@@ -83,7 +73,7 @@ func pointing(p objects.Place, traffic objects.Traffic) objects.Traffic {
 // astray is how a user's own Service leads to others than it should. It is moved by
 // compare-and-swap and not applied, so that a dry run knows nothing of it. One that
 // is not there is told by what is applied.
-func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error) {
+func (t *Target) astray(ctx context.Context, l drift.Left) (*deploy.Difference, error) {
 	if t.place.Front.Service == "" {
 		return nil, nil // none is an answer
 	}
@@ -91,7 +81,7 @@ func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error)
 	if absent(err) {
 		return nil, nil
 	}
-	want := t.place.Leads(pointing(t.place, l.traffic))
+	want := t.place.Leads(pointing(t.place, l.Traffic))
 	if err != nil || maps.Equal(s.Spec.Selector, want) {
 		return nil, err
 	}
@@ -99,7 +89,7 @@ func (t *Target) astray(ctx context.Context, l left) (*deploy.Difference, error)
 		Object: fmt.Sprintf("Service %s/%s", s.Namespace, s.Name), Change: deploy.DriftChanged, Field: selector,
 		Applied: textOf(want), Live: textOf(s.Spec.Selector),
 	}
-	d = by(d, s.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+	d = drift.By(d, s.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
 		return e.Manager != objects.Manager && e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:selector"`)
 	})
 	return &d, nil
@@ -115,11 +105,11 @@ func textOf(labels map[string]string) string {
 
 // leadBack has a user's own Service lead where it should, where it leads elsewhere or
 // was made anew.
-func (t *Target) leadBack(ctx context.Context, c comparison) error {
+func (t *Target) leadBack(ctx context.Context, c drift.Comparison) error {
 	if t.place.Front.Service == "" {
 		return nil
 	}
-	want := pointing(t.place, c.left.traffic)
+	want := pointing(t.place, c.Left.Traffic)
 	_, err := entry{t}.change(ctx, func(objects.Traffic) (objects.Traffic, error) { return want, nil })
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
+	"github.com/slipway-ci/slipway/target/kubernetes/drift"
 )
 
 // Drift compares the Rollout with what the last release has left, and all else of
@@ -23,33 +24,33 @@ func (r *Rollout) Drift(ctx context.Context) ([]deploy.Difference, error) {
 	if err != nil {
 		return nil, r.own.ended(ctx, err, "compare %s", r)
 	}
-	return c.told(), nil
+	return c.Told(), nil
 }
 
 // Repair undoes what Drift finds, and waits until the Rollout has come to rest again.
 func (r *Rollout) Repair(ctx context.Context, secret func(name string) string) ([]deploy.Difference, error) {
 	c, err := r.comparison(ctx)
-	if err != nil || len(c.told()) == 0 {
+	if err != nil || len(c.Told()) == 0 {
 		return nil, r.own.ended(ctx, err, "compare %s", r)
 	}
-	err = r.own.restoreSecrets(ctx, c, secret)
-	if missing := c.missing(); missing && !r.whole() {
+	err = r.own.keptSecrets().Restore(ctx, c.Secrets, secret)
+	if missing(c) && !r.whole() {
 		err = errors.Join(err, deploy.Hinted(errors.New("the Rollout is not there"), "apply it with what applies it, and release again"))
 	} else {
-		err = errors.Join(err, c.restore(ctx))
+		err = errors.Join(err, c.Restore(ctx))
 	}
 	if err == nil {
 		err = r.inPlace(ctx, c)
 	}
 	if err != nil {
-		return r.undone(ctx, c.told()), r.own.ended(ctx, err, "repair %s", r)
+		return r.undone(ctx, c.Told()), r.own.ended(ctx, err, "repair %s", r)
 	}
-	return c.told(), nil
+	return c.Told(), nil
 }
 
 // missing reports whether the Rollout is not there.
-func (c comparison) missing() bool {
-	return slices.ContainsFunc(c.set.found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Change == apply.Missing })
+func missing(c drift.Comparison) bool {
+	return slices.ContainsFunc(c.Set.Found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Change == apply.Missing })
 }
 
 // undone are those of the differences that are there no more.
@@ -58,16 +59,16 @@ func (r *Rollout) undone(ctx context.Context, before []deploy.Difference) []depl
 	if err != nil {
 		return nil
 	}
-	return without(before, after)
+	return drift.Without(before, after)
 }
 
-func (r *Rollout) comparison(ctx context.Context) (comparison, error) {
-	var c comparison
+func (r *Rollout) comparison(ctx context.Context) (drift.Comparison, error) {
+	var c drift.Comparison
 	var err error
-	if c.left, err = r.own.remains(ctx); err != nil || c.left.live.IsZero() {
+	if c.Left, err = r.own.remains(ctx); err != nil || c.Left.Live.IsZero() {
 		return c, err
 	}
-	if c.client, err = apply.New(r.own.cluster.Config); err != nil {
+	if c.Client, err = apply.New(r.own.cluster.Config); err != nil {
 		return c, err
 	}
 	if r.whole() {
@@ -78,16 +79,16 @@ func (r *Rollout) comparison(ctx context.Context) (comparison, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := c.own.compare(ctx, c.client); err != nil {
+	if err := c.Own.Compare(ctx, c.Client); err != nil {
 		return c, err
 	}
-	if err := c.set.compare(ctx, c.client); err != nil {
+	if err := c.Set.Compare(ctx, c.Client); err != nil {
 		return c, err
 	}
-	if err := r.unname(ctx, c.set.found); err != nil {
+	if err := r.unname(ctx, c.Set.Found); err != nil {
 		return c, err
 	}
-	c.secrets, err = r.own.lost(ctx, c.left)
+	c.Secrets, err = r.own.keptSecrets().Lost(ctx, c.Left.Revisions())
 	return c, err
 }
 
@@ -112,9 +113,9 @@ func (r *Rollout) unname(ctx context.Context, found []apply.Difference) error {
 
 // expectSet expects the manifests that were brought in last, and the settings that
 // each version reads.
-func (r *Rollout) expectSet(ctx context.Context, c *comparison) error {
-	c.own.options = apply.Options{Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true}
-	for _, rev := range append([]deploy.Revision{c.left.live}, c.left.others...) {
+func (r *Rollout) expectSet(ctx context.Context, c *drift.Comparison) error {
+	c.Own.Options = apply.Options{Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true}
+	for _, rev := range c.Left.Revisions() {
 		b, err := r.own.bundle(ctx, rev)
 		if err != nil {
 			return err
@@ -127,19 +128,19 @@ func (r *Rollout) expectSet(ctx context.Context, c *comparison) error {
 			return err
 		}
 		for _, o := range copies {
-			if !slices.ContainsFunc(c.own.expected, func(other *unstructured.Unstructured) bool { return title(other) == title(o) }) {
-				c.own.expected = append(c.own.expected, o)
+			if !slices.ContainsFunc(c.Own.Expected, func(other *unstructured.Unstructured) bool { return title(other) == title(o) }) {
+				c.Own.Expected = append(c.Own.Expected, o)
 			}
 		}
 	}
 	var err error
-	c.set.expected, c.set.options, err = r.own.Applied(ctx, c.left.brought)
-	c.set.options.Ignore = r.restless
+	c.Set.Expected, c.Set.Options, err = r.own.Applied(ctx, c.Left.Brought)
+	c.Set.Options.Ignore = r.restless
 	return err
 }
 
 // expectAlone expects the Rollout as it was released, whoever applies it.
-func (r *Rollout) expectAlone(ctx context.Context, c *comparison) error {
+func (r *Rollout) expectAlone(ctx context.Context, c *drift.Comparison) error {
 	m, err := r.own.readState(ctx)
 	if err != nil || m == nil {
 		return err
@@ -148,12 +149,12 @@ func (r *Rollout) expectAlone(ctx context.Context, c *comparison) error {
 		return deploy.Hinted(fmt.Errorf("what %s was released as is not known: that release was by an older version of Slipway", r),
 			"release again: the next release keeps it")
 	}
-	o, err := r.Released([]byte(m.Data[keySpec]), c.left.brought)
+	o, err := r.Released([]byte(m.Data[keySpec]), c.Left.Brought)
 	if err != nil {
 		return err
 	}
-	c.set.expected = []*unstructured.Unstructured{o}
-	c.set.options = apply.Options{
+	c.Set.Expected = []*unstructured.Unstructured{o}
+	c.Set.Options = apply.Options{
 		Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true, Ignore: r.restless,
 	}
 	return nil
@@ -175,11 +176,11 @@ func (r *Rollout) restless(d apply.Difference) bool {
 }
 
 // inPlace waits until what was put back is in force.
-func (r *Rollout) inPlace(ctx context.Context, c comparison) error {
-	if err := r.own.others(ctx, c.left.brought, c.set.drifted()); err != nil {
+func (r *Rollout) inPlace(ctx context.Context, c drift.Comparison) error {
+	if err := r.own.others(ctx, c.Left.Brought, c.Set.Drifted()); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(c.set.found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Object.Name == r.Name() }) {
+	if !slices.ContainsFunc(c.Set.Found, func(d apply.Difference) bool { return d.Object.Kind == bundle.KindRollout && d.Object.Name == r.Name() }) {
 		return nil
 	}
 	var s deploy.State
@@ -190,5 +191,5 @@ func (r *Rollout) inPlace(ctx context.Context, c comparison) error {
 	if s.Record.Held() {
 		share = s.Record.Share
 	}
-	return r.Settle(ctx, c.left.brought, share)
+	return r.Settle(ctx, c.Left.Brought, share)
 }
