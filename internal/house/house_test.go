@@ -44,15 +44,19 @@ var knows = map[string][]string{
 	"target/sandbox/process/containertest": nil,
 	// Kubernetes' libraries are large: each of its rooms has those that it needs.
 	"target/kubernetes": {
-		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/argo", "target/kubernetes/bundle",
-		"target/kubernetes/drift", "target/kubernetes/feed", "target/kubernetes/objects", "target/kubernetes/pods", "target/kubernetes/usage",
-		"target/kubernetes/ways",
+		"deploy", "target/kubernetes/access", "target/kubernetes/apply", "target/kubernetes/argo", "target/kubernetes/argo/concede",
+		"target/kubernetes/bundle", "target/kubernetes/drift", "target/kubernetes/feed", "target/kubernetes/objects",
+		"target/kubernetes/pods", "target/kubernetes/usage", "target/kubernetes/ways",
 	},
 	// What a user's manifests come to needs both the readers and our own names.
 	"target/kubernetes/bundle": {"deploy", "target/kubernetes/manifests", "target/kubernetes/objects"},
 	// It drives somebody else's controller, and knows nothing of our own objects but
 	// the names of their marks.
-	"target/kubernetes/argo": {"deploy", "target/kubernetes/access", "target/kubernetes/objects", "target/kubernetes/pods"},
+	"target/kubernetes/argo": {
+		"deploy", "target/kubernetes/access", "target/kubernetes/argo/concede", "target/kubernetes/objects", "target/kubernetes/pods",
+	},
+	// What that controller writes, told by the objects alone: nobody is asked.
+	"target/kubernetes/argo/concede": {"target/kubernetes/apply"},
 	// What an environment of ours and one with a Rollout have in common when they are
 	// compared: it asks neither of them.
 	"target/kubernetes/drift":   {"deploy", "target/kubernetes/apply", "target/kubernetes/objects"},

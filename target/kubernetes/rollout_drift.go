@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/drift"
 )
@@ -92,8 +91,7 @@ func (r *Rollout) comparison(ctx context.Context) (drift.Comparison, error) {
 	return c, err
 }
 
-// unname takes the controller for nobody: it writes the Rollout as a whole, so that
-// lists which somebody has changed become its own, too.
+// unname takes the Rollout's controller for nobody.
 func (r *Rollout) unname(ctx context.Context, found []apply.Difference) error {
 	if len(found) == 0 {
 		return nil
@@ -102,12 +100,7 @@ func (r *Rollout) unname(ctx context.Context, found []apply.Difference) error {
 	if err != nil {
 		return unless(absent, err)
 	}
-	controller := controllerOf(live)
-	for i := range found {
-		if d := &found[i]; d.Object.Kind == bundle.KindRollout && d.Manager == controller {
-			d.Manager, d.Operation, d.Subresource, d.At = "", "", "", time.Time{}
-		}
-	}
+	concede.Unname(live, found)
 	return nil
 }
 
@@ -128,14 +121,16 @@ func (r *Rollout) expectSet(ctx context.Context, c *drift.Comparison) error {
 			return err
 		}
 		for _, o := range copies {
-			if !slices.ContainsFunc(c.Own.Expected, func(other *unstructured.Unstructured) bool { return title(other) == title(o) }) {
+			if !slices.ContainsFunc(c.Own.Expected, func(other *unstructured.Unstructured) bool {
+				return other.GetKind() == o.GetKind() && other.GetName() == o.GetName()
+			}) {
 				c.Own.Expected = append(c.Own.Expected, o)
 			}
 		}
 	}
 	var err error
 	c.Set.Expected, c.Set.Options, err = r.own.Applied(ctx, c.Left.Brought)
-	c.Set.Options.Ignore = r.restless
+	c.Set.Options.Ignore = concede.Restless(r.Name())
 	return err
 }
 
@@ -155,24 +150,9 @@ func (r *Rollout) expectAlone(ctx context.Context, c *drift.Comparison) error {
 	}
 	c.Set.Expected = []*unstructured.Unstructured{o}
 	c.Set.Options = apply.Options{
-		Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true, Ignore: r.restless,
+		Owner: r.own.place.Base(), Namespace: r.own.place.Namespace, Inventory: r.own.place.Base(), Bare: true, Ignore: concede.Restless(r.Name()),
 	}
 	return nil
-}
-
-// restless are differences of the Rollout that are nobody's mistake: replicas that an
-// autoscaler has the say of, or the controller where nobody else has, and restarts.
-func (r *Rollout) restless(d apply.Difference) bool {
-	if d.Object.Kind != bundle.KindRollout || d.Object.Name != r.Name() {
-		return false
-	}
-	switch d.Field {
-	case ".spec.restartAt":
-		return d.Change == apply.Added
-	case fieldReplicas:
-		return d.Change == apply.Added || d.Subresource == scale && strings.HasPrefix(d.Manager, "kube-")
-	}
-	return false
 }
 
 // inPlace waits until what was put back is in force.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/target/kubernetes/apply"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
@@ -97,10 +98,23 @@ func (d driving) checked(ctx context.Context) error {
 		return err
 	}
 	options.Yield = yield
-	if err = d.wouldApply(ctx, all, options); fleeting(err) {
+	if err = d.wouldApply(ctx, all, options); concede.Fleeting(err) {
 		return nil
 	}
 	return err
+}
+
+// conceded are the objects of a revision's manifests with a Rollout, in which what
+// its controller and autoscalers have the say of is as it is. Yield says which of
+// these fields are taken all the same, with the value that they have.
+func (d driving) conceded(ctx context.Context, b *bundle.Bundle, r deploy.Revision) (all []*unstructured.Unstructured, yield func(apply.Held) bool, err error) {
+	if all, err = b.Driven(d.place, r); err != nil {
+		return nil, nil, err
+	}
+	yield, err = concede.Objects(ctx, all, b.App.Autoscaler != nil, func(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+		return d.applier.Live(ctx, o, d.applying())
+	})
+	return all, yield, err
 }
 
 // contests bounds how often a set is applied anew, because an autoscaler or the
@@ -123,7 +137,7 @@ func (d driving) applyDriven(ctx context.Context, b *bundle.Bundle, r deploy.Rev
 		options.Yield = yield
 		result, err := d.applier.Apply(ctx, all, options)
 		d.tell(result)
-		if fleeting(err) && n < contests && ctx.Err() == nil {
+		if concede.Fleeting(err) && n < contests && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -161,7 +175,7 @@ func (d driving) Back(ctx context.Context, r deploy.Revision, template map[strin
 	if err != nil {
 		return err
 	}
-	keepReplicas(b, o, live)
+	concede.Replicas(o, live, b.App.Autoscaler != nil)
 	options := d.applying()
 	options.Force = true
 	result, err := d.applier.Apply(ctx, []*unstructured.Unstructured{o}, options)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
 
@@ -126,7 +127,7 @@ func (t *Target) isBack(ctx context.Context, now *rollout) (bool, error) {
 	return next != nil && live != nil && next.CreationTimestamp.Before(&live.CreationTimestamp), nil
 }
 
-func (t *Target) selector(hash string) string { return labelHash + "=" + hash }
+func (t *Target) selector(hash string) string { return concede.LabelHash + "=" + hash }
 
 // port is where the app's container listens, as far as it says.
 func (t *Target) port(now *rollout) int {

@@ -15,12 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 )
 
 const (
-	// labelHash is that of the pods of one template.
-	labelHash = "rollouts-pod-template-hash"
 	// rivals bounds how often a write is tried again because somebody else was
 	// faster.
 	rivals = 20
@@ -117,7 +116,7 @@ func (t *Target) sets(ctx context.Context, r *rollout) (sets, error) {
 		if !metav1.IsControlledBy(rs, r) {
 			continue
 		}
-		s := set{ReplicaSet: rs, hash: rs.Labels[labelHash]}
+		s := set{ReplicaSet: rs, hash: rs.Labels[concede.LabelHash]}
 		if s.revision, s.ours = t.written(&rs.Spec.Template); !s.ours {
 			s.revision = t.adopted(s)
 		}

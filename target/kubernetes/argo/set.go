@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 )
 
 // Set is a user's own manifests with a Rollout in them: whoever drives the Rollout
@@ -75,7 +76,7 @@ func (t *Target) rewrite(ctx context.Context, r deploy.Revision, all sets) error
 	if err != nil {
 		return err
 	}
-	unstructured.RemoveNestedField(template, "metadata", "labels", labelHash)
+	unstructured.RemoveNestedField(template, "metadata", "labels", concede.LabelHash)
 	unstructured.RemoveNestedField(template, "metadata", "creationTimestamp")
 	return t.o.Set.Back(ctx, r, template)
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-ci/slipway/deploy"
+	"github.com/slipway-ci/slipway/target/kubernetes/argo/concede"
 	"github.com/slipway-ci/slipway/target/kubernetes/objects"
 	"github.com/slipway-ci/slipway/target/kubernetes/pods"
 )
@@ -159,7 +160,7 @@ func (t *Target) seenBy(one *set, all []corev1.Pod) deploy.Revision {
 func of(hash string, all []corev1.Pod) []corev1.Pod {
 	var own []corev1.Pod
 	for i := range all {
-		if all[i].Labels[labelHash] == hash {
+		if all[i].Labels[concede.LabelHash] == hash {
 			own = append(own, all[i])
 		}
 	}
