@@ -92,6 +92,17 @@ spec:
     filters: [{type: RequestRedirect, requestRedirect: {hostname: elsewhere.example, statusCode: 302}}]
 `
 
+// seed is a Job of the set, with the version's image, and so never the same. It is
+// suspended, so that it ends when somebody removes it.
+const seed = `apiVersion: batch/v1
+kind: Job
+metadata: {name: seed}
+spec:
+  suspend: true
+  template: {spec: {restartPolicy: Never, containers: [{name: seed, image: IMAGE}]}}
+---
+`
+
 // site is an app that is deployed with manifests of a user's own.
 type site struct {
 	*lab
@@ -261,7 +272,7 @@ func TestManifests(t *testing.T) {
 	s.before(t)
 	s.waitBehind(t, "old")
 
-	target, v1 := s.version(t, "v1", s.bundle(t, "one", large("extra")+large("another")))
+	target, v1 := s.version(t, "v1", s.bundle(t, "one", seed+large("extra")+large("another")))
 	must(t, target.Start(t.Context(), v1))
 	s.waitBehind(t, "old") // a candidate has the labels by which the Service selects
 	must(t, target.Switch(t.Context(), v1))
@@ -278,7 +289,8 @@ func TestManifests(t *testing.T) {
 	}
 
 	// A candidate with other settings gets half of the users, and goes again.
-	target, v2 := s.version(t, "v2", s.bundle(t, "two", ""))
+	s.removeSeed(t)
+	target, v2 := s.version(t, "v2", s.bundle(t, "two", seed))
 	must(t, target.Start(t.Context(), v2))
 	if got := s.answers(t, "/env?SHARED"); got["one"] != 100 {
 		t.Errorf("users get %v before they are moved, not the word of v1", got)
@@ -292,13 +304,14 @@ func TestManifests(t *testing.T) {
 		t.Errorf("the user's ConfigMap has the word %q while v2 is a candidate", s.word(t))
 	}
 	must(t, target.Split(t.Context(), v2, 0))
-	must(t, target.Stop(t.Context(), v2))
+	must(t, target.Stop(t.Context(), v2)) // with the Job of v2, which cannot be changed back
 	if got := s.answers(t, "/env?SHARED"); got["one"] != 100 || s.word(t) != "one" {
 		t.Errorf("after going back users get %v, and the user's ConfigMap has %q", got, s.word(t))
 	}
 
 	// It is brought in, and what it has no more is pruned.
-	target, v2 = s.version(t, "v2", s.bundle(t, "two", ""))
+	s.removeSeed(t)
+	target, v2 = s.version(t, "v2", s.bundle(t, "two", seed))
 	must(t, target.Start(t.Context(), v2))
 	must(t, target.Switch(t.Context(), v2))
 	must(t, target.Stop(t.Context(), v1))
@@ -332,6 +345,13 @@ func TestManifests(t *testing.T) {
 	s.waitBehind(t, "old")
 }
 
+// removeSeed removes the Job, as one that has to make room.
+func (s *site) removeSeed(t *testing.T) {
+	t.Helper()
+	background := metav1.DeletePropagationBackground
+	must(t, s.kube.BatchV1().Jobs(s.namespace).Delete(t.Context(), "seed", metav1.DeleteOptions{PropagationPolicy: &background}))
+}
+
 // grant gives the lab's login what these manifests need besides.
 func (s *site) grant(t *testing.T) { s.grantFor(t, access.Needs{Routes: true}) }
 
@@ -342,6 +362,7 @@ func (s *site) grantFor(t *testing.T, needs access.Needs) {
 	t.Helper()
 	may := access.Least(s.namespace, needs)
 	may = append(may, access.Gateway("default", "gateway"))
+	may = append(may, access.Applied("batch", "jobs", s.namespace)...)
 	s.kubeconfig = clustertest.KubeconfigFor(t, s.namespace, may)
 }
 

@@ -42,7 +42,8 @@ func (d driving) Bring(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	options := d.applying()
-	options.Force = options.Force || d.goesBack(r)
+	options.Returning = d.goesBack(r)
+	options.Force = options.Force || options.Returning
 	options.BeforeLast = func(ctx context.Context) error {
 		if err := d.furnish(ctx, b, r); err != nil {
 			return err
@@ -73,7 +74,7 @@ func (d driving) Rest(ctx context.Context, r deploy.Revision) error {
 		return err
 	}
 	options := d.applying()
-	options.Force = true // the way back waits for nobody
+	options.Force, options.Returning = true, true // the way back waits for nobody
 	if err := d.applyDriven(ctx, b, r, options); err != nil {
 		return err
 	}
@@ -155,6 +156,12 @@ func (d driving) applyDriven(ctx context.Context, b *bundle.Bundle, r deploy.Rev
 func (t *Target) tell(result apply.Result) {
 	for _, warning := range result.Warnings {
 		t.log.Warn("the cluster warns of the manifests", "warning", warning)
+	}
+	for _, o := range result.Remade {
+		t.log.Info("made anew, since the pods of a Job cannot be changed", "object", o.String())
+	}
+	for _, stayed := range result.Stayed {
+		t.log.Warn("stays as it is: the cluster does not let it be changed back", "object", stayed.Object.String(), "why", stayed.Why)
 	}
 	for _, taken := range result.Taken {
 		t.log.Warn("taken over", "field", taken.String())

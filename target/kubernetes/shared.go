@@ -80,7 +80,7 @@ func (t *Target) bring(ctx context.Context, r deploy.Revision) error {
 	return t.applyAll(ctx, r, t.goesBack(r), true)
 }
 
-func (t *Target) applyAll(ctx context.Context, r deploy.Revision, force, wait bool) error {
+func (t *Target) applyAll(ctx context.Context, r deploy.Revision, back, wait bool) error {
 	t.bundles.mu.Lock()
 	done := t.bundles.applied == r.ID
 	t.bundles.mu.Unlock()
@@ -91,7 +91,7 @@ func (t *Target) applyAll(ctx context.Context, r deploy.Revision, force, wait bo
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	options.Force = options.Force || force
+	options.Force, options.Returning = options.Force || back, back
 	result, err := t.applier.Apply(ctx, all, options)
 	t.tell(result)
 	if err != nil {

@@ -51,6 +51,9 @@ func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructur
 	if err := run.confined(); err != nil {
 		return nil, err
 	}
+	if o.Returning {
+		run.objects = slices.DeleteFunc(run.objects, oneOff)
+	}
 	if run.inventory, err = c.readInventory(ctx, o); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,10 @@ type answer struct {
 	// object that they were seen in, and cleared is what it would be without them.
 	obstacles     []obstacle
 	live, cleared *unstructured.Unstructured
+	// remakes is the UID of a Job to be removed and made anew; empty for none.
+	remakes types.UID
+	// stays is that the object is let be, see Options.Returning.
+	stays bool
 }
 
 // ask has the server check the whole set, without a change. What needs a
@@ -125,9 +132,21 @@ func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	var a answer
 	switch {
 	case len(conflictCauses(err)) > 0, len(collisions(err)) > 0:
-		if got, a, err = r.contest(ctx, o, err); err != nil {
+		if got, a, err = r.contest(ctx, o, err); r.stays(err) {
+			r.letBe(ref, err)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
+	case apierrors.IsInvalid(err) && oneOff(o):
+		if a.remakes, err = r.remade(ctx, o, err); err == nil {
+			r.note(func() { r.asked[ref] = a })
+		}
+		return err
+	case r.stays(err):
+		r.letBe(ref, fmt.Errorf("%s: %w", ref, told(err)))
+		return nil
 	case r.comesLater(o, err) || undryable(err):
 		return nil
 	case err != nil:
@@ -297,10 +316,11 @@ func (r *run) applyStaged(ctx context.Context, all []*unstructured.Unstructured)
 }
 
 func (r *run) sorted() Result {
-	for _, list := range [][]Reference{r.result.Created, r.result.Changed, r.result.Unchanged} {
+	for _, list := range [][]Reference{r.result.Created, r.result.Changed, r.result.Unchanged, r.result.Remade} {
 		sorted(list)
 	}
 	slices.SortFunc(r.result.Taken, func(a, b Held) int { return a.Object.compare(b.Object) })
+	slices.SortFunc(r.result.Stayed, func(a, b Stayed) int { return a.Object.compare(b.Object) })
 	slices.Sort(r.result.Warnings)
 	r.result.Warnings = slices.Compact(r.result.Warnings)
 	return r.result
@@ -316,6 +336,9 @@ func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error 
 		}
 		a, _ = r.answerTo(ref)
 	}
+	if a.stays {
+		return nil
+	}
 	got, created, err := r.write(ctx, o, a, !asked)
 	if moved(err, a) {
 		return r.applyAnew(ctx, o)
@@ -326,6 +349,8 @@ func (r *run) applyOne(ctx context.Context, o *unstructured.Unstructured) error 
 	r.note(func() {
 		r.uids[ref] = got.GetUID()
 		switch {
+		case a.remakes != "":
+			r.result.Remade = append(r.result.Remade, ref)
 		case created:
 			r.result.Created = append(r.result.Created, ref)
 		case len(a.obstacles) > 0:
@@ -359,6 +384,11 @@ func moved(err error, a answer) bool {
 
 // write applies an object that the server was asked about; late is as in patchOptions.
 func (r *run) write(ctx context.Context, o *unstructured.Unstructured, a answer, late bool) (got *unstructured.Unstructured, created bool, err error) {
+	if a.remakes != "" {
+		if err := r.removeOld(ctx, o, a.remakes); err != nil {
+			return nil, false, err
+		}
+	}
 	if len(a.obstacles) > 0 {
 		cleared, err := r.client.clear(ctx, r.places.at(o), a.live, a.obstacles, false, r.options)
 		if err != nil {
@@ -491,7 +521,7 @@ func told(err error) error {
 	case apierrors.IsForbidden(err):
 		return deploy.Hinted(err, "a rule of the cluster (a quota, a limit or a policy) refuses it")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), mistyped.MatchString(err.Error()):
-		return deploy.Hinted(err, "the manifest is at fault; a field that cannot be changed wants the object deleted first, or under a new name")
+		return deploy.Hinted(brief(err), "the manifest is at fault; a field that cannot be changed wants the object deleted first, or under a new name")
 	case apierrors.IsNotFound(err):
 		return deploy.Hinted(err, "a namespace must be there before, or be in the same set")
 	}

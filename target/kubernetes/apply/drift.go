@@ -32,7 +32,7 @@ func (d Difference) Told() deploy.Difference {
 // what they come to, by a dry run, so that defaults and forms of writing are no
 // difference. Added are fields of the content alone, not of metadata and status,
 // and not by the cluster's own controllers or a subresource: a scale by an
-// autoscaler is none, and neither is a restart of pods. Kubernetes does not
+// autoscaler is none, and neither is a restart of pods. Jobs are not compared. Kubernetes does not
 // record who removes a field.
 func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured, o Options) ([]Difference, error) {
 	if err := o.validate(); err != nil {
@@ -46,6 +46,7 @@ func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured
 	if r.objects, err = r.places.settle(ctx, objects, o); err != nil {
 		return nil, err
 	}
+	r.objects = slices.DeleteFunc(r.objects, oneOff)
 	var all []Difference
 	errs := r.each(ctx, r.objects, func(ctx context.Context, object *unstructured.Unstructured) error {
 		differences, err := r.differences(ctx, object)

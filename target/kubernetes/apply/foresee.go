@@ -73,6 +73,11 @@ func (r *run) foresee(ctx context.Context, object *unstructured.Unstructured) (F
 		f.After = object
 		return f, nil
 	}
+	if a.remakes != "" {
+		r.warn(f.Object.String() + " is removed and made anew, since the pods of a Job cannot be changed")
+		f.Before, f.After = nil, object
+		return f, nil
+	}
 	r.mu.Lock()
 	f.Taken = slices.DeleteFunc(slices.Clone(r.result.Taken), func(h Held) bool { return h.Object != f.Object })
 	r.mu.Unlock()

@@ -37,6 +37,10 @@ type Options struct {
 	// Manager and have labels of their own: no owner's label and no inventory is
 	// expected of them, and Repair writes each of them in the same way, once.
 	Bare bool
+	// Returning is for a set that was applied before and comes back. Jobs in it are let
+	// be: what they did is done. What the server refuses to change stays as it is, and
+	// Result.Stayed says why.
+	Returning bool
 	// Yield says which fields Apply takes although others own them, without Force:
 	// those that others own on our behalf. Nil yields none.
 	Yield func(Held) bool
@@ -95,6 +99,10 @@ type Result struct {
 	Created, Changed, Unchanged []Reference
 	// Taken are fields that Force took from others.
 	Taken []Held
+	// Remade are Jobs that were removed and made anew, because they cannot be changed.
+	Remade []Reference
+	// Stayed is what Returning let be.
+	Stayed []Stayed
 	// Warnings are the server's, such as that a version of a kind will go.
 	Warnings []string
 }

@@ -28,7 +28,7 @@ type Left struct {
 
 // Prune removes what the inventory has and the objects have not. It removes
 // nothing outside of Options.Namespace, nothing that Options.Keep names, no
-// Namespace and no definition, nothing whose live object is to be kept by its
+// Namespace and no definition, no PersistentVolumeClaim unless Confined, nothing whose live object is to be kept by its
 // helm.sh/resource-policy, and nothing whose live object says that it is another's:
 // by its label, by its UID, or, where it was there before Slipway, by
 // fields that another manager owns. It returns when the server has begun to
@@ -139,6 +139,8 @@ func spared(e entry, o Options) string {
 	switch {
 	case shared(e.Kind):
 		return "a " + e.Kind + " is never removed by pruning: with it would go all that is in it"
+	case e.Group == "" && e.Kind == "PersistentVolumeClaim" && !o.Confined:
+		return "its data would go with it: remove it by hand when nobody needs them"
 	case e.Namespace == "" && !o.Confined:
 		return "it belongs to the whole cluster"
 	case e.Namespace != "" && e.Namespace != o.Namespace:
