@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,11 @@ environments:
       metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]
 `, clustertest.Registry(t), k.namespace, k.host))
 	return k
+}
+
+// of has the commands to come run in a workflow of a repository.
+func (k *inKubernetes) of(repository, run string) {
+	k.env = append(slices.Clip(k.env), "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY="+repository, "GITHUB_RUN_ID="+run)
 }
 
 // ends runs a command and demands its exit code and what it says.
@@ -121,7 +127,7 @@ func (k *inKubernetes) environment(t *testing.T) (live, phase string, share floa
 }
 
 // TestKubernetes releases to a real cluster behind a real gateway as a user does:
-// a good version, one that crashes, one that takes more and more memory, and one
+// a good version, one of another repository, one that crashes, one that takes more and more memory, and one
 // whose run is killed while users are on both.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
@@ -140,9 +146,15 @@ func TestKubernetes(t *testing.T) {
 	}
 
 	k.use(t, "HELLO_1_0_0")
+	alone := k.env
+	k.of("acme/shop", "17")
 	k.ends(t, 0, []string{"promoted: 1.0.0"}, "release", "--version", "1.0.0")
 	lives("1.0.0")
 	k.ends(t, 0, []string{"unchanged"}, "release", "--version", "1.0.0")
+	k.of("acme/hello", "18")
+	k.ends(t, 2, []string{"production of hello was released by acme/shop (https://github.com/acme/shop/actions/runs/17)", "released-from: [acme/shop]"}, "release", "--version", "1.1.0")
+	lives("1.0.0")
+	k.env = alone
 
 	k.use(t, "HELLO_CRASH")
 	k.ends(t, 1, []string{"cannot start: start", "nothing changed for users"}, "release", "--version", "1.3.0")

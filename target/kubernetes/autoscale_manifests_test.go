@@ -1,15 +1,19 @@
 package kubernetes_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-ci/slipway/deploy"
 	"github.com/slipway-ci/slipway/internal/clustertest"
+	"github.com/slipway-ci/slipway/target/kubernetes/bundle"
 )
 
 const ownAutoscaler = `apiVersion: autoscaling/v2
@@ -22,6 +26,32 @@ spec:
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]
 ---`
 
+// workers is somebody else's autoscaler, of a workload beside the app.
+const workers = `{"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "workers"}, "spec": {
+  "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "minReplicas": 3, "maxReplicas": 5}}`
+
+// numbered are the site's manifests in a version that says how many workers there are.
+func (s *site) numbered(t *testing.T, word, extra string) *bundle.Bundle {
+	t.Helper()
+	text := strings.NewReplacer("WORD", word, "EXTRA", extra, "metadata: {name: worker}\nspec:\n", "metadata: {name: worker}\nspec:\n  replicas: 1\n").Replace(own)
+	return s.read(t, text)
+}
+
+// waitWorkers waits until there are to be so many of them.
+func (s *site) waitWorkers(t *testing.T, want int32) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(t.Context(), "worker", metav1.GetOptions{})
+		must(t, err)
+		if *d.Spec.Replicas == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("there are to be %d workers, want %d", *d.Spec.Replicas, want)
+		}
+	}
+}
+
 // With an autoscaler in a user's own manifests, what takes over has as many replicas
 // as what it takes over from, be that of Slipway or not, and what is gone back to has
 // what it had; each version has the autoscaler for itself, of which drift tells what others change.
@@ -33,8 +63,12 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	s.scale("web", 2)
 	extra := strings.Replace(ownAutoscaler, "MOST", "4", 1)
 
-	target, v1 := s.version(t, "v1", s.bundle(t, "one", extra))
+	target, v1 := s.version(t, "v1", s.numbered(t, "one", extra))
 	must(t, target.Start(t.Context(), v1))
+	var others autoscalingv2.HorizontalPodAutoscaler
+	must(t, json.Unmarshal([]byte(workers), &others))
+	_, err := s.kube.AutoscalingV2().HorizontalPodAutoscalers(s.namespace).Create(t.Context(), &others, metav1.CreateOptions{})
+	must(t, err)
 	s.bound(v1, "none: 1")
 	must(t, target.Switch(t.Context(), v1))
 	s.bound(v1, "1-4: 2") // as many as somebody's own Deployment had
@@ -43,7 +77,8 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	}
 	must(t, target.Write(t.Context(), deploy.Record{Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v1}))
 
-	// A canary at peak, and back.
+	// A canary at peak, and back. What somebody else's autoscaler has scaled stays.
+	s.waitWorkers(t, 3)
 	s.scale("shop-production-"+v1.ID, 3)
 	target, v2 := s.version(t, "v2", s.bundle(t, "two", extra))
 	must(t, target.Start(t.Context(), v2))
@@ -57,6 +92,7 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	s.bound(v1, "4-4: 4")
 	must(t, target.Stop(t.Context(), v2))
 	s.bound(v1, "1-4: 4")
+	s.waitWorkers(t, 3)
 
 	// It is brought in by another process.
 	target, v2 = s.version(t, "v2", s.bundle(t, "two", extra))

@@ -128,7 +128,7 @@ func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	if err := r.foreign(ctx, o); err != nil {
 		return err
 	}
-	got, created, err := r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true}, r)
+	got, created, err := r.try(ctx, o)
 	var a answer
 	switch {
 	case len(conflictCauses(err)) > 0, len(collisions(err)) > 0:
@@ -164,6 +164,19 @@ func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	}
 	r.note(func() { r.asked[ref] = a })
 	return nil
+}
+
+// try is a dry run of an object as it is, in which what an autoscaler has chosen stays.
+func (r *run) try(ctx context.Context, o *unstructured.Unstructured) (got *unstructured.Unstructured, created bool, err error) {
+	for range tries {
+		got, created, err = r.client.patch(ctx, r.places.at(o), o, patchOptions{dry: true}, r)
+		if again, failed := r.asScaled(ctx, o, err); failed != nil {
+			return nil, false, failed
+		} else if !again {
+			break
+		}
+	}
+	return got, created, err
 }
 
 // tries bounds how often something is begun anew because somebody has written to an object

@@ -53,6 +53,7 @@ func (c *Client) Drift(ctx context.Context, objects []*unstructured.Unstructured
 		r.note(func() { all = append(all, differences...) })
 		return err
 	})
+	all = slices.DeleteFunc(all, func(d Difference) bool { return autoscaled(d.Field, d.Manager, d.Subresource) })
 	if o.Ignore != nil {
 		all = slices.DeleteFunc(all, o.Ignore)
 	}

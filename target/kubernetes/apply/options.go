@@ -39,8 +39,10 @@ type Options struct {
 	Bare bool
 	// Returning is for a set that was applied before and comes back. Jobs in it are let
 	// be: what they did is done. What the server refuses to change stays as it is, and
-	// Result.Stayed says why.
+	// Result.Stayed says why. Replicas stay as an autoscaler has them.
 	Returning bool
+	// repairs: it is Repair that applies.
+	repairs bool
 	// Yield says which fields Apply takes although others own them, without Force:
 	// those that others own on our behalf. Nil yields none.
 	Yield func(Held) bool

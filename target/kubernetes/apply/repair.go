@@ -34,7 +34,7 @@ func (c *Client) Repair(ctx context.Context, objects []*unstructured.Unstructure
 	}
 	var result Result
 	if len(back) > 0 {
-		o.Force = true
+		o.Force, o.repairs = true, true
 		if result, err = c.Apply(ctx, back, o); err != nil {
 			return result, err
 		}
