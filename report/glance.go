@@ -172,13 +172,7 @@ func felt(e *Environment) string {
 	if !reached || e.Outcome == deploy.Failed {
 		return "none was sent to " + candidate(e)
 	}
-	text := "no request reached " + candidate(e) + " while it was watched"
-	switch {
-	case uncounted && new.Requests == 0:
-		text = "requests to " + candidate(e) + " are not counted by " + e.Name + " itself"
-	case new.Requests > 0:
-		text = new.in(candidate(e), "while it was watched")
-	}
+	text := answered(e, new, uncounted)
 	if e.Previous != nil && old.Errors > 0 {
 		text += ", and " + old.in(previous(e), "meanwhile")
 	}
@@ -186,6 +180,17 @@ func felt(e *Environment) string {
 		text += "; nobody was served while one version stopped and the other started"
 	}
 	return text + wayBack(e)
+}
+
+// answered says how the requests to the new version fared, if they were counted.
+func answered(e *Environment, new Traffic, uncounted bool) string {
+	switch {
+	case new.Requests > 0:
+		return new.in(candidate(e), "while it was watched")
+	case uncounted:
+		return "requests to " + candidate(e) + " are not counted by " + e.Name + " itself"
+	}
+	return "no request reached " + candidate(e) + " while it was watched"
 }
 
 // wayBack says how long it took until users were safe again.

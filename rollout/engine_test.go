@@ -327,6 +327,30 @@ func (k *killed) Write(ctx context.Context, r deploy.Record) error {
 
 // Whatever a killed run leaves, the next run of settle ends with users on one
 // whole version.
+// untouchable cannot be taken, and remembers whether somebody tried.
+type untouchable struct {
+	*fake
+	tried bool
+}
+
+func (u *untouchable) Lock(context.Context, deploy.Owner, time.Duration) error {
+	u.tried = true
+	return errors.New("it is taken")
+}
+
+// A hold makes the place of an environment that is not there yet, and needs the
+// right to write.
+func TestSettleTakesNothingWhereNothingIsUnfinished(t *testing.T) {
+	u := &untouchable{fake: serving()}
+	if r := (&Engine{}).Settle(t.Context(), u, somebody); r.Outcome != deploy.Unchanged || u.tried {
+		t.Errorf("%s: %s; tried to take it: %v", r.Outcome, r.Reason, u.tried)
+	}
+	u.state.Record.Phase, u.state.Record.Candidate = deploy.PhaseStarting, newOne
+	if r := (&Engine{}).Settle(t.Context(), u, somebody); r.Outcome != deploy.Failed || !u.tried {
+		t.Errorf("unfinished: %s: %s; tried to take it: %v", r.Outcome, r.Reason, u.tried)
+	}
+}
+
 func TestSettleAfterKillAtEveryWrite(t *testing.T) {
 	for kind := range strategies {
 		for n := range 14 {

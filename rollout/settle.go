@@ -25,6 +25,13 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 	if err != nil {
 		return failed(err)
 	}
+	// A hold is a write, and makes a place that there may not be yet: where nothing
+	// is unfinished and nobody is at work, none is taken.
+	if state, err := e.state(ctx, s); err == nil && state.Lock == nil {
+		if r, rests := e.rests(ctx, state, o); rests {
+			return r
+		}
+	}
 	h, err := e.hold(ctx, s, o)
 	if err != nil {
 		return failed(err)
@@ -34,26 +41,39 @@ func (e *Engine) settle(ctx context.Context, t deploy.Target, o deploy.Owner) Re
 	if err != nil {
 		return Result{Outcome: deploy.Unknown, Reason: reason(err), Err: err}
 	}
-	if !state.Record.Unfinished() {
-		live := liveIn(state)
-		return Result{Outcome: deploy.Unchanged, Reason: "nothing is unfinished", URL: state.URL, Live: live, Previous: live}
-	}
-	if err := e.Own(state, o); err != nil {
-		return e.leftAlone(h.ctx, state, err)
-	}
-	if watched(state) {
-		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Watched(state.Record)})
-		return Result{Outcome: deploy.Unchanged, Reason: Watched(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
-	}
-	if state.Record.Held() {
-		e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: state.Record.Candidate.Environment, Message: Held(state.Record) + "; " + Decide(state.Record.Candidate.Environment)})
-		return Result{Outcome: deploy.Unchanged, Reason: Held(state.Record), URL: state.URL, Live: liveIn(state), Previous: state.Record.Previous}
+	if r, rests := e.rests(ctx, state, o); rests {
+		return r
 	}
 	r := e.finish(h.ctx, s, o, state)
 	r.Environment = state.Record.Candidate.Environment
 	r.Plan = NewPlan(state.Record.Strategy, state.Record.Previous, state.Record.Candidate)
 	e.ended(ctx, r)
 	return r
+}
+
+// rests reports whether nobody has left anything to be finished, and the result of
+// a settle then. What is held or watched on is told.
+func (e *Engine) rests(ctx context.Context, state deploy.State, o deploy.Owner) (Result, bool) {
+	record := state.Record
+	r := Result{Outcome: deploy.Unchanged, URL: state.URL, Live: liveIn(state), Previous: record.Previous}
+	if !record.Unfinished() {
+		r.Reason, r.Previous = "nothing is unfinished", r.Live
+		return r, true
+	}
+	if err := e.Own(state, o); err != nil {
+		return e.leftAlone(ctx, state, err), true
+	}
+	told := ""
+	switch {
+	case watched(state):
+		r.Reason, told = Watched(record), Watched(record)
+	case record.Held():
+		r.Reason, told = Held(record), Held(record)+"; "+Decide(record.Candidate.Environment)
+	default:
+		return Result{}, false
+	}
+	e.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: record.Candidate.Environment, Message: told})
+	return r, true
 }
 
 // ErrLeft is why a rollout is taken back whose process is gone.

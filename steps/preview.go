@@ -233,18 +233,17 @@ func (w *Work) removePreview(ctx context.Context, env deploy.Environment, why st
 }
 
 // alone removes an environment while no other run is at work in it, unless another
-// repository has released what is there.
+// repository has released what is there. The hold of one that is not there would make
+// it, and its namespace: then what may be left of it is removed as it is.
 func (w *Work) alone(ctx context.Context, target deploy.Target, remover deploy.Remover) error {
-	if w.Owner.Origin.Known() {
-		state, err := target.State(ctx)
-		if err == nil {
-			err = w.Engine.Own(state, w.Owner)
-		}
-		if err != nil {
-			return err
-		}
+	state, err := target.State(ctx)
+	if err == nil && w.Owner.Origin.Known() {
+		err = w.Engine.Own(state, w.Owner)
 	}
-	if l, ok := target.(deploy.Locker); ok {
+	if err != nil {
+		return err
+	}
+	if l, ok := target.(deploy.Locker); ok && !vacant(state) {
 		if err := l.Lock(ctx, w.Owner, removeLimit); err != nil {
 			return err
 		}
@@ -252,6 +251,12 @@ func (w *Work) alone(ctx context.Context, target deploy.Target, remover deploy.R
 	ctx, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
 	return remover.Remove(ctx)
+}
+
+// vacant reports whether nothing was ever brought to an environment, and nobody is
+// about to.
+func vacant(s deploy.State) bool {
+	return s.Lock == nil && s.Record.Phase == deploy.PhaseNone && len(s.History)+len(s.Running) == 0
 }
 
 // removeLimit bounds the removal of an environment.

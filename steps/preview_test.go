@@ -140,3 +140,40 @@ func TestMakeRoom(t *testing.T) {
 		})
 	}
 }
+
+// held is a place that counts how often it is taken.
+type held struct {
+	place
+	phase deploy.Phase
+	taken *int
+}
+
+func (h held) State(context.Context) (deploy.State, error) {
+	return deploy.State{Record: deploy.Record{Phase: h.phase}, Lock: h.lock}, nil
+}
+
+func (h held) Lock(context.Context, deploy.Owner, time.Duration) error { *h.taken++; return nil }
+func (held) Unlock(context.Context, deploy.Owner) error                { return nil }
+
+// The hold of an environment makes its place: one that is not there is none to be
+// held.
+func TestWhatIsNotThereIsNotHeldToBeRemoved(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase deploy.Phase
+		lock  *deploy.Lock
+		want  int
+	}{
+		"nothing is there":      {},
+		"something was":         {phase: deploy.PhaseSettled, want: 1},
+		"somebody is beginning": {lock: &deploy.Lock{}, want: 1},
+	} {
+		removed, taken := []string{}, 0
+		h := held{place{name: "pr-12", lock: c.lock, removed: &removed}, c.phase, &taken}
+		if err := (&Work{}).alone(t.Context(), h, h); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if taken != c.want || len(removed) != 1 {
+			t.Errorf("%s: it was held %d times, want %d; removed %v", name, taken, c.want, removed)
+		}
+	}
+}

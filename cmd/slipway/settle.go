@@ -23,7 +23,7 @@ func (c *CLI) settleCommand() *cobra.Command {
 			if afterJob {
 				return c.settleAfterJob(cmd.Context())
 			}
-			return c.settle(cmd.Context(), o)
+			return c.settle(cmd.Context(), o, nil)
 		},
 	}
 	f := cmd.Flags()
@@ -45,7 +45,7 @@ func (c *CLI) settleAfterJob(ctx context.Context) error {
 	}
 	o := fromInputs(in)
 	o.version, o.report, o.environment = "", "", nil
-	err = c.settle(ctx, o)
+	err = c.settle(ctx, o, others)
 	if deploy.IsUsage(err) {
 		c.log.Debug("nothing to settle", "error", err)
 		return nil
@@ -53,7 +53,18 @@ func (c *CLI) settleAfterJob(ctx context.Context) error {
 	return err
 }
 
-func (c *CLI) settle(ctx context.Context, o options) error {
+// others passes over what another run holds, and says so: a job is over when what
+// it has left itself is settled.
+func others(err error) (told string, passed bool) {
+	locked, ok := errors.AsType[*deploy.Locked](err)
+	if !ok {
+		return "", false
+	}
+	return locked.Error() + ": that run is at work, and what there is to settle is its own", true
+}
+
+// settle settles what o says. Errors that pass lets by are told, and are none.
+func (c *CLI) settle(ctx context.Context, o options, pass func(error) (told string, passed bool)) error {
 	s, err := c.open(o, "settle")
 	if err != nil {
 		return err
@@ -72,7 +83,7 @@ func (c *CLI) settle(ctx context.Context, o options) error {
 	}
 	began := time.Now()
 	reports.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &s.run, Message: "settle " + s.file.App.Name})
-	outcome, err := s.settleEach(ctx, environments, reports.hub)
+	outcome, err := s.settleEach(ctx, environments, reports.hub, pass)
 	reports.tell(ctx, deploy.Event{
 		Kind: deploy.RunEnded, Outcome: outcome, Message: settled(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
 	})
@@ -95,7 +106,9 @@ func settled(o deploy.Outcome, err error) string {
 
 // settleEach settles every environment, also after one that could not be. A
 // settled rollout is a success of settle, whichever way it went.
-func (s *session) settleEach(ctx context.Context, environments []deploy.Environment, reporter deploy.Reporter) (deploy.Outcome, error) {
+func (s *session) settleEach(
+	ctx context.Context, environments []deploy.Environment, reporter deploy.Reporter, pass func(error) (told string, passed bool),
+) (deploy.Outcome, error) {
 	engine := s.engine(reporter)
 	outcome := deploy.Unchanged
 	var errs []error
@@ -103,20 +116,38 @@ func (s *session) settleEach(ctx context.Context, environments []deploy.Environm
 		target, err := s.target(ctx, s.file.App.Name, env)
 		if err != nil {
 			outcome, errs = deploy.Unknown, once(errs, err)
+			_ = reporter.Report(ctx, unsettled(env.Name, rollout.Result{Outcome: deploy.Unknown, Err: err}))
 			continue
 		}
 		r := engine.Settle(ctx, target, s.owner())
 		if r.Outcome == deploy.Promoted && r.Live.ID == r.Plan.Candidate.ID {
 			steps.NewWork(s.newRequest([]deploy.Environment{env}), s.tools(reporter)).MoveTagsTo(ctx, target, r.Live)
 		}
+		if pass != nil && r.Err != nil {
+			if told, passed := pass(r.Err); passed {
+				_ = reporter.Report(ctx, deploy.Event{Kind: deploy.Notice, Environment: env.Name, Message: told})
+				continue
+			}
+		}
 		switch {
 		case r.Outcome == deploy.Unknown || r.Live.IsZero() && r.Outcome == deploy.Failed && r.Err != nil && !errors.Is(r.Err, rollout.ErrLeft):
 			outcome, errs = r.Outcome, append(errs, fmt.Errorf("%s: %w", env.Name, r.Err))
+			if r.Environment == "" { // it was not begun, and so nothing has been told of it
+				_ = reporter.Report(ctx, unsettled(env.Name, r))
+			}
 		case r.Outcome != deploy.Unchanged && outcome == deploy.Unchanged:
 			outcome = deploy.Promoted
 		}
 	}
 	return outcome, errors.Join(errs...)
+}
+
+// unsettled is the end of an environment that settle could not come to.
+func unsettled(environment string, r rollout.Result) deploy.Event {
+	return deploy.Event{
+		Kind: deploy.RolloutEnded, Environment: environment, Outcome: r.Outcome,
+		Message: r.Err.Error(), Hint: deploy.HintOf(r.Err), Took: r.Took,
+	}
 }
 
 // once adds an error that was not met before: what keeps one environment from
