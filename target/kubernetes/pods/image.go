@@ -1,6 +1,13 @@
 package pods
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// tooMany is the status by which a registry asks for patience. Ports and digests have
+// its digits among others.
+var tooMany = regexp.MustCompile(`\b429\b`)
 
 // pulling judges a container whose image is not there. Only what the registry
 // itself said is final: that it has no such image, or that it does not give it
@@ -11,7 +18,7 @@ func pulling(v Verdict, image string) Verdict {
 	v.Told = "cannot pull its image " + image + because(v.Reason, v.Message)
 	v.Hint = "look at whether its node reaches the registry"
 	switch {
-	case containsAny(said, "code = unavailable", "toomanyrequests", "too many requests", "429"):
+	case containsAny(said, "code = unavailable", "toomanyrequests", "too many requests"), tooMany.MatchString(said):
 	case containsAny(said, "code = notfound", ": not found", "manifest unknown", "name unknown", "404 not found"):
 		v.State, v.Cause = Doomed, ImageMissing
 		v.Told = "cannot pull its image: the registry has no " + image

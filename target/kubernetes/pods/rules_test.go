@@ -28,6 +28,8 @@ func TestWhatIsSaidOfImages(t *testing.T) {
 		`failed to authorize: failed to fetch anonymous token: unexpected status from GET request to https://auth.example/token: 401 Unauthorized`:                                                              ImageRefused,
 		`pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:                                                                  ImageRefused,
 		`unexpected status from HEAD request to https://registry.example/v2/x: 403 Forbidden`:                                                                                                                   ImageRefused,
+		`pulling from host 127.0.0.1:44297 failed with status code [manifests 1.0.0]: 401 Unauthorized`:                                                                                                         ImageRefused,
+		`unexpected status code https://registry.example/v2/x/blobs/sha256:0429a: 403 Forbidden`:                                                                                                                ImageRefused,
 		`Back-off pulling image "registry.example/not-found/unauthorized:1"`:                                                                                                                                    ImagePull,
 		`dial tcp: lookup registry.example: no such host`:                                                                                                                                                       ImagePull,
 		`failed to resolve reference "registry.example/not-found/unauthorized:1": unexpected status from HEAD request: 429 Too Many Requests`:                                                                   ImagePull,
