@@ -75,6 +75,16 @@ func (c *Client) connect(options ...remote.Option) (*connection, error) {
 	return &connection{Client: c, puller: puller, pusher: pusher}, nil
 }
 
+// begin makes a connection for an operation that is bounded, and says what was
+// waited for when it is over; see limited. The caller calls done at its end.
+func (c *Client) begin(ctx context.Context, limit time.Duration, what string) (_ context.Context, conn *connection, done func(), err error) {
+	if conn, err = c.connect(); err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, done = limited(ctx, limit, what)
+	return ctx, conn, done, nil
+}
+
 func (c *Client) options() []remote.Option {
 	keychain := c.Keychain
 	if keychain == nil {

@@ -40,12 +40,11 @@ func (c *Client) Copy(ctx context.Context, image deploy.Image, repository string
 		return deploy.Image{}, false, err
 	}
 	copied := deploy.Image{Repository: repository, Digest: image.Digest, Version: image.Version}
-	ctx, cancel := limited(ctx, transferLimit, "the copy of "+from.Name()+" to "+tag.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, transferLimit, "the copy of "+from.Name()+" to "+tag.Name())
 	if err != nil {
 		return deploy.Image{}, false, err
 	}
+	defer done()
 	j := &journey{connection: conn, image: image, from: from, tag: tag, repository: repository}
 	sent, err := j.run(ctx)
 	if err != nil {

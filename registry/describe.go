@@ -33,12 +33,11 @@ func (c *Client) Describe(ctx context.Context, repository, tagged string) (Descr
 	if err != nil {
 		return Described{}, err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, tag.RegistryStr()+" to read "+tag.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, tag.RegistryStr()+" to read "+tag.Name())
 	if err != nil {
 		return Described{}, err
 	}
+	defer done()
 	d, err := conn.describe(ctx, tag)
 	if statusOf(err) == http.StatusNotFound {
 		return Described{}, notFound(repository, tagged)
@@ -134,12 +133,11 @@ func (c *Client) Point(ctx context.Context, tagged string, image deploy.Image) e
 	if err != nil {
 		return err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, tag.RegistryStr()+" to move "+tag.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, tag.RegistryStr()+" to move "+tag.Name())
 	if err != nil {
 		return err
 	}
+	defer done()
 	got, err := conn.get(ctx, digest)
 	if statusOf(err) == http.StatusNotFound {
 		return notFound(image.Repository, image.Digest)

@@ -40,12 +40,11 @@ func (c *Client) List(ctx context.Context, repository string) ([]Listed, error) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := limited(ctx, listLimit, repo.RegistryStr()+" to list "+repo.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, listLimit, repo.RegistryStr()+" to list "+repo.Name())
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	tags, err := conn.tags(ctx, repo)
 	if err != nil {
 		return nil, err
@@ -190,12 +189,11 @@ func (c *Client) Delete(ctx context.Context, repository, digest string, versions
 	if err != nil {
 		return err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, ref.RegistryStr()+" to remove "+ref.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, ref.RegistryStr()+" to remove "+ref.Name())
 	if err != nil {
 		return err
 	}
+	defer done()
 	err = conn.drop(ctx, ref)
 	if slices.Contains([]int{http.StatusBadRequest, http.StatusConflict, http.StatusPreconditionFailed}, statusOf(err)) {
 		// Some want the tags to go first.

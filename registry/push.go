@@ -36,14 +36,13 @@ func (c *Client) Push(ctx context.Context, img Artifact, repository, version str
 	if err != nil {
 		return deploy.Image{}, false, err
 	}
-	ctx, cancel := limited(ctx, transferLimit, "the push of "+tag.Name())
-	defer cancel()
-	if p, ok := img.(*Packed); ok {
-		defer context.AfterFunc(ctx, p.abort)()
-	}
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, transferLimit, "the push of "+tag.Name())
 	if err != nil {
 		return deploy.Image{}, false, err
+	}
+	defer done()
+	if p, ok := img.(*Packed); ok {
+		defer context.AfterFunc(ctx, p.abort)()
 	}
 	p := push{connection: conn, img: img, tag: tag, repository: repository}
 	digest, sent, err := p.run(ctx)

@@ -32,12 +32,11 @@ func (c *Client) Versions(ctx context.Context, repository string) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, repo.RegistryStr()+" to list the versions of "+repo.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, repo.RegistryStr()+" to list the versions of "+repo.Name())
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	tags, err := conn.tags(ctx, repo)
 	for i, tag := range tags {
 		tags[i] = versionOf(tag)
@@ -69,12 +68,11 @@ func (c *Client) Remove(ctx context.Context, repository, prefix string) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, repo.RegistryStr()+" to remove versions of "+repo.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, repo.RegistryStr()+" to remove versions of "+repo.Name())
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	tags, err := conn.tags(ctx, repo)
 	if err != nil {
 		return nil, err

@@ -22,12 +22,11 @@ func (c *Client) Resolve(ctx context.Context, repository, version string) (deplo
 	if err != nil {
 		return deploy.Image{}, err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, tag.RegistryStr()+" to find "+tag.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, tag.RegistryStr()+" to find "+tag.Name())
 	if err != nil {
 		return deploy.Image{}, err
 	}
+	defer done()
 	digest, err := conn.head(ctx, tag)
 	if statusOf(err) == http.StatusNotFound {
 		return deploy.Image{}, notFound(repository, version)
@@ -46,12 +45,11 @@ func (c *Client) Verify(ctx context.Context, image deploy.Image) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := limited(ctx, lookupLimit, ref.RegistryStr()+" to verify "+ref.Name())
-	defer cancel()
-	conn, err := c.connect()
+	ctx, conn, done, err := c.begin(ctx, lookupLimit, ref.RegistryStr()+" to verify "+ref.Name())
 	if err != nil {
 		return err
 	}
+	defer done()
 	got, err := conn.get(ctx, ref)
 	if statusOf(err) == http.StatusNotFound {
 		return notFound(image.Repository, image.Digest)
