@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
 )
@@ -71,14 +70,4 @@ func (b *bench) live(ctx context.Context) (version, url string, err error) {
 	}
 	e := status.Environments[0]
 	return e.Live.Version, e.URL, nil
-}
-
-// pause waits, for users to send requests meanwhile.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
@@ -71,7 +69,7 @@ func (b *bench) judge() error {
 		switch {
 		case f.verdict == broken:
 			errs = append(errs, fmt.Errorf("broken: %s: %s, not %s", f.name, f.measured, f.limit))
-		case f.verdict == above && !b.short:
+		case f.verdict == above && !b.Short:
 			errs = append(errs, fmt.Errorf("above the limit: %s: %s, not %s", f.name, f.measured, f.limit))
 		}
 	}
@@ -80,26 +78,11 @@ func (b *bench) judge() error {
 
 // table is all figures in Markdown, with the machine that they are of.
 func (b *bench) table(machine string) string {
-	lines := [][3]string{{"figure", "measured", "limit"}}
+	lines := [][]string{{"figure", "measured", "limit"}}
 	for _, f := range b.figures {
-		lines = append(lines, [3]string{f.name, f.measured, f.limit + marks[f.verdict]})
+		lines = append(lines, []string{f.name, f.measured, f.limit + marks[f.verdict]})
 	}
-	var width [3]int
-	for _, cells := range lines {
-		for i, c := range cells {
-			width[i] = max(width[i], len([]rune(c)))
-		}
-	}
-	rule := [3]string{}
-	for i, w := range width {
-		rule[i] = strings.Repeat("-", w)
-	}
-	var s strings.Builder
-	fmt.Fprintf(&s, "Measured by `make bench` on %s.\n\n", machine)
-	for _, cells := range slices.Insert(lines, 1, rule) {
-		fmt.Fprintf(&s, "| %-*s | %-*s | %-*s |\n", width[0], cells[0], width[1], cells[1], width[2], cells[2])
-	}
-	return s.String()
+	return fmt.Sprintf("Measured by `make bench` on %s.\n\n", machine) + workshop.Table(lines)
 }
 
 // spread is what one reads of many times.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
 func TestJudgeFailsForWhatIsBrokenAndInALongRunForTimes(t *testing.T) {
@@ -22,7 +24,7 @@ func TestJudgeFailsForWhatIsBrokenAndInALongRunForTimes(t *testing.T) {
 		"too slow in a short run": {true, func(b *bench) { b.below("a", slow, 0.5, time.Second) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &bench{short: c.short, log: io.Discard}
+			b := &bench{Bench: workshop.Bench{Short: c.short}, log: io.Discard}
 			c.add(b)
 			err := b.judge()
 			if (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {

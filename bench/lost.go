@@ -140,7 +140,7 @@ func (b *bench) whileServing(ctx context.Context, act func(*workshop.Users) erro
 	}
 	users := workshop.Send(url, perSecond)
 	defer users.End()
-	still := func(*workshop.Users) error { return pause(ctx, 500*time.Millisecond) }
+	still := func(*workshop.Users) error { return workshop.Pause(ctx, 500*time.Millisecond) }
 	for _, do := range []func(*workshop.Users) error{still, act, still} {
 		if err := do(users); err != nil {
 			return workshop.Count{}, err

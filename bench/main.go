@@ -18,46 +18,29 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
-// options are the flags.
-type options struct {
-	short    bool
-	markdown string
-	only     string
-}
-
 func main() {
-	var o options
+	var o workshop.Bench
 	var plain plainProxy
-	flag.BoolVar(&o.short, "short", false, "fewer rounds, and no failure because of a time")
-	flag.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
-	flag.StringVar(&o.only, "only", "", "only the chapters whose name contains this")
+	o.Flags("fewer rounds, and no failure because of a time", "chapters")
 	flag.StringVar(&plain.to, "plain-proxy", "", "be the proxy to compare with, before this URL (for the benchmark itself)")
 	flag.StringVar(&plain.port, "plain-port", "", "the port of that proxy")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	run := func() error { return measure(ctx, o) }
+	run := func(ctx context.Context) error { return measure(ctx, o) }
 	if plain.to != "" {
-		run = func() error { return plain.serve(ctx) }
+		run = plain.serve
 	}
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	os.Exit(workshop.Run("bench", run))
 }
 
 // bench is one run.
 type bench struct {
 	*workshop.Workshop
-	short   bool
+	workshop.Bench
 	log     io.Writer
 	figures []figure
 }
@@ -80,7 +63,7 @@ var chapters = []chapter{
 	{"lost requests", (*bench).lostRequests},
 }
 
-func measure(ctx context.Context, o options) (err error) {
+func measure(ctx context.Context, o workshop.Bench) (err error) {
 	began, on := time.Now(), workshop.Machine(time.Now())
 	fmt.Fprintln(os.Stderr, "building slipway, and a small web app in three versions")
 	w, err := workshop.Open(ctx, os.Environ())
@@ -88,26 +71,26 @@ func measure(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	b := &bench{Workshop: w, short: o.short, log: os.Stderr}
+	b := &bench{Workshop: w, Bench: o, log: os.Stderr}
 	if err := b.Build(ctx, builds...); err != nil {
 		return err
 	}
-	failed := b.run(ctx, o.only)
+	failed := b.run(ctx)
 	table := b.table(on)
 	fmt.Print(table)
 	fmt.Fprintf(os.Stderr, "\n%s in all\n", time.Since(began).Round(time.Second))
-	if o.markdown != "" && failed == nil {
-		failed = os.WriteFile(o.markdown, []byte(table), 0o644)
+	if failed == nil {
+		failed = o.Keep(table)
 	}
 	return errors.Join(failed, b.judge())
 }
 
 // run measures the chapters. One that cannot be measured to its end does not
 // keep the others from being measured.
-func (b *bench) run(ctx context.Context, only string) error {
+func (b *bench) run(ctx context.Context) error {
 	var errs []error
 	for _, c := range chapters {
-		if !strings.Contains(c.name, only) || ctx.Err() != nil {
+		if !b.Names(c.name) || ctx.Err() != nil {
 			continue
 		}
 		b.say("%s", c.name)
@@ -117,7 +100,7 @@ func (b *bench) run(ctx context.Context, only string) error {
 		}
 	}
 	if len(b.figures) == 0 && len(errs) == 0 {
-		return fmt.Errorf("no chapter's name contains %q", only)
+		return fmt.Errorf("no chapter's name contains %q", b.Only)
 	}
 	return errors.Join(errs...)
 }
@@ -128,7 +111,7 @@ func (b *bench) say(format string, args ...any) {
 
 // rounds is how often something is done: often, or in a short run seldom.
 func (b *bench) rounds(often, seldom int) int {
-	if b.short {
+	if b.Short {
 		return seldom
 	}
 	return often

@@ -24,7 +24,7 @@ func (b *bench) memory(ctx context.Context) error {
 	if err := b.Query(ctx, &sandbox, "sandbox", "status", "--json"); err != nil {
 		return err
 	}
-	if err := pause(ctx, 2*time.Second); err != nil {
+	if err := workshop.Pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	idle, err := resident(sandbox.PID)
@@ -36,7 +36,7 @@ func (b *bench) memory(ctx context.Context) error {
 	most := idle
 	_, err = b.whileServing(ctx, func(*workshop.Users) error {
 		for range b.rounds(50, 20) {
-			if err := pause(ctx, 200*time.Millisecond); err != nil {
+			if err := workshop.Pause(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
 			now, err := resident(sandbox.PID)

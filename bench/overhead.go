@@ -72,7 +72,7 @@ func (b *bench) takeTurns(ctx context.Context, routes []*route) error {
 	for turn := range 1 + b.rounds(10, 2) {
 		for _, r := range routes {
 			users := workshop.Send(r.url, perSecond)
-			err := pause(ctx, time.Second)
+			err := workshop.Pause(ctx, time.Second)
 			c := users.End()
 			if err != nil {
 				return err
@@ -138,7 +138,7 @@ func started(ctx context.Context, cmd *exec.Cmd, port string) (url string, end f
 		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 			return "http://" + address, end, c.Close()
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := workshop.Pause(ctx, 20*time.Millisecond); err != nil {
 			end()
 			return "", nil, err
 		}

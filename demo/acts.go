@@ -134,7 +134,7 @@ func (d *demo) perform(ctx context.Context, a act) error {
 		return err
 	}
 	if d.users != nil {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := workshop.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		d.record(a.title, d.count().Since(before))
@@ -179,13 +179,4 @@ func (d *demo) timeTheWayBack(r workshop.Result) error {
 	d.back = took
 	d.seen = max(0, d.users.Count().Last[bad].Sub(decided))
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -27,12 +25,7 @@ import (
 func main() {
 	picture := flag.String("record", "", "write an animated SVG of the terminal to this file")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *picture); err != nil {
-		fmt.Fprintln(os.Stderr, "\ndemo:", err)
-		os.Exit(1)
-	}
+	os.Exit(workshop.Run("\ndemo", func(ctx context.Context) error { return run(ctx, *picture) }))
 }
 
 func run(ctx context.Context, picture string) error {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
 // The tools, and what else slipway is compared with.
@@ -74,49 +76,32 @@ func (r *row) above() string {
 
 // table is all rows in Markdown, with the machine that they are of.
 func (b *bench) table(machine string) string {
-	lines := [][5]string{{"case", "compared with", "times: slipway, the other", "ratio: min, median, max", "must be"}}
+	lines := [][]string{{"case", "compared with", "times: slipway, the other", "ratio: min, median, max", "must be"}}
 	for _, r := range b.rows {
 		lines = append(lines, r.lines()...)
 	}
-	var width [5]int
-	for _, cells := range lines {
-		for i, c := range cells {
-			width[i] = max(width[i], len([]rune(c)))
-		}
-	}
-	rule := [5]string{}
-	for i, w := range width {
-		rule[i] = strings.Repeat("-", w)
-	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "Measured by `make bench-images` on %s; %d rounds, times are medians.\n", machine, b.rounds)
-	if b.short {
+	if b.Short {
 		s.WriteString("The trees are a tenth of what the limits are for.\n")
 	}
 	for _, missing := range b.tools.missing {
 		fmt.Fprintf(&s, "Left out: %s.\n", missing)
 	}
 	s.WriteString("\n")
-	for _, cells := range slices.Insert(lines, 1, rule) {
-		s.WriteString("|")
-		for i, c := range cells {
-			fmt.Fprintf(&s, " %s%s |", c, strings.Repeat(" ", width[i]-len([]rune(c))))
-		}
-		s.WriteString("\n")
-	}
-	return s.String()
+	return s.String() + workshop.Table(lines)
 }
 
 // lines are those of one row: one for each tool that it is compared with, and
 // one for a limit that needs no comparison.
-func (r *row) lines() [][5]string {
+func (r *row) lines() [][]string {
 	ours := short(median(r.figures[own]))
-	var lines [][5]string
+	var lines [][]string
 	if len(r.megabytes) > 0 {
-		lines = append(lines, [5]string{r.name, "", ours, "", fmt.Sprintf("≤ %.0f MB: %s", r.mostMegabytes, r.held()) + mark(slices.Max(r.megabytes) > r.mostMegabytes)})
+		lines = append(lines, []string{r.name, "", ours, "", fmt.Sprintf("≤ %.0f MB: %s", r.mostMegabytes, r.held()) + mark(slices.Max(r.megabytes) > r.mostMegabytes)})
 	}
 	if r.mostTime > 0 {
-		lines = append(lines, [5]string{r.name, "", ours, "", fmt.Sprintf("≤ %s", r.mostTime) + mark(median(r.figures[own]) > r.mostTime)})
+		lines = append(lines, []string{r.name, "", ours, "", fmt.Sprintf("≤ %s", r.mostTime) + mark(median(r.figures[own]) > r.mostTime)})
 	}
 	for _, to := range slices.Sorted(maps.Keys(r.figures)) {
 		if to == own {
@@ -126,7 +111,7 @@ func (r *row) lines() [][5]string {
 		if most, ok := r.limits[to]; ok {
 			limit = fmt.Sprintf("≤ %.2f", most) + mark(median(ratios) > most)
 		}
-		lines = append(lines, [5]string{
+		lines = append(lines, []string{
 			r.name, to, ours + ", " + short(median(r.figures[to])),
 			fmt.Sprintf("%.2f, %.2f, %.2f", slices.Min(ratios), median(ratios), slices.Max(ratios)), limit,
 		})

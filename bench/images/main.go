@@ -18,49 +18,31 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
-// options are the flags.
-type options struct {
-	short    bool
-	markdown string
-	only     string
-	rounds   int
-}
-
 func main() {
-	var o options
+	b := &bench{scale: 1, log: os.Stderr}
 	var c copying
-	flag.BoolVar(&o.short, "short", false, "smaller trees, one round, and no failure because of a time")
-	flag.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
-	flag.StringVar(&o.only, "only", "", "only the rows whose name contains this")
-	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured")
+	b.Flags("smaller trees, one round, and no failure because of a time", "rows")
+	flag.IntVar(&b.rounds, "rounds", 5, "how often everything is measured")
 	flag.StringVar(&c.from, "copy-from", "", "copy this image, REPOSITORY:TAG@DIGEST (for the benchmark itself)")
 	flag.StringVar(&c.to, "copy-to", "", "to this repository")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	run := func() error { return measure(ctx, o) }
+	run := b.measure
 	if c.from != "" {
-		run = func() error { return c.run(ctx) }
+		run = c.run
 	}
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-images:", err)
-		os.Exit(1)
-	}
+	os.Exit(workshop.Run("bench-images", run))
 }
 
 // bench is one run.
 type bench struct {
-	dir   string
-	short bool
+	workshop.Bench
+	dir string
 	// rounds is how often everything is measured, after it was done once.
 	rounds int
 	// scale divides the size of what is packed.
@@ -101,10 +83,9 @@ func rows() []row {
 	}
 }
 
-func measure(ctx context.Context, o options) (err error) {
+func (b *bench) measure(ctx context.Context) (err error) {
 	began, on := time.Now(), workshop.Machine(time.Now())
-	b := &bench{short: o.short, rounds: o.rounds, scale: 1, log: os.Stderr}
-	if o.short {
+	if b.Short {
 		b.rounds, b.scale = 1, 10
 	}
 	if b.dir, err = os.MkdirTemp("", "slipway-bench-images-"); err != nil {
@@ -119,19 +100,19 @@ func measure(ctx context.Context, o options) (err error) {
 	if err := b.trees(); err != nil {
 		return err
 	}
-	failed := b.run(ctx, o.only)
+	failed := b.run(ctx)
 	table := b.table(on)
 	fmt.Print(table)
 	b.say("\n%s in all", time.Since(began).Round(time.Second))
-	if o.markdown != "" && failed == nil {
-		failed = os.WriteFile(o.markdown, []byte(table), 0o644)
+	if failed == nil {
+		failed = b.Keep(table)
 	}
 	return errors.Join(failed, b.judge())
 }
 
-func (b *bench) run(ctx context.Context, only string) error {
+func (b *bench) run(ctx context.Context) error {
 	for _, r := range rows() {
-		if !strings.Contains(r.name, only) {
+		if !b.Names(r.name) {
 			continue
 		}
 		b.say("%s", r.name)
@@ -145,7 +126,7 @@ func (b *bench) run(ctx context.Context, only string) error {
 		b.rows = append(b.rows, r)
 	}
 	if len(b.rows) == 0 {
-		return fmt.Errorf("no row's name contains %q", only)
+		return fmt.Errorf("no row's name contains %q", b.Only)
 	}
 	return nil
 }
@@ -158,7 +139,7 @@ func (b *bench) judge() error {
 		for _, what := range r.broken {
 			errs = append(errs, fmt.Errorf("%s: %s", r.name, what))
 		}
-		if above := r.above(); above != "" && !b.short {
+		if above := r.above(); above != "" && !b.Short {
 			errs = append(errs, fmt.Errorf("above the limit: %s: %s", r.name, above))
 		}
 	}

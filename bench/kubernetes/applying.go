@@ -31,7 +31,7 @@ type times struct{ own, kubectl []time.Duration }
 // each time, as kubectl's process is.
 func (b *bench) applying(ctx context.Context) ([]row, error) {
 	n := 300
-	if b.short {
+	if b.Short {
 		n = 60
 	}
 	cases := []string{"for the first time", "again, unchanged", "again, a tenth changed"}

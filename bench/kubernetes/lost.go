@@ -34,7 +34,7 @@ func (b *bench) losing(ctx context.Context) (_ []row, err error) {
 		return nil, err
 	}
 	for i, m := range moves {
-		if b.short && (i == 1 || i == 2) {
+		if b.Short && (i == 1 || i == 2) {
 			continue
 		}
 		if err := b.configure(ns, m.strategy, 2); err != nil {

@@ -21,9 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -35,7 +33,7 @@ import (
 
 // bench is one run.
 type bench struct {
-	short  bool
+	workshop.Bench
 	rounds int
 	dir    string
 	config *rest.Config
@@ -75,22 +73,14 @@ var chapters = []chapter{
 
 func main() {
 	var b bench
-	var markdown, only string
-	flag.BoolVar(&b.short, "short", false, "fewer objects, one round, and no failure because of a time")
+	b.Flags("fewer objects, one round, and no failure because of a time", "chapters")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often everything is measured")
-	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
-	flag.StringVar(&only, "only", "", "only the chapters whose name contains this")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := b.measure(ctx, markdown, only); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-kubernetes:", err)
-		os.Exit(1)
-	}
+	os.Exit(workshop.Run("bench-kubernetes", b.measure))
 }
 
-func (b *bench) measure(ctx context.Context, markdown, only string) (err error) {
-	if b.short {
+func (b *bench) measure(ctx context.Context) (err error) {
+	if b.Short {
 		b.rounds = 1
 	}
 	if err := b.open(); err != nil {
@@ -108,7 +98,7 @@ func (b *bench) measure(ctx context.Context, markdown, only string) (err error) 
 	on := workshop.Machine(time.Now())
 	var all []row
 	for _, c := range chapters {
-		if !strings.Contains(c.name, only) {
+		if !b.Names(c.name) {
 			continue
 		}
 		if c.releases {
@@ -130,12 +120,9 @@ func (b *bench) measure(ctx context.Context, markdown, only string) (err error) 
 	}
 	text := b.table(on, all)
 	fmt.Print(text)
-	if markdown != "" {
-		err = os.WriteFile(markdown, []byte(text), 0o644)
-	}
-	err = errors.Join(err, b.broken())
+	err = errors.Join(b.Keep(text), b.broken())
 	for _, r := range all {
-		if r.above != "" && !b.short {
+		if r.above != "" && !b.Short {
 			err = errors.Join(err, fmt.Errorf("above the limit: %s: %s", r.name, r.above))
 		}
 	}
@@ -162,14 +149,15 @@ func (b *bench) open() (err error) {
 func (b *bench) table(machine string, all []row) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "Measured by `make bench-kubernetes` on %s; %d rounds, times are medians.\n\n", machine, b.rounds)
-	s.WriteString("| case | compared with | times: slipway, the other | ratio: min, median, max | must be |\n|---|---|---|---|---|\n")
+	lines := [][]string{{"case", "compared with", "times: slipway, the other", "ratio: min, median, max", "must be"}}
 	for _, r := range all {
 		limit := r.limit
 		if r.above != "" {
 			limit += " **above the limit**"
 		}
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", r.name, r.compared, r.times, r.ratio, limit)
+		lines = append(lines, []string{r.name, r.compared, r.times, r.ratio, limit})
 	}
+	s.WriteString(workshop.Table(lines))
 	b.list(&s)
 	return s.String()
 }

@@ -34,7 +34,7 @@ var strategies = []struct{ name, yaml, kubectl string }{
 func (b *bench) releasing(ctx context.Context) ([]row, error) {
 	var all []row
 	for i, s := range strategies {
-		if i > 0 && b.short {
+		if i > 0 && b.Short {
 			break
 		}
 		r, err := b.releaseBy(ctx, s.name, s.yaml, s.kubectl)

@@ -110,7 +110,7 @@ func (b *bench) release(ctx context.Context, version string) (workshop.Result, e
 
 // either is what holds for a long run, or for a short one.
 func either[T any](b *bench, long, short T) T {
-	if b.short {
+	if b.Short {
 		return short
 	}
 	return long

@@ -20,10 +20,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,25 +30,16 @@ import (
 
 // options are the flags.
 type options struct {
-	short    bool
-	markdown string
-	only     string
-	rounds   int
+	workshop.Bench
+	rounds int
 }
 
 func main() {
 	var o options
-	flag.BoolVar(&o.short, "short", false, "a version that turns bad later does so sooner, fewer rounds, and no failure because of a figure")
-	flag.StringVar(&o.markdown, "markdown", "", "write the tables to this file, too")
-	flag.StringVar(&o.only, "only", "", "only the versions whose name contains this")
+	o.Flags("a version that turns bad later does so sooner, fewer rounds, and no failure because of a figure", "versions")
 	flag.IntVar(&o.rounds, "rounds", 0, "how often a version is released that fails all requests (default: 20, and 3 with -short)")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-live:", err)
-		os.Exit(1)
-	}
+	os.Exit(workshop.Run("bench-live", func(ctx context.Context) error { return run(ctx, o) }))
 }
 
 // bench is one run.
@@ -66,13 +54,13 @@ type bench struct {
 
 func run(ctx context.Context, o options) (err error) {
 	began, on := time.Now(), workshop.Machine(time.Now())
-	b := &bench{short: o.short, rounds: o.rounds, log: os.Stderr}
+	b := &bench{short: o.Short, rounds: o.rounds, log: os.Stderr}
 	if b.rounds <= 0 {
 		b.rounds = b.either(20, 3)
 	}
-	all, failing := b.chosen(o.only)
+	all, failing := b.chosen(o)
 	if len(all) == 0 && !failing {
-		return fmt.Errorf("no version's name contains %q", o.only)
+		return fmt.Errorf("no version's name contains %q", o.Only)
 	}
 	b.say("building slipway, and a small web app in %d versions", len(all)+2)
 	if b.Workshop, err = workshop.Open(ctx, os.Environ()); err != nil {
@@ -92,8 +80,8 @@ func run(ctx context.Context, o options) (err error) {
 	tables = fmt.Sprintf("Measured by `%s` on %s.\n\n%s", o.command(), on, tables)
 	fmt.Print(tables)
 	b.say("\n%s in all", time.Since(began).Round(time.Second))
-	if o.markdown != "" && err == nil {
-		err = os.WriteFile(o.markdown, []byte(title+tables), 0o644)
+	if err == nil {
+		err = o.Keep(title + tables)
 	}
 	return err
 }
@@ -107,25 +95,25 @@ A small web app in a [sandbox](sandbox.md) of its own for each line, while users
 // command is what to say to get the same again.
 func (o options) command() string {
 	command := "make bench-live"
-	if o.short {
+	if o.Short {
 		command += " SHORT=1"
 	}
 	return command
 }
 
-// chosen are the scenes whose name contains a text, and whether those are among
+// chosen are the scenes that are asked for, and whether those are among
 // them in which all requests fail, which are measured one after another.
-func (b *bench) chosen(only string) (all []scene, failing bool) {
+func (b *bench) chosen(o options) (all []scene, failing bool) {
 	for _, s := range b.scenes() {
 		switch {
-		case !strings.Contains(s.name, only):
+		case !o.Names(s.name):
 		case s.missing() != "":
 			b.say("left out: a version that %s: %s", s.name, s.missing())
 		default:
 			all = append(all, s)
 		}
 	}
-	return all, strings.Contains(everything, only)
+	return all, o.Names(everything)
 }
 
 // atOnce is how many scenes are played at a time: most of each is waiting.

@@ -58,7 +58,7 @@ func (b *bench) play(ctx context.Context, s scene, i int) (t trial, err error) {
 	if t.result, err = release(ctx, w, t.version); err != nil {
 		return t, err
 	}
-	if err := pause(ctx, time.Second); err != nil {
+	if err := workshop.Pause(ctx, time.Second); err != nil {
 		return t, err
 	}
 	t.users = users.End()
@@ -96,21 +96,11 @@ func past(ctx context.Context, users *workshop.Users, requests int) error {
 	ctx, cancel := context.WithTimeout(ctx, historyLimit)
 	defer cancel()
 	for users.Count().Sent < requests {
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := workshop.Pause(ctx, 50*time.Millisecond); err != nil {
 			return fmt.Errorf("the live version has answered %d of %d requests: %w", users.Count().Sent, requests, err)
 		}
 	}
 	return nil
-}
-
-// pause waits, for users to send requests meanwhile.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 func (t *trial) time() {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/slipway-ci/slipway/internal/workshop"
 )
 
 // tell says what came of a scene as soon as it is known.
@@ -40,16 +42,11 @@ func table(all []trial) string {
 	}
 	lines := [][]string{
 		{"a version that …", "requests a second", "outcome", "reason", "failed on it", "of those it got", "until the decision", "then until its last request", "lost otherwise"},
-		{"---", "---", "---", "---", "---", "---", "---", "---", "---"},
 	}
 	for _, t := range all {
 		lines = append(lines, t.cells())
 	}
-	var s strings.Builder
-	for _, cells := range lines {
-		fmt.Fprintf(&s, "| %s |\n", strings.Join(cells, " | "))
-	}
-	return s.String()
+	return workshop.Table(lines)
 }
 
 // short is a duration in as many digits as anybody reads.

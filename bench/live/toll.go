@@ -57,7 +57,7 @@ func (b *bench) failOnce(ctx context.Context, w *workshop.Workshop, users *works
 		err = r.Exits(reverted)
 	}
 	if err == nil {
-		err = pause(ctx, 300*time.Millisecond) // for the last answers
+		err = workshop.Pause(ctx, 300*time.Millisecond) // for the last answers
 	}
 	if err != nil {
 		return err
