@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,16 +21,13 @@ import (
 func TestKubernetesDrift(t *testing.T) {
 	t.Parallel()
 	k := newInKubernetes(t)
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
+	k.releases(t, `service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   local: {target: sandbox}
   production:
     target: {kubernetes: {pre-stop: 1s}}
     strategy: blue-green
-`, clustertest.Registry(t), k.namespace))
+`)
 	k.use(t, "HELLO_1_0_0")
 	k.ends(t, 0, []string{"hello is as it was released in production", "local cannot drift"}, "drift")
 	k.ends(t, 2, []string{"local cannot drift"}, "drift", "local", "production")

@@ -23,13 +23,10 @@ import (
 func TestKubernetesFromAPod(t *testing.T) {
 	t.Parallel()
 	k := newInKubernetes(t)
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
+	k.releases(t, `service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   production: {target: {kubernetes: {pre-stop: 1s}}, strategy: blue-green}
-`, clustertest.Registry(t), k.namespace))
+`)
 	image := k.packedSlipway(t)
 	for _, v := range []string{"1.0.0", "1.1.0"} {
 		k.use(t, "HELLO_"+strings.ReplaceAll(v, ".", "_"))

@@ -12,10 +12,7 @@ import (
 // hooked is a slipway.yaml with a chart whose hooks go as the words say.
 func (k *inKubernetes) hooked(t *testing.T, migration, reindex string) {
 	t.Helper()
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-environments:
+	k.releases(t, fmt.Sprintf(`environments:
   production:
     target:
       kubernetes:
@@ -24,7 +21,7 @@ environments:
         set: ["host=%s", "worker.enabled=false", "migration=%s", "reindex=%s"]
         hook-timeout: 3m
     strategy: {blue-green: {keep: 0s}}
-`, clustertest.Registry(t), k.namespace, k.host, migration, reindex))
+`, k.host, migration, reindex))
 }
 
 // TestKubernetesHooks releases a chart whose hooks work, fail, and are under way when

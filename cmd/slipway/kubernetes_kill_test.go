@@ -25,30 +25,20 @@ var walksInClusters = map[string][]moment{
 }
 
 // newSceneInKubernetes is newScene in a real cluster, behind a real gateway.
-func newSceneInKubernetes(t *testing.T, strategy string) (s *scene, namespace string) {
+func newSceneInKubernetes(t *testing.T, strategy string) *inKubernetes {
 	t.Helper()
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	namespace = clustertest.Namespace(t)
-	s = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
-	may := append(access.Least(namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway"))
-	kubeconfig := clustertest.KubeconfigFor(t, namespace, may)
-	s.env = []string{"KUBECONFIG=" + kubeconfig}
-	s.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
+	k := inNamespace(t)
+	k.login(t, append(access.Least(k.namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway")))
+	k.releases(t, fmt.Sprintf(`service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 judge: {on-unknown: promote}
 environments:
   production:
-    target: {kubernetes: {cpu: 10m, pre-stop: 2s, gateway: {name: gateway, namespace: default, host: %s.localhost}}}
+    target: {kubernetes: {cpu: 10m, pre-stop: 2s, gateway: {name: gateway, namespace: default, host: %s}}}
     strategy: %s
-`, clustertest.Registry(t), namespace, namespace, strategy))
-	s.use(t, "HELLO_1_0_0")
-	s.must(t, "release", "--version", "1.0.0")
-	open, err := access.Open(t.Context(), access.Options{Files: []string{kubeconfig}})
+`, k.host, strategy))
+	k.use(t, "HELLO_1_0_0")
+	k.must(t, "release", "--version", "1.0.0")
+	open, err := access.Open(t.Context(), access.Options{Files: []string{k.kubeconfig}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +46,10 @@ environments:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.target = c.Target("hello", deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: deploy.Cluster{
-		Namespace: namespace, Gateway: &deploy.Gateway{Name: "gateway", Namespace: "default", Host: namespace + ".localhost"},
+	k.target = c.Target("hello", deploy.Environment{Name: "production", Target: deploy.TargetSpec{Kind: "kubernetes", Cluster: deploy.Cluster{
+		Namespace: k.namespace, Gateway: &deploy.Gateway{Name: "gateway", Namespace: "default", Host: k.host},
 	}}})
-	return s, namespace
+	return k
 }
 
 // TestKubernetesKillAndSettle kills a release to a real cluster with SIGKILL in
@@ -80,7 +70,7 @@ func TestKubernetesKillAndSettle(t *testing.T) {
 
 func killInCluster(t *testing.T, strategy string, m moment, seamless bool) {
 	t.Helper()
-	s, namespace := newSceneInKubernetes(t, strategy)
+	s := newSceneInKubernetes(t, strategy)
 	users := workshop.SendBy(clustertest.Users(t), s.state(t).URL, 50)
 	t.Cleanup(func() { users.End() })
 	for end := time.Now().Add(patience); users.Count().Answered["1.0.0"] < 10; time.Sleep(10 * time.Millisecond) {
@@ -101,7 +91,7 @@ func killInCluster(t *testing.T, strategy string, m moment, seamless bool) {
 	if seamless && count.Failed() > 0 {
 		t.Errorf("%d requests failed, and %d were lost, such as %s", count.Failed(), count.Lost, count.FirstLost)
 	}
-	all, err := clustertest.Client(t).AppsV1().Deployments(namespace).List(t.Context(), metav1.ListOptions{})
+	all, err := clustertest.Client(t).AppsV1().Deployments(s.namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(all.Items) != 1 {
 		t.Errorf("%d Deployments are left: %v", len(all.Items), err)
 	}

@@ -22,10 +22,7 @@ import (
 // byReplicas is an environment without a gateway, with the strategy in it. A caller's
 // connection stays with its pod, and a gateway asks a quick app by one or two that it
 // keeps: with these, it could be that nobody meets a canary.
-const byReplicas = `app: hello
-image: REGISTRY/NAMESPACE
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 3, drain: 1s, env: {HOST: 0.0.0.0, KEEP_ALIVE: off}}
+const byReplicas = `service: {port: 8080, health: /healthz, replicas: 3, drain: 1s, env: {HOST: 0.0.0.0, KEEP_ALIVE: off}}
 judge:
   on-unknown: promote
   metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]
@@ -39,22 +36,14 @@ environments:
 // newByReplicas is a folder with that file, and a login that may touch no route.
 func newByReplicas(t *testing.T) *inKubernetes {
 	t.Helper()
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &inKubernetes{namespace: clustertest.Namespace(t)}
-	k.scene = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
-	k.host = k.namespace + ".localhost"
-	may := append(access.Least(k.namespace, access.Needs{Shares: true}), access.Kubelets())
-	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
-	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
+	k := inNamespace(t)
+	k.login(t, append(access.Least(k.namespace, access.Needs{Shares: true}), access.Kubelets()))
 	return k
 }
 
 func (k *inKubernetes) strategy(t *testing.T, strategy string) {
 	t.Helper()
-	k.write(t, strings.NewReplacer("REGISTRY", clustertest.Registry(t), "NAMESPACE", k.namespace, "STRATEGY", strategy).Replace(byReplicas))
+	k.releases(t, strings.ReplaceAll(byReplicas, "STRATEGY", strategy))
 }
 
 // callers come to the environment's Service as others in the cluster do: by its own

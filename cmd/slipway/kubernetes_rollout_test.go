@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,33 +32,25 @@ type withRollout struct {
 
 func newWithRollout(t *testing.T) *withRollout {
 	t.Helper()
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &withRollout{inKubernetes: &inKubernetes{namespace: clustertest.Namespace(t)}}
+	k := &withRollout{inKubernetes: inNamespace(t)}
 	clustertest.Rollouts(t, k.namespace)
+	var err error
 	if k.admin, err = dynamic.NewForConfig(clustertest.Config(t)); err != nil {
 		t.Fatal(err)
 	}
-	k.scene = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
 	if err := os.CopyFS(filepath.Join(k.dir, "deploy"), os.DirFS(filepath.Join("testdata", "rollout"))); err != nil {
 		t.Fatal(err)
 	}
 	may := access.DrivenSet(k.namespace)
 	may = append(may, access.Applied("", "services", k.namespace)...)
 	may = append(may, access.Applied("networking.k8s.io", "ingresses", k.namespace)...)
-	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
-	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-judge: {on-unknown: promote}
+	k.login(t, may)
+	k.releases(t, `judge: {on-unknown: promote}
 environments:
   production:
     target: {kubernetes: {manifests: deploy}}
     strategy: {canary: {hold: 1s}}
-`, clustertest.Registry(t), k.namespace))
+`)
 	return k
 }
 

@@ -21,10 +21,7 @@ import (
 // migrating is a slipway.yaml with tasks, which go as the words say.
 func (k *inKubernetes) migrating(t *testing.T, before, after string) {
 	t.Helper()
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}, secrets: [DATABASE_URL]}
+	k.releases(t, fmt.Sprintf(`service: {port: 8080, health: /healthz, replicas: 1, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}, secrets: [DATABASE_URL]}
 tasks:
   before: [{name: migrate, run: [/hello, migrate], env: {WORK: %q}}]
   after: [{name: reindex, run: [/hello, reindex], env: {WORK: %q}}]
@@ -32,7 +29,7 @@ environments:
   production:
     target: {kubernetes: {cpu: 10m, pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {blue-green: {keep: 0s}}
-`, clustertest.Registry(t), k.namespace, before, after, k.host))
+`, before, after, k.host))
 }
 
 // reported are the tasks of the last JSON report, with their states.

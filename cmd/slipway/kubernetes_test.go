@@ -24,29 +24,41 @@ type inKubernetes struct {
 	namespace, kubeconfig, host string
 }
 
-func newInKubernetes(t *testing.T) *inKubernetes {
+// inNamespace is an empty folder and a namespace, as yet without a login.
+func inNamespace(t *testing.T) *inKubernetes {
 	t.Helper()
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &inKubernetes{namespace: clustertest.Namespace(t)}
-	k.scene = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
+	k := &inKubernetes{scene: newFolder(t), namespace: clustertest.Namespace(t)}
 	k.host = k.namespace + ".localhost"
-	may := append(access.Least(k.namespace, access.Needs{Routes: true}), access.Kubelets(), access.Gateway("default", "gateway"))
+	return k
+}
+
+// login gives it a login that may do so much.
+func (k *inKubernetes) login(t *testing.T, may []access.Permission) {
+	t.Helper()
 	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
 	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
+}
+
+// releases writes a slipway.yaml that builds hello for the cluster, and what it says
+// besides.
+func (k *inKubernetes) releases(t *testing.T, more string) {
+	t.Helper()
+	k.write(t, fmt.Sprintf("app: hello\nimage: %s/%s\nbuild: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}\n%s",
+		clustertest.Registry(t), k.namespace, more))
+}
+
+func newInKubernetes(t *testing.T) *inKubernetes {
+	t.Helper()
+	k := inNamespace(t)
+	k.login(t, append(access.Least(k.namespace, access.Needs{Routes: true}), access.Kubelets(), access.Gateway("default", "gateway")))
+	k.releases(t, fmt.Sprintf(`service: {port: 8080, health: /healthz, replicas: 2, start-timeout: 3m, drain: 1s, env: {HOST: 0.0.0.0}}
 environments:
   production:
     target: {kubernetes: {cpu: 10m, pre-stop: 1s, gateway: {name: gateway, namespace: default, host: %s}}}
     strategy: {canary: {steps: [50%%, 100%%], hold: 10m}}
     judge:
       metrics: [{name: memory, kubernetes: memory, kubelets: true, every: 1s, ratio: 1.5, for: 2s}]
-`, clustertest.Registry(t), k.namespace, k.host))
+`, k.host))
 	return k
 }
 

@@ -14,27 +14,16 @@ import (
 // withManifests is a folder with the manifests of a user's own, beside slipway.yaml.
 func withManifests(t *testing.T, folder, target, strategy string) *inKubernetes {
 	t.Helper()
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &inKubernetes{namespace: clustertest.Namespace(t)}
-	k.scene = &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
-	k.host = k.namespace + ".localhost"
+	k := inNamespace(t)
 	if err := os.CopyFS(filepath.Join(k.dir, "deploy"), os.DirFS(filepath.Join("testdata", folder))); err != nil {
 		t.Fatal(err)
 	}
-	may := append(access.Least(k.namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway"))
-	k.kubeconfig = clustertest.KubeconfigFor(t, k.namespace, may)
-	k.env = []string{"KUBECONFIG=" + k.kubeconfig}
-	k.write(t, fmt.Sprintf(`app: hello
-image: %s/%s
-build: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}
-environments:
+	k.login(t, append(access.Least(k.namespace, access.Needs{Routes: true}), access.Gateway("default", "gateway")))
+	k.releases(t, fmt.Sprintf(`environments:
   production:
     target: {kubernetes: {pre-stop: 1s, %s}}
     strategy: %s
-`, clustertest.Registry(t), k.namespace, strings.ReplaceAll(target, "HOST", k.host), strategy))
+`, strings.ReplaceAll(target, "HOST", k.host), strategy))
 	return k
 }
 

@@ -23,16 +23,22 @@ type scene struct {
 	env []string
 }
 
+// newFolder is one that is empty as yet, with nothing live.
+func newFolder(t *testing.T) *scene {
+	t.Helper()
+	path, err := asSlipway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
+}
+
 // newScene begins with a strategy. Requests take a while, so that there are
 // always some under way.
 func newScene(t *testing.T, strategy string) *scene {
 	t.Helper()
 	needSandbox(t)
-	path, err := asSlipway()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &scene{dir: t.TempDir(), home: shortTemp(t), slipway: path, binaries: needBinaries(t)}
+	s := newFolder(t)
 	s.write(t, "app: hello\nbuild: {files: [{from: hello, to: /hello}], entrypoint: [/hello]}\n"+
 		"service: {health: /healthz, replicas: 2, drain: 2s, env: {DELAY: 400ms}}\n"+
 		"judge: {on-unknown: promote}\nenvironments: {production: {target: sandbox, strategy: "+strategy+"}}\n")
