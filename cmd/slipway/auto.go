@@ -114,7 +114,7 @@ func (c *CLI) commands() map[string]func(context.Context, options) error {
 		action.Abort:    steer(action.Abort, steps.Abort),
 		action.Settle: func(ctx context.Context, o options) error {
 			o.version = ""
-			return c.settle(ctx, o, nil)
+			return c.settle(ctx, o, nobody)
 		},
 		action.Drift:   c.drift,
 		action.Status:  c.status,

@@ -23,7 +23,7 @@ func (c *CLI) settleCommand() *cobra.Command {
 			if afterJob {
 				return c.settleAfterJob(cmd.Context())
 			}
-			return c.settle(cmd.Context(), o, nil)
+			return c.settle(cmd.Context(), o, nobody)
 		},
 	}
 	f := cmd.Flags()
@@ -52,6 +52,9 @@ func (c *CLI) settleAfterJob(ctx context.Context) error {
 	}
 	return err
 }
+
+// nobody passes over nothing.
+func nobody(error) (told string, passed bool) { return "", false }
 
 // others passes over what another run holds, and says so: a job is over when what
 // it has left itself is settled.
@@ -123,13 +126,9 @@ func (s *session) settleEach(
 		if r.Outcome == deploy.Promoted && r.Live.ID == r.Plan.Candidate.ID {
 			steps.NewWork(s.newRequest([]deploy.Environment{env}), s.tools(reporter)).MoveTagsTo(ctx, target, r.Live)
 		}
-		if pass != nil && r.Err != nil {
-			if told, passed := pass(r.Err); passed {
-				_ = reporter.Report(ctx, deploy.Event{Kind: deploy.Notice, Environment: env.Name, Message: told})
-				continue
-			}
-		}
-		switch {
+		switch told, passed := pass(r.Err); {
+		case passed:
+			_ = reporter.Report(ctx, deploy.Event{Kind: deploy.Notice, Environment: env.Name, Message: told})
 		case r.Outcome == deploy.Unknown || r.Live.IsZero() && r.Outcome == deploy.Failed && r.Err != nil && !errors.Is(r.Err, rollout.ErrLeft):
 			outcome, errs = r.Outcome, append(errs, fmt.Errorf("%s: %w", env.Name, r.Err))
 			if r.Environment == "" { // it was not begun, and so nothing has been told of it
