@@ -80,6 +80,14 @@ type Permitted interface {
 	Permitted(ctx context.Context) error
 }
 
+// Accepter is a Target that can say whether it would take what a release brings.
+type Accepter interface {
+	// Accepts is an error that says what of it would be refused, whoever brings it:
+	// what somebody else owns, what is invalid. A Forecast says that, too. It
+	// changes nothing.
+	Accepts(ctx context.Context) error
+}
+
 // Guard is a Target that can tell whether anybody would be left to serve users.
 type Guard interface {
 	// Retire is Stop of a revision that users are to do without. It is refused,

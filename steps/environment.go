@@ -44,7 +44,7 @@ func inspectTargets(ctx context.Context, w *Work) error {
 	}
 	var refused error
 	for _, env := range w.Environments {
-		refused = also(refused, w.permitted(ctx, env))
+		refused = also(refused, w.admitted(ctx, env))
 	}
 	if refused == nil { // what may not be read is told already
 		refused = w.ownTargets(ctx)
@@ -78,23 +78,37 @@ func openTargets(ctx context.Context, w *Work) error {
 	return nil
 }
 
-// permitted refuses a target in which this login may not do what has to be done. A
-// dry run may have another login, and only tells.
-func (w *Work) permitted(ctx context.Context, env deploy.Environment) error {
-	p, is := w.Targets[env.Name].(deploy.Permitted)
-	if !is {
-		return nil
-	}
-	err := p.Permitted(ctx)
-	if err != nil && w.DryRun {
+// admitted refuses a target in which this login may not do what has to be done, or
+// that would not take what is brought. A dry run goes on, and leaves the latter to its
+// forecast.
+func (w *Work) admitted(ctx context.Context, env deploy.Environment) error {
+	err := permitted(ctx, w.Targets[env.Name])
+	switch {
+	case err == nil && !w.DryRun:
+		return accepted(ctx, w.Targets[env.Name])
+	case err != nil && w.DryRun:
 		what := "a release would be refused"
 		if unanswered(err) {
 			what = "whether a release would be refused could not be asked"
 		}
-		w.warn(ctx, env.Name, what, err)
+		w.refuse(ctx, env.Name, what, err)
 		return nil
 	}
 	return err
+}
+
+func permitted(ctx context.Context, target deploy.Target) error {
+	if p, is := target.(deploy.Permitted); is {
+		return p.Permitted(ctx)
+	}
+	return nil
+}
+
+func accepted(ctx context.Context, target deploy.Target) error {
+	if a, is := target.(deploy.Accepter); is {
+		return a.Accepts(ctx)
+	}
+	return nil
 }
 
 // decided is the environment as its target has it.
@@ -256,7 +270,7 @@ func (w *Work) plan(ctx context.Context, env deploy.Environment, d rollout.Deplo
 		w.unseen(ctx, d, err)
 		return w.refusals(env)
 	}
-	w.forecast(ctx, d, &plan)
+	what, refused := w.forecast(ctx, d, &plan)
 	w.Plans = append(w.Plans, plan)
 	lines := append(describe(plan, state), objects(plan.Forecast, w.Verbose)...)
 	if w.copies(env) && plan.Live.ID != plan.Candidate.ID {
@@ -268,6 +282,9 @@ func (w *Work) plan(ctx context.Context, env deploy.Environment, d rollout.Deplo
 			e.Plan = &plan
 		}
 		w.tell(ctx, e)
+	}
+	if refused != nil {
+		w.refuse(ctx, env.Name, what, refused)
 	}
 	return w.refusals(env)
 }

@@ -18,25 +18,27 @@ const forecastLimit = time.Minute
 // forecastLines is how many lines a plan has about objects, unless all are asked for.
 const forecastLines = 20
 
-// forecast adds to a plan what would become of the target's objects. What a release
-// would be refused for is kept for the end of the run.
-func (w *Work) forecast(ctx context.Context, d rollout.Deployment, plan *deploy.Plan) {
-	f, is := d.Target.(deploy.Forecaster)
-	if !is || plan.Live.ID == plan.Candidate.ID {
-		return
-	}
-	limited, cancel := context.WithTimeout(ctx, forecastLimit)
+// forecast adds to a plan what would become of the target's objects, and says what a
+// release would be refused for, if anything, with what that means for the plan. A
+// target that does not know, or in which nothing would change, is asked for the latter
+// alone.
+func (w *Work) forecast(ctx context.Context, d rollout.Deployment, plan *deploy.Plan) (what string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, forecastLimit)
 	defer cancel()
-	foreseen, err := f.Forecast(limited, d.Candidate)
-	if foreseen.Objects != nil {
-		plan.Forecast = &foreseen
-	}
+	f, is := d.Target.(deploy.Forecaster)
 	switch {
-	case unanswered(err):
-		w.refuse(ctx, plan.Environment, "what would change is not known in full", err)
-	case err != nil:
-		w.refuse(ctx, plan.Environment, "a release would be refused, or end badly", err)
+	case is && plan.Live.ID != plan.Candidate.ID:
+		var foreseen deploy.Forecast
+		if foreseen, err = f.Forecast(ctx, d.Candidate); foreseen.Objects != nil {
+			plan.Forecast = &foreseen
+		}
+	case !w.refuses(plan.Environment):
+		err = accepted(ctx, d.Target)
 	}
+	if unanswered(err) {
+		return "what would change is not known in full", err
+	}
+	return "a release would be refused", err
 }
 
 // unanswered reports whether a target could not be asked: it was not reached, or the
@@ -46,36 +48,23 @@ func unanswered(err error) bool {
 	return broken || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// refuse warns of why a release would not come to an environment, and keeps it for the
-// end of the run.
-func (w *Work) refuse(ctx context.Context, environment, what string, err error) {
-	w.warn(ctx, environment, what, err)
-	w.refused = append(w.refused, fmt.Errorf("%s: %w", environment, err))
-}
-
 // unseen plans for an environment that could not be looked at: as if something was live
 // there.
 func (w *Work) unseen(ctx context.Context, d rollout.Deployment, err error) {
 	environment := d.Candidate.Environment
-	w.refuse(ctx, environment, "what is there could not be read, so that what would change is not known", err)
 	something := deploy.Revision{ID: "unknown", Environment: environment, Config: d.Candidate.Config}
 	lines := stages(rollout.PlanFor(d, something))
 	lines = append([]string{fmt.Sprintf("%s: %s would come after what is live now", d.Strategy.Kind, d.Candidate)}, lines...)
 	for _, line := range lines {
 		w.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: environment, Message: line})
 	}
-}
-
-// refusals are an error once all environments were planned for.
-func (w *Work) refusals(env deploy.Environment) error {
-	if len(w.refused) == 0 || env.Name != w.Environments[len(w.Environments)-1].Name {
-		return nil
+	const what = "what is there could not be read, so that what would change is not known"
+	if !w.refuses(environment) {
+		w.refuse(ctx, environment, what, err)
+		return
 	}
-	err := errors.Join(w.refused...)
-	if hint := deploy.HintOf(w.refused[0]); hint != "" {
-		err = deploy.Hinted(err, "%s", hint)
-	}
-	return err
+	// A login that may too little cannot read, either: it was warned of.
+	w.tell(ctx, deploy.Event{Kind: deploy.Notice, Environment: environment, Message: fmt.Sprintf("%s: %v", what, err)})
 }
 
 // objects are lines about what would become of a target's objects: first how many, then

@@ -30,11 +30,13 @@ func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
 		target        deploy.Target
 		dryRun        bool
 		refused, told string
+		// ends is how a plan ends, in short.
+		ends string
 	}{
-		"all there":    {nil, false, "", ""},
-		"missing":      {fenced{}, false, "ci may not create deployments; ci may not create deployments", ""},
-		"unanswered":   {broken{}, true, "", "warning staging: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF\nwarning production: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF"},
-		"only planned": {fenced{}, true, "", "warning staging: a release would be refused: ci may not create deployments\nwarning production: a release would be refused: ci may not create deployments"},
+		"all there":    {nil, false, "", "", ""},
+		"missing":      {fenced{}, false, "ci may not create deployments; ci may not create deployments", "", ""},
+		"unanswered":   {broken{}, true, "", "warning staging: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF\nwarning production: whether a release would be refused could not be asked: review: Post \"https://cluster\": unexpected EOF", "what a release to staging, production would do is not known in full: the warnings say why"},
+		"only planned": {fenced{}, true, "", "warning staging: a release would be refused: ci may not create deployments\nwarning production: a release would be refused: ci may not create deployments", "a release to staging, production would be refused: the warnings say why"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			heard := &story{}
@@ -48,6 +50,13 @@ func TestALoginThatMayTooLittleIsRefused(t *testing.T) {
 			}
 			if got := heard.lines(); got != c.told {
 				t.Errorf("told:\n%s", got)
+			}
+			if err := w.refusals(w.Environments[0]); err != nil {
+				t.Errorf("%v, before all were planned for", err)
+			}
+			err = w.refusals(w.Environments[1])
+			if would, is := errors.AsType[*refusals](err); is != (c.ends != "") || is && would.short() != c.ends {
+				t.Errorf("a plan ends with %v, want %q", err, c.ends)
 			}
 		})
 	}

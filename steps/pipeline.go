@@ -116,10 +116,14 @@ func (p Pipeline) Run(ctx context.Context, w *Work) (deploy.Outcome, error) {
 	w.tell(ctx, deploy.Event{Kind: deploy.RunStarted, Run: &w.Run, Message: w.title()})
 	err := p.walk(ctx, w)
 	outcome := w.outcome(err)
-	w.tell(ctx, deploy.Event{
+	ended := deploy.Event{
 		Kind: deploy.RunEnded, Outcome: outcome, Message: w.verdict(outcome, err), Hint: deploy.HintOf(err), Took: time.Since(began),
 		Asked: err == nil,
-	})
+	}
+	if _, would := errors.AsType[*refusals](err); would {
+		ended.Hint = "" // the warnings have one each
+	}
+	w.tell(ctx, ended)
 	return outcome, err
 }
 

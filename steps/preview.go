@@ -37,9 +37,13 @@ func Preview(r Request) Pipeline {
 }
 
 // PullRequest plans what merging would do, and previews it where the file has a
-// preview. The plan changes nothing.
+// preview. The plan changes nothing. What a release would be refused for ends it where
+// there is nothing else to do: a preview is made all the same, for its login may be
+// one that may do no more.
 func PullRequest(release Request, preview *Request) func(Request) Pipeline {
-	plan := Step{Name: "plan what merging would do", Run: func(ctx context.Context, w *Work) error { return w.planFor(ctx, release) }}
+	plan := Step{Name: "plan what merging would do", Run: func(ctx context.Context, w *Work) error {
+		return w.planFor(ctx, release, preview == nil)
+	}}
 	return func(Request) Pipeline {
 		if preview == nil {
 			return Pipeline{plan}
@@ -49,14 +53,18 @@ func PullRequest(release Request, preview *Request) func(Request) Pipeline {
 }
 
 // planFor plans another request within this work. Its steps are not told one by
-// one, what it finds about environments is.
-func (w *Work) planFor(ctx context.Context, r Request) error {
+// one, what it finds about environments is. Strict is that what a release would be
+// refused for is an error.
+func (w *Work) planFor(ctx context.Context, r Request, strict bool) error {
 	r.DryRun = true
 	tools := w.Tools
 	tools.Reporter = onlyAbout{w.Reporter}
 	sub := NewWork(r, tools)
 	err := Release(r).walk(ctx, sub)
 	w.Plans = append(w.Plans, sub.Plans...)
+	if _, would := errors.AsType[*refusals](err); would && !strict {
+		err = nil // it was warned of
+	}
 	return errors.Join(err, sub.Close())
 }
 

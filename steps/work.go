@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -101,7 +102,7 @@ type Work struct {
 	Plans []deploy.Plan
 	// refused is why a release would not come to environments, as a dry run has
 	// found.
-	refused []error
+	refused []refusal
 	Results []rollout.Result
 	// Drifts are what drift has found, by environment in their order.
 	Drifts []Drifted
@@ -171,7 +172,10 @@ func (w *Work) names() string {
 
 // verdict is the run's end in one sentence.
 func (w *Work) verdict(o deploy.Outcome, err error) string {
+	refused, would := errors.AsType[*refusals](err)
 	switch {
+	case would:
+		return refused.short()
 	case err != nil:
 		return err.Error()
 	case w.repaired():

@@ -78,6 +78,9 @@ func each(err error) []error {
 	if mistakes, ok := errors.AsType[config.Errors](err); ok {
 		return mistakes.Unwrap()
 	}
+	if e, ok := err.(*ended); ok {
+		return each(e.err)
+	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}

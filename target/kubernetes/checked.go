@@ -18,10 +18,10 @@ import (
 // unbuilt is the ID of a revision of which the image is not there yet.
 const unbuilt = "000000000000"
 
-// checked refuses manifests that the cluster would refuse, by a dry run, before
+// Accepts refuses manifests that the cluster would refuse, by a dry run, before
 // anything is built: a field that somebody else owns, an object of another owner, a
 // mistake. What is there by then is looked at once more before it is applied.
-func (t *Target) checked(ctx context.Context) error {
+func (t *Target) Accepts(ctx context.Context) error {
 	b := t.bundles.written
 	if b == nil || b.Rollout() { // a Rollout's driver looks for itself
 		return nil
@@ -56,15 +56,30 @@ func (t *Target) wouldApply(ctx context.Context, all []*unstructured.Unstructure
 	if err == nil || ofItsImage(err) {
 		return nil
 	}
-	return fmt.Errorf("the manifests cannot be applied to %s; nothing was changed:\n%w", t, err)
+	return fmt.Errorf("the manifests cannot be applied to %s; nothing was changed:\n%w", t, ofOthers(err))
+}
+
+// ofOthers marks what is for the writer of manifests to settle: a field or an object
+// that somebody else has.
+func ofOthers(err error) error {
+	if !othersHave(err) {
+		return err
+	}
+	return deploy.Usage(deploy.HintOf(err), "%w", err)
+}
+
+// othersHave reports whether manifests are refused because somebody else has a field
+// or an object of them.
+func othersHave(err error) bool {
+	_, conflict := errors.AsType[*apply.Conflict](err)
+	_, owned := errors.AsType[*apply.Owned](err)
+	return conflict || owned
 }
 
 // ofItsImage reports whether what refuses objects may do so for the image in them,
 // which is not the one that they get.
 func ofItsImage(err error) bool {
-	var conflict *apply.Conflict
-	var owned *apply.Owned
-	if errors.As(err, &conflict) || errors.As(err, &owned) || deploy.IsUsage(err) {
+	if othersHave(err) || deploy.IsUsage(err) {
 		return false
 	}
 	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "admission webhook")

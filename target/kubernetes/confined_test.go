@@ -2,6 +2,7 @@ package kubernetes_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -207,7 +208,7 @@ func TestPreviewsOfManifests(t *testing.T) {
 		target := p.target(t, "shop", b.Configure(p.env))
 		err := target.Use(b)
 		if err == nil {
-			err = target.Permitted(t.Context())
+			err = errors.Join(target.Permitted(t.Context()), target.Accepts(t.Context()))
 		}
 		if err == nil || !strings.Contains(err.Error(), why) || deploy.HintOf(err) == "" {
 			t.Errorf("want %q with a hint, got %v\n%s", why, err, deploy.HintOf(err))

@@ -23,7 +23,7 @@ func TestConflictsOfManifestsAreToldBeforeAnythingIsBuilt(t *testing.T) {
 	b := s.bundle(t, "one", "")
 	target := s.target(t, "shop", b.Configure(s.env))
 	must(t, target.Use(b))
-	err = target.Permitted(t.Context())
+	err = target.Accepts(t.Context())
 	for _, part := range []string{"ConfigMap " + s.namespace + `/settings: .data.word is owned by "kubectl-create" (Update, 2`, "nothing was changed"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("it does not say %q: %v", part, err)

@@ -33,7 +33,7 @@ func (t *Target) Forecast(ctx context.Context, r deploy.Revision) (deploy.Foreca
 		r.ID = unbuilt
 	}
 	f, err := t.forecast(ctx, r)
-	return f, t.ended(ctx, err, "foresee what becomes of %s", t)
+	return f, t.ended(ctx, err, "%s", t)
 }
 
 func (t *Target) forecast(ctx context.Context, r deploy.Revision) (deploy.Forecast, error) {
@@ -42,6 +42,10 @@ func (t *Target) forecast(ctx context.Context, r deploy.Revision) (deploy.Foreca
 		return deploy.Forecast{}, err
 	}
 	o := outlook{Target: t, candidate: r}
+	if o.asking, err = t.checking(ctx); err != nil {
+		return deploy.Forecast{}, err
+	}
+	o.asking.Patience = forecastPatience
 	if err := o.look(ctx, traffic.Live); err != nil {
 		return deploy.Forecast{}, err
 	}
@@ -52,6 +56,8 @@ func (t *Target) forecast(ctx context.Context, r deploy.Revision) (deploy.Foreca
 // outlook is a forecast in the making.
 type outlook struct {
 	*Target
+	// asking is how objects are looked at.
+	asking             apply.Options
 	candidate, live    deploy.Revision
 	bundle, liveBundle *bundle.Bundle
 	renamed            *strings.Replacer
@@ -127,6 +133,9 @@ func (o *outlook) own(ctx context.Context) error {
 			made = append(made, o.place.Secret(s))
 		}
 	}
+	if o.asking.Unmade && o.place.Cluster.Namespace != "" {
+		made = append(made, o.namespace())
+	}
 	all := make([]*unstructured.Unstructured, len(made))
 	for i := range made {
 		if all[i], err = plain(made[i]); err != nil {
@@ -139,8 +148,7 @@ func (o *outlook) own(ctx context.Context) error {
 // made compares objects that are made with those that the live revision has in their
 // place.
 func (o *outlook) made(ctx context.Context, all []*unstructured.Unstructured) error {
-	options := o.asking()
-	foreseen, err := o.applier.ForeseeMade(ctx, all, options)
+	foreseen, err := o.applier.ForeseeMade(ctx, all, o.asking)
 	pairs := o.names()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		pairs[i], pairs[i+1] = pairs[i+1], pairs[i]
@@ -153,7 +161,7 @@ func (o *outlook) made(ctx context.Context, all []*unstructured.Unstructured) er
 			o.deny(f)
 			continue
 		}
-		live, missing := o.applier.Read(ctx, before, options)
+		live, missing := o.applier.Read(ctx, before, o.asking)
 		if missing != nil {
 			err = errors.Join(err, missing)
 			continue
@@ -165,13 +173,6 @@ func (o *outlook) made(ctx context.Context, all []*unstructured.Unstructured) er
 
 func (o *outlook) deny(f apply.Foreseen) {
 	o.unknown = append(o.unknown, fmt.Sprintf("%s: %v", f.Object, f.Denied))
-}
-
-// asking is how objects are looked at.
-func (o *outlook) asking() apply.Options {
-	options := o.applying()
-	options.Patience = forecastPatience
-	return options
 }
 
 func (o *outlook) add(f fate) { o.found = append(o.found, f) }
@@ -240,7 +241,7 @@ func (o *outlook) shared(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	foreseen, warnings, err := o.applier.Foresee(ctx, all, o.asking())
+	foreseen, warnings, err := o.applier.Foresee(ctx, all, o.asking)
 	o.warnings = warnings
 	for _, f := range foreseen {
 		if f.Denied != nil {
@@ -249,12 +250,9 @@ func (o *outlook) shared(ctx context.Context) error {
 		}
 		o.add(fate{object: f.Object, before: f.Before, after: f.After, taken: f.Taken})
 	}
-	if _, conflict := errors.AsType[*apply.Conflict](err); conflict {
-		err = deploy.Usage(deploy.HintOf(err), "a release would be refused: %w", err)
-	}
-	pruned, missing := o.applier.ForeseePruned(ctx, all, o.asking())
+	pruned, missing := o.applier.ForeseePruned(ctx, all, o.asking)
 	o.removed = pruned.Removed
-	return errors.Join(err, missing)
+	return errors.Join(ofOthers(err), missing)
 }
 
 // forecast is what was found, in the words of all targets.

@@ -70,7 +70,7 @@ func (t *Target) gateway(ctx context.Context) (*unstructured.Unstructured, error
 		hint = "none is in the cluster: install one, or leave gateway out of the target"
 	}
 	if err == nil && len(all.Items) > 0 {
-		hint = "there are: " + strings.Join(writtenAs(all.Items), ", ")
+		hint = "name one that is there: " + strings.Join(writtenAs(all.Items), ", ")
 	}
 	return nil, deploy.Usage(hint, "there is no Gateway %s in the namespace %s", named.Name, namespace)
 }

@@ -2,6 +2,7 @@ package kubernetes_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -152,7 +153,7 @@ func (s *site) version(t *testing.T, name string, b *bundle.Bundle) (*kubernetes
 	if err := target.Use(b); err != nil {
 		t.Fatal(err)
 	}
-	if err := target.Permitted(t.Context()); err != nil {
+	if err := errors.Join(target.Permitted(t.Context()), target.Accepts(t.Context())); err != nil {
 		t.Fatalf("%v\n%s", err, deploy.HintOf(err))
 	}
 	image := targettest.Push(t, targettest.Image(t, "-name", name), s.repository(), name)

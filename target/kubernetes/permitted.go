@@ -36,10 +36,7 @@ func (t *Target) Permitted(ctx context.Context) error {
 	if err := t.unclaimed(ctx); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	if err := t.moved(ctx); err != nil {
-		return err
-	}
-	return t.checked(ctx)
+	return t.moved(ctx)
 }
 
 // needsOf are the permissions that the objects of a user's manifests need.

@@ -68,7 +68,7 @@ func TestGoingBackWinsOverWhatOthersHaveChanged(t *testing.T) {
 	right("after a release was taken back", "one")
 
 	ruin()
-	err = target.Permitted(t.Context())
+	err = target.Accepts(t.Context())
 	for _, part := range []string{`/web: {"name":"http","port":81,`, `"kubectl-edit" (Update, 2`, `is in the way of [{"name":"http","port":8080,"targetPort":"http"}] in .spec.ports`, "nothing was changed"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("it does not say %q: %v", part, err)

@@ -29,6 +29,7 @@ var (
 	_ deploy.Signaller = (*Rollout)(nil)
 	_ deploy.Decider   = (*Rollout)(nil)
 	_ deploy.Permitted = (*Rollout)(nil)
+	_ deploy.Accepter  = (*Rollout)(nil)
 	_ deploy.Adviser   = (*Rollout)(nil)
 	_ deploy.Drifter   = (*Rollout)(nil)
 	_ deploy.Remover   = (*Rollout)(nil)
@@ -82,8 +83,13 @@ func (r *Rollout) Permitted(ctx context.Context) error {
 	if err := r.own.cluster.Require(ctx, needs); err != nil {
 		return fmt.Errorf("%s: %w", r, err)
 	}
-	if err := r.own.moved(ctx); err != nil {
-		return err
+	return r.own.moved(ctx)
+}
+
+// Accepts asks the cluster whether it would take the manifests.
+func (r *Rollout) Accepts(ctx context.Context) error {
+	if !r.whole() {
+		return nil
 	}
 	return driving{r.own}.checked(ctx)
 }

@@ -43,6 +43,7 @@ var (
 	_ deploy.Signaller = (*Target)(nil)
 	_ deploy.Adviser   = (*Target)(nil)
 	_ deploy.Permitted = (*Target)(nil)
+	_ deploy.Accepter  = (*Target)(nil)
 	_ deploy.Guard     = (*Target)(nil)
 )
 

@@ -37,6 +37,15 @@ func (c *Client) Apply(ctx context.Context, objects []*unstructured.Unstructured
 
 // prepare has everything asked that can be asked without a change.
 func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructured, o Options) (*run, error) {
+	run, err := c.arrange(ctx, objects, o)
+	if err != nil {
+		return nil, err
+	}
+	return run, conflicts(run.each(ctx, run.objects, run.askOne))
+}
+
+// arrange is an Apply of which no object was asked about yet.
+func (c *Client) arrange(ctx context.Context, objects []*unstructured.Unstructured, o Options) (*run, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -44,7 +53,10 @@ func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructur
 	if err != nil {
 		return nil, err
 	}
-	run := &run{client: c, options: o, places: c.placesOf(objects), began: time.Now()}
+	run := &run{
+		client: c, options: o, places: c.placesOf(objects), began: time.Now(),
+		asked: map[Reference]answer{}, uids: map[Reference]types.UID{},
+	}
 	if run.objects, err = run.places.settle(ctx, objects, o); err != nil {
 		return nil, err
 	}
@@ -55,9 +67,6 @@ func (c *Client) prepare(ctx context.Context, objects []*unstructured.Unstructur
 		run.objects = slices.DeleteFunc(run.objects, oneOff)
 	}
 	if run.inventory, err = c.readInventory(ctx, o); err != nil {
-		return nil, err
-	}
-	if err := run.ask(ctx); err != nil {
 		return nil, err
 	}
 	return run, nil
@@ -96,13 +105,6 @@ type answer struct {
 	stays bool
 }
 
-// ask has the server check the whole set, without a change. What needs a
-// namespace or a definition of the same set is checked when it is applied.
-func (r *run) ask(ctx context.Context) error {
-	r.asked, r.uids = map[Reference]answer{}, map[Reference]types.UID{}
-	return conflicts(r.each(ctx, r.objects, r.askOne))
-}
-
 func (r *run) each(ctx context.Context, objects []*unstructured.Unstructured, do func(context.Context, *unstructured.Unstructured) error) []error {
 	return each(ctx, r.options.parallel(), objects, do)
 }
@@ -123,6 +125,8 @@ func each[T any](ctx context.Context, parallel int, items []T, do func(context.C
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
+// askOne has the server check an object, without a change. What needs a namespace or
+// a definition of the same set is checked when it is applied.
 func (r *run) askOne(ctx context.Context, o *unstructured.Unstructured) error {
 	ref := ReferenceOf(o)
 	if err := r.foreign(ctx, o); err != nil {

@@ -32,15 +32,8 @@ type Foreseen struct {
 // error is the one that Apply would end with before it changes anything, beside what
 // is known of the other objects; the warnings are the server's.
 func (c *Client) Foresee(ctx context.Context, objects []*unstructured.Unstructured, o Options) ([]Foreseen, []string, error) {
-	if err := o.validate(); err != nil {
-		return nil, nil, err
-	}
-	r := &run{client: c, options: o, places: c.placesOf(objects), asked: map[Reference]answer{}}
-	var err error
-	if r.objects, err = r.places.settle(ctx, objects, o); err != nil {
-		return nil, nil, err
-	}
-	if r.inventory, err = c.readInventory(ctx, o); err != nil {
+	r, err := c.arrange(ctx, objects, o)
+	if err != nil {
 		return nil, nil, err
 	}
 	var mu sync.Mutex
@@ -56,6 +49,9 @@ func (c *Client) Foresee(ctx context.Context, objects []*unstructured.Unstructur
 		all = append(all, f)
 		return nil
 	})
+	if _, err := lines(r.entries()); err != nil {
+		errs = append(errs, err)
+	}
 	return all, r.sorted().Warnings, conflicts(errs)
 }
 
