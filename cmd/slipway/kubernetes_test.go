@@ -67,8 +67,9 @@ func (k *inKubernetes) of(repository, run string) {
 	k.env = append(slices.Clip(k.env), "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY="+repository, "GITHUB_RUN_ID="+run)
 }
 
-// ends runs a command and demands its exit code and what it says.
-func (k *inKubernetes) ends(t *testing.T, code int, says []string, args ...string) {
+// ends runs a command and demands its exit code and what it says, and gives all that
+// it said.
+func (k *inKubernetes) ends(t *testing.T, code int, says []string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -84,6 +85,7 @@ func (k *inKubernetes) ends(t *testing.T, code int, says []string, args ...strin
 			t.Errorf("slipway %s does not say %q:\n%s", strings.Join(args, " "), text, out)
 		}
 	}
+	return string(out)
 }
 
 // served is the version that a user of the gateway gets.

@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-ci/slipway/internal/clustertest"
 	"github.com/slipway-ci/slipway/target/kubernetes/access"
@@ -50,7 +54,8 @@ func TestKubernetesChart(t *testing.T) {
 }
 
 // TestKubernetesKustomization releases a Kustomization, without a gateway, and goes
-// back to what was before by what the cluster keeps alone.
+// back to what was before by what the cluster keeps alone. A plan ends as the release
+// would that it plans.
 func TestKubernetesKustomization(t *testing.T) {
 	t.Parallel()
 	k := withManifests(t, "kustomization", `kustomization: deploy, workload: Deployment/blue-web`, "{blue-green: {keep: 0s}}")
@@ -59,6 +64,7 @@ func TestKubernetesKustomization(t *testing.T) {
 	k.use(t, "HELLO_CRASH")
 	k.ends(t, 1, []string{"cannot start: start", "nothing changed for users"}, "release", "--version", "1.3.0")
 	k.use(t, "HELLO_1_1_0")
+	k.planned(t)
 	k.ends(t, 0, []string{"promoted: 1.1.0"}, "release", "--version", "1.1.0")
 	if err := os.RemoveAll(filepath.Join(k.dir, "deploy")); err != nil {
 		t.Fatal(err)
@@ -69,4 +75,44 @@ func TestKubernetesKustomization(t *testing.T) {
 	}
 	k.ends(t, 0, nil, "drift", "production")
 	k.ends(t, 2, []string{"kustomization"}, "release", "--version", "1.2.0")
+}
+
+// planned demands of plans of 1.1.0 that each reason why it would be refused is told
+// once, beside all else, and that they end as the release would: for a field that
+// somebody else has, and for a login that lacks a permission.
+func (k *inKubernetes) planned(t *testing.T) {
+	t.Helper()
+	once := func(out, text string) {
+		t.Helper()
+		if n := strings.Count(out, text); n != 1 {
+			t.Errorf("%q is told %d times:\n%s", text, n, out)
+		}
+	}
+	edit := func(port string) {
+		t.Helper()
+		patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"cache","env":[{"name":"PORT","value":%q}]}]}}}}`, port)
+		_, err := clustertest.Client(t).AppsV1().Deployments(k.namespace).Patch(t.Context(), "blue-cache", types.StrategicMergePatchType,
+			[]byte(patch), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("8087")
+	out := k.ends(t, 2, []string{"would replace 1.0.0", "objects: ", "a release to production would be refused"}, "plan", "--version", "1.1.0")
+	once(out, "is owned by")
+	once(out, "take it over with force: true")
+	once(k.ends(t, 2, nil, "release", "--version", "1.1.0"), "is owned by")
+	edit("8086") // it is theirs, and as it is written
+
+	may := slices.DeleteFunc(access.Least(k.namespace, access.Needs{}), func(p access.Permission) bool {
+		return p.Resource == "deployments" && p.Verb == "delete"
+	})
+	env := k.env
+	k.env = []string{"KUBECONFIG=" + clustertest.KubeconfigFor(t, k.namespace, may)}
+	out = k.ends(t, 1, []string{"would replace 1.0.0", "objects: ", "a release to production would be refused"}, "plan", "--version", "1.1.0")
+	once(out, "may not delete deployments.apps in "+k.namespace)
+	once(out, "kind: RoleBinding")
+	once(k.ends(t, 1, nil, "release", "--version", "1.1.0"), "may not delete deployments.apps in "+k.namespace)
+	k.env = env
+	k.ends(t, 0, []string{"nothing was changed"}, "plan", "--version", "1.1.0")
 }
