@@ -78,11 +78,11 @@ func each(err error) []error {
 	if mistakes, ok := errors.AsType[config.Errors](err); ok {
 		return mistakes.Unwrap()
 	}
-	if e, ok := err.(*ended); ok {
-		return each(e.err)
-	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
+		if e, is := errors.AsType[*ended](err); is {
+			return each(e.err)
+		}
 		return []error{err}
 	}
 	var all []error
