@@ -37,19 +37,12 @@ func (s *site) numbered(t *testing.T, word, extra string) *bundle.Bundle {
 	return s.read(t, text)
 }
 
-// waitWorkers waits until there are to be so many of them.
-func (s *site) waitWorkers(t *testing.T, want int32) {
+// workers is how many of them there are to be.
+func (s *site) workers(t *testing.T) int32 {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(t.Context(), "worker", metav1.GetOptions{})
-		must(t, err)
-		if *d.Spec.Replicas == want {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("there are to be %d workers, want %d", *d.Spec.Replicas, want)
-		}
-	}
+	d, err := s.kube.AppsV1().Deployments(s.namespace).Get(t.Context(), "worker", metav1.GetOptions{})
+	must(t, err)
+	return *d.Spec.Replicas
 }
 
 // With an autoscaler in a user's own manifests, what takes over has as many replicas
@@ -78,7 +71,11 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	must(t, target.Write(t.Context(), deploy.Record{Phase: deploy.PhaseSettled, Outcome: deploy.Promoted, Candidate: v1}))
 
 	// A canary at peak, and back. What somebody else's autoscaler has scaled stays.
-	s.waitWorkers(t, 3)
+	for end := time.Now().Add(2 * time.Minute); s.workers(t) != 3; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the autoscaler has left it at %d workers", s.workers(t))
+		}
+	}
 	s.scale("shop-production-"+v1.ID, 3)
 	target, v2 := s.version(t, "v2", s.bundle(t, "two", extra))
 	must(t, target.Start(t.Context(), v2))
@@ -91,8 +88,10 @@ func TestAutoscalerOfManifests(t *testing.T) {
 	must(t, target.Split(t.Context(), v2, 0))
 	s.bound(v1, "4-4: 4")
 	must(t, target.Stop(t.Context(), v2))
+	if n := s.workers(t); n != 3 { // at once: the autoscaler would put it right
+		t.Errorf("there are to be %d workers after the way back", n)
+	}
 	s.bound(v1, "1-4: 4")
-	s.waitWorkers(t, 3)
 
 	// It is brought in by another process.
 	target, v2 = s.version(t, "v2", s.bundle(t, "two", extra))
