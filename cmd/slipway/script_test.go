@@ -260,8 +260,8 @@ func firstMissing(ts *testscript.TestScript, state deploy.State, facts []string)
 
 // fact is one thing that can be said of an environment: the versions live and
 // candidate, the shares of the candidate and of the baseline, phase and stage of the journal, how many
-// replicas of the live version are ready, how many revisions run, and whether
-// somebody holds it.
+// replicas are ready of each that users meet, the live version, the candidate and
+// the baseline, at least, how many revisions run, and whether somebody holds it.
 func fact(s deploy.State, name string) (value string, known bool) {
 	switch name {
 	case "live":
@@ -280,17 +280,30 @@ func fact(s deploy.State, name string) (value string, known bool) {
 	case "stage":
 		return strconv.Itoa(s.Record.Stage), true
 	case "ready":
-		if s.Live == nil {
-			return "0", true
-		}
-		running, _ := s.Find(s.Live.ID)
-		return strconv.Itoa(running.Ready()), true
+		return strconv.Itoa(readyFor(s)), true
 	case "running":
 		return strconv.Itoa(len(s.Running)), true
 	case "locked":
 		return strconv.FormatBool(s.Lock != nil), true
 	}
 	return "", false
+}
+
+func readyFor(s deploy.State) int {
+	if s.Live == nil {
+		return 0
+	}
+	running, _ := s.Find(s.Live.ID)
+	ready := running.Ready()
+	if s.Candidate != nil && s.Share > 0 {
+		running, _ = s.Find(s.Candidate.ID)
+		ready = min(ready, running.Ready())
+	}
+	if s.Baseline != nil && s.BaselineShare > 0 {
+		running, _ = s.Find(s.Baseline.ID)
+		ready = min(ready, running.Ready())
+	}
+	return ready
 }
 
 func versionIn(r *deploy.Revision) string {
