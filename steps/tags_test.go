@@ -176,8 +176,11 @@ func (s *shop) promoted(image deploy.Image) {
 // run is a release of an image that has come to its end.
 func (s *shop) run(image deploy.Image, transport http.RoundTripper) (*Work, *story) {
 	told := &story{}
+	// docker-registry answers 500 where a tag is read or written while another write
+	// of it is half done, so that one more try may meet the next.
+	retry := remote.Backoff{Duration: 5 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 8}
 	w := NewWork(Request{App: s.app, Environments: s.app.Environments, Version: image.Version}, Tools{
-		Images: &client.Client{Transport: transport, Retry: remote.Backoff{Duration: time.Millisecond, Steps: 2}}, Reporter: told,
+		Images: &client.Client{Transport: transport, Retry: retry}, Reporter: told,
 	})
 	w.Image = image
 	w.Image.Repository = elsewhere // as one that is promoted from there
@@ -287,11 +290,16 @@ func TestTagsOfManyRunsAtOnce(t *testing.T) {
 				rng.Shuffle(len(images), func(i, j int) { images[i], images[j] = images[j], images[i] })
 				var all sync.WaitGroup
 				for _, image := range images {
-					w, _ := s.run(image, nil)
+					w, told := s.run(image, nil)
 					all.Go(func() {
 						s.promoted(image)
 						if err := moveTags(t.Context(), w); err != nil {
 							t.Error(err)
+						}
+						for _, e := range told.events {
+							if e.Kind == deploy.Warning {
+								t.Logf("%s: %s", image.Version, e.Message)
+							}
 						}
 					})
 				}
