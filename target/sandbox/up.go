@@ -74,8 +74,11 @@ func down(err error) bool { return errors.Is(err, ErrDown) || errors.Is(err, err
 // replicas, or that was killed just now, has it for a while after it stopped
 // to answer. Where one answers after all, its client is given back.
 func vacant(ctx context.Context, c Config, home wire.Home) (*Client, error) {
-	for {
+	for held := false; ; held = true {
 		client, err := Connect(ctx, c)
+		if held && err != nil && ctx.Err() != nil { // the time may end while it is asked, too
+			return nil, stuck(home, context.Cause(ctx))
+		}
 		if !down(err) {
 			return client, err
 		}
