@@ -162,7 +162,7 @@ func TestKubernetesRollout(t *testing.T) {
 func (k *withRollout) drifts(t *testing.T) {
 	k.edit(t, types.JSONPatchType, `[{"op": "remove", "path": "/spec/strategy/canary/steps/3"}]`)
 	// A release does not go over it, and is refused before anything is built.
-	k.ends(t, 1, []string{"the manifests cannot be applied to", "nothing was changed", ".spec.strategy.canary.steps", "somebody"}, "release", "--version", "1.2.0")
+	k.ends(t, 2, []string{"the manifests cannot be applied to", "nothing was changed", ".spec.strategy.canary.steps", "somebody"}, "release", "--version", "1.2.0")
 	k.edit(t, types.JSONPatchType, `[
 		{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "127.0.0.1:1/other:1"},
 		{"op": "add", "path": "/spec/paused", "value": true}]`)
