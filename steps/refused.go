@@ -77,5 +77,14 @@ func (r *refusals) short() string {
 	return strings.Join(text, ", and ") + ": the warnings say why"
 }
 
-// listed are names, each once.
-func listed(names []string) string { return strings.Join(slices.Compact(names), ", ") }
+// listed are names, each once: an environment may be refused for several reasons,
+// which are found in steps over all environments.
+func listed(names []string) string {
+	var once []string
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return strings.Join(once, ", ")
+}
